@@ -1,0 +1,225 @@
+// The backward pass: gradients walk the graph from the youngest node to the oldest. A node's
+// consumers are all younger than it is, so when its turn comes its gradient is complete.
+#include <algorithm>
+#include <atomic>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "autograd/check.h"
+#include "autograd/node.h"
+
+namespace regrad {
+namespace {
+
+std::atomic<uint64_t> next_pass{1};
+
+class Pass {
+ public:
+  explicit Pass(BackwardOptions options) : options_(options), grad_mode_(options.create_graph) {}
+  Pass(const Pass&) = delete;
+  Pass& operator=(const Pass&) = delete;
+
+  ~Pass() {
+    for (const Ref<Node>& node : waiting_) node->pending = Tensor();
+    for (Suspended& one : suspended_) {
+      one.node->pending = std::move(one.pending);
+      one.node->pass = one.pass;
+    }
+  }
+
+  // Only nodes from which one of `targets` can be reached take part; the others are not computed.
+  void restrict_to(const std::unordered_set<Node*>& targets, const std::vector<Tensor>& outputs);
+
+  void give(const Ref<Node>& node, Tensor gradient) {
+    if (restricted_ && !useful_.contains(node.get())) return;
+    if (node->pass == number_ && node->pending.defined()) {
+      node->pending = add_gradients(std::move(node->pending), gradient);
+      return;
+    }
+    if (node->pending.defined()) {  // a pass around this one is at work on the same graph
+      suspended_.push_back({node, std::move(node->pending), node->pass});
+    }
+    node->pass = number_;
+    node->pending = std::move(gradient);
+    waiting_.push_back(node);
+    std::push_heap(waiting_.begin(), waiting_.end(), older);
+  }
+
+  // Calls arrived(node, gradient) for every node once its gradient is complete.
+  template <class Arrived>
+  void run(const Arrived& arrived) {
+    while (!waiting_.empty()) {
+      std::pop_heap(waiting_.begin(), waiting_.end(), older);
+      const Ref<Node> node = std::move(waiting_.back());
+      waiting_.pop_back();
+      Tensor gradient = std::move(node->pending);
+      node->pending = Tensor();
+      if (!node->is_leaf()) pass_on(*node, gradient, node);
+      arrived(*node, std::move(gradient));
+    }
+  }
+
+ private:
+  static bool older(const Ref<Node>& a, const Ref<Node>& b) { return a->number < b->number; }
+
+  void pass_on(Node& node, const Tensor& gradient, const Ref<Node>& reference) {
+    check(!node.spent,
+          "backward: the graph through {} was used by an earlier backward(), which freed it; call "
+          "that one with {{.retain_graph = true}}, or compute the output again",
+          node.called());
+    node.check_saved();
+    Tensor output = node.output;
+    if (output.defined() && options_.create_graph) {  // the output, as part of the graph
+      output = output.detach();
+      output.body().node = reference;
+    }
+    if (node.derivative_of_all) {
+      give_all(node, gradient, output);
+    } else {
+      give_each(node, gradient, output);
+    }
+    if (!options_.retain_graph && !options_.create_graph) node.forget();
+  }
+
+  void give_each(Node& node, const Tensor& gradient, const Tensor& output) {
+    for (size_t i = 0; i < node.edge_count; ++i) {
+      const Edge& edge = node.edge(i);
+      if (!edge.input || (restricted_ && !useful_.contains(edge.input.get()))) continue;
+      give_checked(node, i, edge.derivative(gradient, output));
+    }
+  }
+
+  void give_all(Node& node, const Tensor& gradient, const Tensor& output) {
+    std::vector<Tensor> gradients = node.derivative_of_all(gradient, Needed(node), output);
+    check(gradients.size() == node.edge_count,
+          "backward of {}: its derivative returned {} gradients for {} inputs", node.name,
+          gradients.size(), node.edge_count);
+    for (size_t i = 0; i < node.edge_count; ++i) {
+      if (node.edge(i).input) give_checked(node, i, std::move(gradients[i]));
+    }
+  }
+
+  void give_checked(Node& node, size_t i, Tensor gradient) {
+    const Ref<Node>& input = node.edge(i).input;
+    check(gradient.defined(), "backward of {}: its derivative gave no gradient for input {}",
+          node.name, i);
+    check(gradient.shape() == input->shape && gradient.dtype() == input->dtype,
+          "backward of {}: its derivative gave a gradient of shape {} {} for input {}, "
+          "which has shape {} {}",
+          node.name, gradient.shape().str(), name(gradient.dtype()), i, input->shape.str(),
+          name(input->dtype));
+    give(input, std::move(gradient));
+  }
+
+  struct Suspended {
+    Ref<Node> node;
+    Tensor pending;
+    uint64_t pass;
+  };
+
+  BackwardOptions options_;
+  GradMode grad_mode_;
+  uint64_t number_ = next_pass.fetch_add(1, std::memory_order_relaxed);
+  std::vector<Ref<Node>> waiting_;  // a heap: the youngest node on top
+  std::vector<Suspended> suspended_;
+  bool restricted_ = false;
+  std::unordered_set<Node*> useful_;
+};
+
+void Pass::restrict_to(const std::unordered_set<Node*>& targets,
+                       const std::vector<Tensor>& outputs) {
+  restricted_ = true;
+  std::unordered_set<Node*> seen;
+  std::vector<Node*> reached;
+  const auto reach = [&](const Ref<Node>& node) {
+    if (node && seen.insert(node.get()).second) reached.push_back(node.get());
+  };
+  for (const Tensor& output : outputs) reach(output.node());
+  for (size_t i = 0; i < reached.size(); ++i) {
+    for (const Edge& edge : *reached[i]) reach(edge.input);
+  }
+  std::sort(reached.begin(), reached.end(),
+            [](const Node* a, const Node* b) { return a->number < b->number; });
+  for (Node* node : reached) {  // the oldest first: a node's inputs are decided before it
+    bool useful = targets.contains(node);
+    for (const Edge& edge : *node) useful = useful || useful_.contains(edge.input.get());
+    if (useful) useful_.insert(node);
+  }
+}
+
+Tensor seed_for(const char* op, const Tensor& output, const Tensor& gradient) {
+  check(output.requires_grad(), "{}: the output of shape {} does not depend on anything that "
+        "requires a gradient", op, output.shape().str());
+  if (!gradient.defined()) {
+    check(output.numel() == 1, "{}: an output of shape {} is not one number; give the gradient to "
+          "start from, or reduce it with sum() or mean()", op, output.shape().str());
+    return ones(output.shape(), {.dtype = output.dtype(), .device = output.device()});
+  }
+  check(gradient.shape() == output.shape() && gradient.dtype() == output.dtype(),
+        "{}: the gradient has shape {} {}, the output {} {}; they must be equal", op,
+        gradient.shape().str(), name(gradient.dtype()), output.shape().str(), name(output.dtype()));
+  return gradient;
+}
+
+// A gradient that a user will see must be nobody else's, and laid out plainly.
+Tensor own(Tensor gradient) {
+  const bool mine = gradient.requires_grad() || gradient.sole_owner();
+  return mine ? std::move(gradient) : gradient.clone();
+}
+
+}  // namespace
+
+void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
+  std::vector<std::pair<Ref<Node>, Tensor>> leaves;
+  {
+    Pass pass(options);
+    pass.give(node(), seed_for("backward", *this, gradient));
+    pass.run([&](Node& node, Tensor complete) {
+      if (!node.is_leaf()) return;
+      node.retain();
+      leaves.emplace_back(Ref<Node>(&node), std::move(complete));
+    });
+    for (auto& [node, complete] : leaves) {  // all of them, or none if something threw
+      complete = node->gradient.defined() ? add_gradients(node->gradient, complete)
+                                          : own(std::move(complete));
+    }
+  }
+  for (auto& [node, complete] : leaves) node->gradient = std::move(complete);
+}
+
+std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
+                         const GradOptions& options) {
+  check(!outputs.empty() && !inputs.empty(), "grad: needs at least one output and one input");
+  check(options.grad_outputs.empty() || options.grad_outputs.size() == outputs.size(),
+        "grad: {} outputs but {} grad_outputs", outputs.size(), options.grad_outputs.size());
+  std::unordered_set<Node*> targets;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    check(inputs[i].requires_grad(), "grad: input {} of shape {} does not require a gradient", i,
+          inputs[i].shape().str());
+    targets.insert(inputs[i].node().get());
+  }
+  std::unordered_map<const Node*, Tensor> found;
+  {
+    Pass pass({.retain_graph = options.retain_graph, .create_graph = options.create_graph});
+    pass.restrict_to(targets, outputs);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const Tensor start = options.grad_outputs.empty() ? Tensor() : options.grad_outputs[i];
+      pass.give(outputs[i].node(), seed_for("grad", outputs[i], start));
+    }
+    pass.run([&](Node& node, Tensor complete) {
+      if (targets.contains(&node)) found[&node] = std::move(complete);
+    });
+  }
+  std::vector<Tensor> gradients;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const auto at = found.find(inputs[i].node().get());
+    check(at != found.end() || options.allow_unused,
+          "grad: the outputs do not depend on input {} of shape {}; "
+          "with {{.allow_unused = true}} its gradient is undefined",
+          i, inputs[i].shape().str());
+    gradients.push_back(at == found.end() ? Tensor() : own(at->second));
+  }
+  return gradients;
+}
+
+}  // namespace regrad

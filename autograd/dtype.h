@@ -1,0 +1,40 @@
+// What a tensor's elements are, and where they live.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace regrad {
+
+enum class DType : uint8_t { float32, float64, int64, boolean };
+
+inline constexpr DType float32 = DType::float32;  // the default
+inline constexpr DType float64 = DType::float64;  // what gradcheck needs
+inline constexpr DType int64 = DType::int64;      // indices
+inline constexpr DType bool_ = DType::boolean;    // masks: true = may attend, keep, choose
+
+constexpr bool is_float(DType dtype) { return dtype == float32 || dtype == float64; }
+size_t item_size(DType dtype);  // bytes of one element
+const char* name(DType dtype);  // "float32", "float64", "int64", "bool"
+
+template <class T>
+inline constexpr DType dtype_of = DType::float32;
+template <>
+inline constexpr DType dtype_of<double> = DType::float64;
+template <>
+inline constexpr DType dtype_of<int64_t> = DType::int64;
+template <>
+inline constexpr DType dtype_of<bool> = DType::boolean;
+
+struct Device {
+  enum class Kind : uint8_t { cpu, cuda } kind = Kind::cpu;
+  bool operator==(const Device&) const = default;
+};
+
+inline constexpr Device cpu{};
+Device cuda();             // an Error when the build or the machine has none
+bool cuda_is_available();  // whether cuda() would return
+const char* name(Device device);
+
+}  // namespace regrad

@@ -1,0 +1,33 @@
+// gradcheck: are a function's derivatives right? Compares them with central differences,
+//   (f(x + eps) - f(x - eps)) / 2 eps,  element by element, in float64.
+#pragma once
+
+#include <functional>
+#include <ostream>
+
+#include "autograd/tensor.h"
+
+namespace regrad {
+
+struct GradcheckOptions {
+  double eps = 1e-5, rtol = 1e-6, atol = 1e-8;  // passes while |a - n| <= atol + rtol |n|
+};
+
+struct GradcheckResult {
+  bool passed = true;
+  std::string message;  // which input, which element, by how much; empty when passed
+  explicit operator bool() const { return passed; }
+};
+std::ostream& operator<<(std::ostream& out, const GradcheckResult& result);
+
+using Function = std::function<Tensor(const std::vector<Tensor>&)>;
+
+// Every float64 input is checked; others (indices, masks) are passed on as they are. An output of
+// many elements is weighed with fixed odd weights, so that no error can cancel.
+GradcheckResult gradcheck(const Function& function, const std::vector<Tensor>& inputs,
+                          const GradcheckOptions& options = {});
+// The same for the gradients themselves: are second derivatives right?
+GradcheckResult gradgradcheck(const Function& function, const std::vector<Tensor>& inputs,
+                              const GradcheckOptions& options = {});
+
+}  // namespace regrad

@@ -1,0 +1,172 @@
+// How the graph is recorded and freed. A derivative is copied into its node once; while that goes
+// on, every Tensor copied with it notes its storage's version, so the node knows what it relies on.
+#include <atomic>
+
+#include "autograd/check.h"
+#include "autograd/node.h"
+
+namespace regrad {
+
+constinit thread_local std::vector<Saved>* Tensor::capturing = nullptr;
+constinit thread_local bool GradMode::enabled_ = true;
+
+class CaptureScope {
+ public:
+  explicit CaptureScope(std::vector<Saved>& saved) { Tensor::capturing = &saved; }
+  ~CaptureScope() { Tensor::capturing = nullptr; }
+  CaptureScope(const CaptureScope&) = delete;
+  CaptureScope& operator=(const CaptureScope&) = delete;
+};
+
+void Tensor::note_capture() const {
+  if (body_) capturing->push_back({body_->storage, body_->storage->version()});
+}
+
+namespace {
+
+std::atomic<uint64_t> next_number{1};
+std::atomic<int64_t> live_nodes{0};
+
+bool wants_gradient(const Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
+
+// The output as a tensor of its own: an op may return its input, or something already recorded.
+Tensor outside_graph(Tensor output) {
+  const bool own = output.body().unique() && !output.requires_grad();
+  return own ? std::move(output) : output.detach();
+}
+
+Tensor with_node(Tensor output, Ref<Node> node) {
+  output.body().node = std::move(node);
+  return output;
+}
+
+Tensor record(const char* name, Tensor output, const Input* inputs, size_t count) {
+  output = outside_graph(std::move(output));
+  bool wanted = false;
+  for (size_t i = 0; i < count && GradMode::enabled(); ++i) {
+    wanted = wanted || wants_gradient(inputs[i].tensor);
+  }
+  if (!wanted) return output;
+  Ref<Node> node = Node::of(name, output, inputs, count);
+  return with_node(std::move(output), std::move(node));
+}
+
+}  // namespace
+
+Tensor record(const char* name, Tensor output, std::initializer_list<Input> inputs) {
+  return record(name, std::move(output), inputs.begin(), inputs.size());
+}
+
+Tensor record(const char* name, Tensor output, const std::vector<Input>& inputs) {
+  return record(name, std::move(output), inputs.data(), inputs.size());
+}
+
+Tensor record(const char* name, Tensor output, const std::vector<Tensor>& inputs,
+              DerivativeOfAll derivative) {
+  output = outside_graph(std::move(output));
+  bool wanted = false;
+  for (const Tensor& input : inputs) wanted = wanted || wants_gradient(input);
+  if (!wanted || !GradMode::enabled()) return output;
+  Ref<Node> node = Node::of(name, output, inputs, derivative);
+  return with_node(std::move(output), std::move(node));
+}
+
+Node::Node(const char* op, const Tensor& tensor, size_t edges)
+    : name(op),
+      number(next_number.fetch_add(1, std::memory_order_relaxed)),
+      shape(tensor.shape()),
+      dtype(tensor.dtype()),
+      edge_count(edges) {
+  for (size_t i = 0; i < edge_count; ++i) new (begin() + i) Edge();
+  live_nodes.fetch_add(1, std::memory_order_relaxed);
+}
+
+Node::~Node() {
+  for (Edge& edge : *this) edge.~Edge();
+  live_nodes.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// A node and its edges, with their small closures, are one block.
+Ref<Node> Node::make(const char* op, const Tensor& tensor, size_t edges) {
+  return Ref<Node>(new (allocate_block(sizeof(Node) + edges * sizeof(Edge)))
+                       Node(op, tensor, edges));
+}
+
+Ref<Node> Node::leaf(const Tensor& tensor) { return make(nullptr, tensor, 0); }
+
+Ref<Node> Node::of(const char* name, const Tensor& output, const Input* inputs, size_t count) {
+  Ref<Node> node = make(name, output, count);
+  bool wants_output = false;
+  const CaptureScope scope(node->saved);
+  for (size_t i = 0; i < count; ++i) {
+    if (!wants_gradient(inputs[i].tensor)) continue;
+    Edge& edge = node->begin()[i];
+    edge.input = inputs[i].tensor.node();
+    edge.derivative.~Derivative();
+    new (&edge.derivative) Derivative(inputs[i].derivative);
+    wants_output = wants_output || edge.derivative.wants_output();
+  }
+  if (wants_output) node->output = Tensor(output.detach());
+  if (wants_output) node->output.note_capture();
+  return node;
+}
+
+Ref<Node> Node::of(const char* name, const Tensor& output, const std::vector<Tensor>& inputs,
+                   const DerivativeOfAll& derivative) {
+  Ref<Node> node = make(name, output, inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (wants_gradient(inputs[i])) node->begin()[i].input = inputs[i].node();
+  }
+  const CaptureScope scope(node->saved);
+  node->derivative_of_all.~DerivativeOfAll();
+  new (&node->derivative_of_all) DerivativeOfAll(derivative);
+  if (derivative.wants_output()) node->output = output.detach();
+  if (derivative.wants_output()) node->output.note_capture();
+  return node;
+}
+
+int64_t Node::live() { return live_nodes.load(); }
+
+std::string Node::called() const {
+  if (!is_leaf()) return name;
+  return parameter.empty() ? "leaf" : parameter;
+}
+
+void Node::check_saved() const {
+  for (const Saved& one : saved) {
+    check(one.storage->version() == one.version,
+          "backward of {}: a tensor of shape {} that it computed with or from was written in place "
+          "since (version {} then, {} now); write after backward(), or record a clone()",
+          name, shape.str(), one.version, one.storage->version());
+  }
+}
+
+void Node::forget() {
+  spent = true;
+  derivative_of_all.reset();
+  output = Tensor();
+  saved.clear();
+  for (Edge& edge : *this) {
+    edge.derivative.reset();
+    edge.input = Ref<Node>();
+  }
+}
+
+// Freeing a node can free its inputs' nodes: those wait in a list, so that no chain of any length
+// becomes a recursion.
+void Node::destroy() {
+  static constinit thread_local Node* dead = nullptr;
+  static constinit thread_local bool busy = false;
+  next_dead_ = std::exchange(dead, this);
+  if (busy) return;
+  busy = true;
+  while (dead != nullptr) {
+    Node* node = std::exchange(dead, dead->next_dead_);
+    const size_t bytes = sizeof(Node) + node->edge_count * sizeof(Edge);
+    node->~Node();
+    free_block(node, bytes);
+  }
+  busy = false;
+}
+
+}  // namespace regrad

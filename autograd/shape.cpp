@@ -1,0 +1,103 @@
+#include "autograd/shape.h"
+
+#include <algorithm>
+
+#include "autograd/check.h"
+#include "autograd/dtype.h"
+
+namespace regrad {
+
+Shape::Shape(const int64_t* sizes, size_t rank) {
+  check(rank <= static_cast<size_t>(max_rank), "a shape has at most {} dimensions, {} were given",
+        max_rank, rank);
+  rank_ = static_cast<int32_t>(rank);
+  for (size_t i = 0; i < rank; ++i) {
+    sizes_[i] = sizes[i];
+  }
+}
+
+void Shape::push_back(int64_t size) {
+  check(rank_ < max_rank, "a shape has at most {} dimensions", max_rank);
+  sizes_[rank_++] = size;
+}
+
+int64_t Shape::numel() const {
+  int64_t product = 1;
+  bool none = false;
+  for (int64_t size : *this) {
+    check(size >= 0, "a tensor cannot have the shape {}: sizes are 0 or more", str());
+    none = none || size == 0;
+  }
+  if (none) return 0;
+  for (int64_t size : *this) product = checked_mul(product, size);
+  return product;
+}
+
+Shape Shape::contiguous_strides() const {
+  Shape strides = *this;
+  int64_t stride = 1;
+  for (int64_t i = rank_ - 1; i >= 0; --i) {
+    strides[i] = stride;
+    stride *= std::max<int64_t>(sizes_[i], 1);
+  }
+  return strides;
+}
+
+std::string Shape::str() const {
+  std::string text = "[";
+  for (int64_t i = 0; i < rank_; ++i) {
+    text += (i > 0 ? ", " : "") + std::to_string(sizes_[i]);
+  }
+  return text + "]";
+}
+
+int64_t Shape::dim(int64_t d, const char* op) const {
+  const int64_t rank = std::max<int64_t>(rank_, 1);  // a single element may be asked for dim 0
+  check(d >= -rank && d < rank, "{}: dimension {} does not exist in shape {}; it must be in [{}, {}]",
+        op, d, str(), -rank, rank - 1);
+  return d < 0 ? d + rank : d;
+}
+
+int64_t checked_mul(int64_t a, int64_t b) {
+  int64_t product = 0;
+  check(!__builtin_mul_overflow(a, b, &product), "a size of {} times {} elements is too large", a, b);
+  return product;
+}
+
+int64_t checked_add(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  check(!__builtin_add_overflow(a, b, &sum), "a size of {} plus {} is too large", a, b);
+  return sum;
+}
+
+Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
+  if (a == b) return a;
+  const bool a_longer = a.rank() >= b.rank();
+  Shape result = a_longer ? a : b;
+  const Shape& shorter = a_longer ? b : a;
+  const int64_t lead = result.rank() - shorter.rank();
+  for (int64_t i = 0; i < shorter.rank(); ++i) {
+    int64_t& size = result[lead + i];
+    if (size == 1) size = shorter[i];
+    check(size == shorter[i] || shorter[i] == 1,
+          "{}: shapes {} and {} do not broadcast: dimension {} from the right is {} and {}; "
+          "sizes must be equal or 1",
+          op, a.str(), b.str(), shorter.rank() - i, a[a.rank() - shorter.rank() + i],
+          b[b.rank() - shorter.rank() + i]);
+  }
+  return result;
+}
+
+size_t item_size(DType dtype) {
+  constexpr size_t sizes[] = {sizeof(float), sizeof(double), sizeof(int64_t), sizeof(bool)};
+  return sizes[static_cast<size_t>(dtype)];
+}
+
+const char* name(DType dtype) {
+  constexpr const char* names[] = {"float32", "float64", "int64", "bool"};
+  return names[static_cast<size_t>(dtype)];
+}
+
+const char* name(Device device) { return device.kind == Device::Kind::cpu ? "cpu" : "cuda"; }
+
+}  // namespace regrad

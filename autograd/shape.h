@@ -1,0 +1,62 @@
+// The sizes of a tensor, one number for each dimension (at most 8), kept inline: no allocation.
+// Strides are kept in the same type. Every product of sizes is checked for overflow. A size of -1
+// stands for "work it out" where an op says so (reshape, expand); no tensor has one.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace regrad {
+
+class Shape {
+ public:
+  static constexpr int64_t max_rank = 8;
+
+  Shape() = default;  // rank 0: a single element
+  Shape(std::initializer_list<int64_t> sizes) : Shape(sizes.begin(), sizes.size()) {}
+  Shape(const std::vector<int64_t>& sizes) : Shape(sizes.data(), sizes.size()) {}
+  Shape(const int64_t* sizes, size_t rank);  // an Error for rank > 8
+  Shape(const Shape& other) { *this = other; }
+  Shape& operator=(const Shape& other) {
+    rank_ = other.rank_;
+    for (int i = 0; i < rank_; ++i) sizes_[i] = other.sizes_[i];
+    return *this;
+  }
+
+  int64_t rank() const { return rank_; }
+  size_t size() const { return static_cast<size_t>(rank_); }  // so that a Shape is a container
+  bool empty() const { return rank_ == 0; }
+  int64_t operator[](int64_t i) const { return sizes_[i]; }
+  int64_t& operator[](int64_t i) { return sizes_[i]; }
+  const int64_t* begin() const { return sizes_; }
+  const int64_t* end() const { return sizes_ + rank_; }
+  int64_t back() const { return sizes_[rank_ - 1]; }
+  void push_back(int64_t size);
+
+  int64_t numel() const;              // the product of the sizes
+  Shape contiguous_strides() const;   // row-major: the last dimension has stride 1
+  std::string str() const;            // "[2, 3]"
+  int64_t dim(int64_t d, const char* op) const;  // -1 is the last; an Error naming op if out of range
+
+  bool operator==(const Shape& other) const {
+    if (rank_ != other.rank_) return false;
+    for (int i = 0; i < rank_; ++i) {
+      if (sizes_[i] != other.sizes_[i]) return false;
+    }
+    return true;
+  }
+
+ private:
+  int32_t rank_ = 0;
+  int64_t sizes_[max_rank];  // only the first rank_ are ever read
+};
+
+int64_t checked_mul(int64_t a, int64_t b);  // an Error instead of a wrapped product
+int64_t checked_add(int64_t a, int64_t b);
+
+// The shape that a and b broadcast to, as in NumPy: aligned at the right, 1 stretches.
+Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);
+
+}  // namespace regrad

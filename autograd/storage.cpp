@@ -1,0 +1,133 @@
+#include "autograd/storage.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <new>
+#include <string_view>
+
+#include "autograd/check.h"
+#include "autograd/node.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define REGRAD_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define REGRAD_SANITIZED 1
+#endif
+#endif
+#ifndef REGRAD_SANITIZED
+#define REGRAD_SANITIZED 0
+#endif
+
+namespace regrad {
+namespace {
+
+constexpr size_t alignment = 64;
+constexpr int class_count = 4 * 40;                 // four size classes for each power of two
+constexpr size_t most_cached = size_t{256} << 20;   // bytes that a thread keeps for reuse
+
+std::atomic<int64_t> live_storages{0}, live_bytes{0}, peak_bytes{0};
+
+struct SizeClass {
+  int index;
+  size_t bytes;
+};
+
+// Rounds up to 4, 5, 6 or 7 quarters of a power of two, at least 64: at most a fifth is wasted.
+SizeClass size_class(size_t bytes) {
+  const size_t units = std::max<size_t>((bytes + alignment - 1) / alignment, 4);
+  const int power = static_cast<int>(std::bit_width(units)) - 3;  // units in [4, 8) << power
+  const size_t quarters = ((units - 1) >> power) + 1;
+  return {4 * power + static_cast<int>(quarters - 4), quarters * alignment << power};
+}
+
+struct FreeBlock {
+  FreeBlock* next;
+};
+
+// Trivially destructible, so that tensors freed late in a thread's life still find it.
+struct FreeList {
+  FreeBlock* heads[class_count];
+  size_t cached;
+  bool closed;
+};
+thread_local FreeList free_list{};
+
+struct FreeListOwner {  // gives a thread's blocks back when it ends
+  ~FreeListOwner() {
+    free_list.closed = true;
+    for (FreeBlock*& head : free_list.heads) {
+      while (head != nullptr) std::free(std::exchange(head, head->next));
+    }
+  }
+};
+
+bool free_list_enabled() {
+  static const bool enabled = [] {
+    const char* setting = std::getenv("REGRAD_FREE_LIST");
+    return !REGRAD_SANITIZED && (setting == nullptr || std::string_view(setting) != "0");
+  }();
+  return enabled;
+}
+
+void raise_peak(int64_t live) {
+  int64_t peak = peak_bytes.load(std::memory_order_relaxed);
+  while (live > peak && !peak_bytes.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
+  }
+}
+
+}  // namespace
+
+void* allocate_block(size_t bytes) {
+  const SizeClass size = size_class(bytes);
+  if (size.index < class_count && free_list.heads[size.index] != nullptr) {
+    FreeBlock* block = free_list.heads[size.index];
+    free_list.heads[size.index] = block->next;
+    free_list.cached -= size.bytes;
+    return block;
+  }
+  void* block = size.index < class_count ? std::aligned_alloc(alignment, size.bytes) : nullptr;
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+
+void free_block(void* block, size_t bytes) noexcept {
+  thread_local FreeListOwner owner;
+  static_cast<void>(owner);
+  const SizeClass size = size_class(bytes);
+  if (!free_list_enabled() || free_list.closed || free_list.cached + size.bytes > most_cached) {
+    std::free(block);
+    return;
+  }
+  free_list.heads[size.index] = new (block) FreeBlock{free_list.heads[size.index]};
+  free_list.cached += size.bytes;
+}
+
+Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
+  check(device == cpu, "this build has no CUDA backend: tensors live on the cpu");
+  const size_t total = static_cast<size_t>(checked_add(bytes, alignment));
+  char* block = static_cast<char*>(allocate_block(total));
+  static_assert(sizeof(Storage) <= alignment, "the header must leave the data aligned");
+  auto* storage = new (block) Storage(block + alignment, bytes, device);
+  live_storages.fetch_add(1, std::memory_order_relaxed);
+  raise_peak(live_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes);
+  return Ref<Storage>(storage);
+}
+
+void Storage::destroy() {
+  live_storages.fetch_sub(1, std::memory_order_relaxed);
+  live_bytes.fetch_sub(bytes_, std::memory_order_relaxed);
+  const size_t total = alignment + static_cast<size_t>(bytes_);
+  this->~Storage();
+  free_block(this, total);
+}
+
+MemoryUse memory_use() {
+  return {live_storages.load(), live_bytes.load(), peak_bytes.load(), Node::live()};
+}
+
+void reset_peak_memory() { peak_bytes.store(live_bytes.load()); }
+
+}  // namespace regrad

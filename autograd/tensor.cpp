@@ -1,0 +1,117 @@
+#include "autograd/tensor.h"
+
+#include "autograd/check.h"
+#include "autograd/node.h"
+
+namespace regrad {
+
+void TensorBody::release() {
+  if (!drop()) return;
+  this->~TensorBody();
+  free_block(this, sizeof(TensorBody));
+}
+
+namespace {
+
+Ref<TensorBody> new_body() {
+  return Ref<TensorBody>(new (allocate_block(sizeof(TensorBody))) TensorBody());
+}
+
+}  // namespace
+
+Tensor empty(const Shape& shape, DType dtype, Device device) {
+  const int64_t bytes = checked_mul(shape.numel(), static_cast<int64_t>(item_size(dtype)));
+  Ref<TensorBody> body = new_body();
+  body->storage = Storage::allocate(bytes, device);
+  body->shape = shape;
+  body->strides = shape.contiguous_strides();
+  body->dtype = dtype;
+  return Tensor(std::move(body));
+}
+
+Tensor view_of(const Tensor& base, const Shape& shape, const Shape& strides, int64_t offset) {
+  Ref<TensorBody> body = new_body();
+  body->storage = base.body().storage;
+  body->shape = shape;
+  body->strides = strides;
+  body->offset = offset;
+  body->dtype = base.dtype();
+  return Tensor(std::move(body));
+}
+
+const TensorBody& Tensor::body() const {
+  check(defined(), "this tensor is undefined: it was never given a value");
+  return *body_;
+}
+
+TensorBody& Tensor::body() {
+  check(defined(), "this tensor is undefined: it was never given a value");
+  return *body_;
+}
+
+bool Tensor::is_contiguous() const {
+  int64_t stride = 1;
+  for (int64_t i = rank() - 1; i >= 0; --i) {
+    const int64_t size = shape()[i];
+    if (size == 0) return true;
+    if (size != 1 && strides()[i] != stride) return false;
+    stride *= size;
+  }
+  return true;
+}
+
+Tensor Tensor::detach() const { return view_of(*this, shape(), strides(), body().offset); }
+
+bool Tensor::sole_owner() const {
+  return body().unique() && body().storage->unique() && !requires_grad() && is_contiguous();
+}
+
+const void* Tensor::address(DType wanted) const {
+  check(wanted == dtype(), "data: this tensor is {}, not {}; convert it with to({})",
+        regrad::name(dtype()), regrad::name(wanted), regrad::name(wanted));
+  const char* bytes = static_cast<const char*>(body().storage->data());
+  return bytes + body().offset * static_cast<int64_t>(item_size(dtype()));
+}
+
+void Tensor::written(const char* op) {
+  check(!requires_grad() || !GradMode::enabled(),
+        "{}: this tensor of shape {} is part of a graph; write it in place under NoGrad, "
+        "or make a new tensor",
+        op, shape().str());
+  body().storage->written();
+}
+
+bool Tensor::is_leaf() const { return !requires_grad() || node()->is_leaf(); }
+
+Tensor& Tensor::set_requires_grad(bool on) {
+  if (on == requires_grad()) return *this;
+  check(is_float(dtype()), "set_requires_grad: only float32 and float64 tensors have gradients, not {}",
+        regrad::name(dtype()));
+  check(on || is_leaf(), "set_requires_grad(false): this tensor was computed by {}; use detach()",
+        node() ? node()->called() : "nothing");
+  body().node = on ? Node::leaf(*this) : Ref<Node>();
+  return *this;
+}
+
+Tensor Tensor::grad() const { return requires_grad() ? node()->gradient : Tensor(); }
+
+void Tensor::set_grad(const Tensor& gradient) {
+  check(requires_grad(), "set_grad: this tensor of shape {} does not require a gradient",
+        shape().str());
+  check(!gradient.defined() || (gradient.shape() == shape() && gradient.dtype() == dtype()),
+        "set_grad: a gradient must have its tensor's shape and dtype: {} {}", shape().str(),
+        regrad::name(dtype()));
+  node()->gradient = gradient;
+}
+
+void Tensor::zero_grad() {
+  if (requires_grad()) node()->gradient = Tensor();
+}
+
+std::string Tensor::name() const { return requires_grad() ? node()->parameter : std::string(); }
+
+void Tensor::set_name(const std::string& name) {
+  if (requires_grad() && node()->is_leaf()) node()->parameter = name;
+}
+
+}  // namespace regrad

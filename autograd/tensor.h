@@ -1,0 +1,160 @@
+// Tensor: a handle on numbers. Copying one is copying a pointer; views share storage.
+// A tensor that needs a gradient also points at its Node: its place in the graph (node.h).
+#pragma once
+
+#include <concepts>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "autograd/shape.h"
+#include "autograd/storage.h"
+
+namespace regrad {
+
+class Node;
+class Tensor;
+
+struct TensorOptions {
+  std::optional<DType> dtype = std::nullopt;  // float32, or that of the values given
+  Device device = cpu;
+  bool requires_grad = false;
+};
+
+struct BackwardOptions {
+  bool retain_graph = false;  // keep what a second backward through the same graph needs
+  bool create_graph = false;  // record the backward pass, for gradients of gradients
+};
+
+// What a handle points to. Element (i, j, ...) is at offset + i stride(0) + j stride(1) + ...
+struct TensorBody : Counted {
+  Ref<Storage> storage;
+  Shape shape, strides;
+  int64_t offset = 0;  // in elements
+  DType dtype = float32;
+  Ref<Node> node;  // none: no gradient is wanted
+  void release();
+};
+
+class Tensor {
+ public:
+  Tensor() = default;  // undefined: stands for an argument left out, a gradient not there
+  Tensor(const Tensor& other) : body_(other.body_) {
+    if (capturing != nullptr) note_capture();
+  }
+  Tensor(Tensor&&) noexcept = default;
+  Tensor& operator=(const Tensor&) = default;
+  Tensor& operator=(Tensor&&) noexcept = default;
+  explicit Tensor(Ref<TensorBody> body) : body_(std::move(body)) {}
+
+  bool defined() const { return static_cast<bool>(body_); }
+  const Shape& shape() const { return body().shape; }
+  const Shape& strides() const { return body().strides; }
+  int64_t size(int64_t d) const { return shape()[shape().dim(d, "size")]; }
+  int64_t rank() const { return shape().rank(); }
+  int64_t numel() const { return shape().numel(); }
+  DType dtype() const { return body().dtype; }
+  Device device() const { return body().storage->device(); }
+  bool is_contiguous() const;
+
+  // Numbers in and out. to_vector and item convert from any dtype.
+  template <class T>
+  T item() const;  // of a tensor with exactly one element
+  template <class T>
+  std::vector<T> to_vector() const;  // row-major
+  template <class T>
+  const T* data() const {  // first element; an Error if T is not the dtype
+    return static_cast<const T*>(address(dtype_of<T>));
+  }
+  template <class T>
+  T* mutable_data() {  // for writing: counts as a write
+    written("mutable_data");
+    return static_cast<T*>(address(dtype_of<T>));
+  }
+
+  // Copies and conversions (ops/layout.cpp); their gradients convert back.
+  Tensor to(Device device) const;
+  Tensor to(DType dtype) const;
+  Tensor contiguous() const;  // itself when it is contiguous already
+  Tensor clone() const;
+  Tensor detach() const;  // the same storage, outside the graph
+  Tensor reshape(const Shape& shape) const;
+  Tensor transpose(int64_t d0, int64_t d1) const;
+
+  // Writing in place: for parameters, under NoGrad, and for tensors outside any graph.
+  Tensor& copy_(const Tensor& source);  // broadcasts and converts
+  Tensor& fill_(double value);
+  Tensor& add_(const Tensor& other, double scale = 1);  // this += scale other
+  Tensor& mul_(double factor);
+
+  // Gradients.
+  bool requires_grad() const { return static_cast<bool>(body().node); }
+  Tensor& set_requires_grad(bool on);
+  bool is_leaf() const;
+  Tensor grad() const;  // undefined before the first backward
+  void set_grad(const Tensor& gradient);
+  void zero_grad();  // grad() is undefined again: the next backward starts from nothing
+  void backward(const Tensor& gradient = {}, BackwardOptions options = {}) const;
+
+  std::string name() const;  // a parameter's dotted name, empty for others
+  void set_name(const std::string& name);
+  std::string str() const;  // the numbers, for people; long ones are shortened
+
+  const TensorBody& body() const;  // an Error when undefined
+  TensorBody& body();
+  const Ref<Node>& node() const { return body().node; }
+  bool shares_body(const Tensor& other) const { return body_.get() == other.body_.get(); }
+  bool sole_owner() const;     // nobody else can see these numbers
+  void written(const char* op);  // counts a write; an Error inside a recorded graph
+
+ private:
+  friend class CaptureScope;
+  friend class Node;
+  const void* address(DType dtype) const;
+  void* address(DType dtype) { return const_cast<void*>(std::as_const(*this).address(dtype)); }
+  void note_capture() const;
+  static constinit thread_local std::vector<struct Saved>* capturing;  // see record.cpp
+
+  Ref<TensorBody> body_;
+};
+
+// A new tensor over fresh memory whose numbers are not set.
+Tensor empty(const Shape& shape, DType dtype = float32, Device device = cpu);
+// A tensor over the storage of another: the base of every view.
+Tensor view_of(const Tensor& base, const Shape& shape, const Shape& strides, int64_t offset);
+
+// Made from numbers (ops/create.cpp).
+Tensor zeros(const Shape& shape, TensorOptions options = {});
+Tensor ones(const Shape& shape, TensorOptions options = {});
+Tensor full(const Shape& shape, double value, TensorOptions options = {});
+
+// Gradients of sum(outputs * grad_outputs) with respect to inputs; nothing is accumulated.
+struct GradOptions {
+  std::vector<Tensor> grad_outputs = {};  // ones, where left out and the output is one element
+  bool create_graph = false;
+  bool allow_unused = false;  // an input that the outputs do not depend on: undefined, not an Error
+  bool retain_graph = false;
+};
+std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
+                         const GradOptions& options = {});
+
+// While one is alive, this thread records no graph.
+class GradMode {
+ public:
+  explicit GradMode(bool on) : before_(enabled_) { enabled_ = on; }
+  ~GradMode() { enabled_ = before_; }
+  GradMode(const GradMode&) = delete;
+  GradMode& operator=(const GradMode&) = delete;
+  static bool enabled() { return enabled_; }
+
+ private:
+  bool before_;
+  static constinit thread_local bool enabled_;
+};
+
+class [[nodiscard]] NoGrad : public GradMode {
+ public:
+  NoGrad() : GradMode(false) {}
+};
+
+}  // namespace regrad
