@@ -1,0 +1,210 @@
+// Arithmetic of two tensors. Broadcasting is expand(), a view; its derivative, a sum, is
+// expand()'s own, so the derivatives here only ever see equal shapes.
+#include "ops/dispatch.h"
+#include "ops/ops.h"
+
+namespace regrad {
+namespace {
+
+struct Pair {
+  Tensor a, b;
+};
+
+Tensor spread(const Tensor& x, const Shape& shape) {
+  return x.shape() == shape ? x : expand(x, shape);
+}
+
+// Both with one shape and one dtype. int64 and bool give way to floats; a float32 and a float64
+// are an error, since either answer would surprise half of the users.
+Pair aligned(const char* op, const Tensor& a, const Tensor& b) {
+  if (a.dtype() != b.dtype()) {
+    const auto rank = [](const Tensor& x) {  // bool < int64 < any float
+      return is_float(x.dtype()) ? 2 : x.dtype() == int64 ? 1 : 0;
+    };
+    if (rank(a) < rank(b)) return aligned(op, a.to(b.dtype()), b);
+    if (rank(b) < rank(a)) return aligned(op, a, b.to(a.dtype()));
+  }
+  same_dtype(op, a, b);
+  if (a.shape() == b.shape()) return {a, b};
+  const Shape shape = broadcast_shapes(op, a.shape(), b.shape());
+  return {spread(a, shape), spread(b, shape)};
+}
+
+Tensor compute(const char* op, Binary function, const Pair& x) {
+  Tensor out = empty(x.a.shape(), x.a.dtype(), x.a.device());
+  const Loop loop = make_loop({&out, &x.a, &x.b});
+  for_numbers(op, x.a, [&]<class T>() {
+    kernels<T>(x.a).binary[static_cast<size_t>(function)](loop, raw<T>(out), x.a.data<T>(),
+                                                          x.b.data<T>());
+  });
+  return out;
+}
+
+Tensor compare(const char* op, Compare function, const Tensor& left, const Tensor& right) {
+  const NoGrad guard;
+  Pair x = aligned(op, left, right);
+  if (x.a.dtype() == bool_) x = {x.a.to(int64), x.b.to(int64)};
+  Tensor out = empty(x.a.shape(), bool_, x.a.device());
+  const Loop loop = make_loop({&out, &x.a, &x.b});
+  for_numbers(op, x.a, [&]<class T>() {
+    kernels<T>(x.a).compare[static_cast<size_t>(function)](loop, raw<bool>(out), x.a.data<T>(),
+                                                           x.b.data<T>());
+  });
+  return out;
+}
+
+// The share of g that goes to a where y was chosen from a and b: half of it where they tie.
+Tensor chosen(const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
+  const Tensor share = sub(1, mul(eq(b, y).to(g.dtype()), 0.5));
+  return where(eq(a, y), mul(g, share), 0);
+}
+
+Tensor number_like(const Tensor& x, double value) {
+  const bool exact = x.dtype() == int64 && value == static_cast<double>(static_cast<int64_t>(value));
+  return scalar(value, is_float(x.dtype()) ? x.dtype() : exact ? int64 : float32);
+}
+
+}  // namespace
+
+Tensor add(const Tensor& left, const Tensor& right) {
+  const Pair x = aligned("add", left, right);
+  return record("add", compute("add", Binary::add, x),
+                {{x.a, [](const Tensor& g) { return g; }},  //
+                 {x.b, [](const Tensor& g) { return g; }}});
+}
+
+Tensor sub(const Tensor& left, const Tensor& right) {
+  const Pair x = aligned("sub", left, right);
+  return record("sub", compute("sub", Binary::sub, x),
+                {{x.a, [](const Tensor& g) { return g; }},
+                 {x.b, [](const Tensor& g) { return neg(g); }}});
+}
+
+Tensor mul(const Tensor& left, const Tensor& right) {
+  const auto [a, b] = aligned("mul", left, right);
+  return record("mul", compute("mul", Binary::mul, {a, b}),
+                {{a, [b = b](const Tensor& g) { return mul(g, b); }},
+                 {b, [a = a](const Tensor& g) { return mul(g, a); }}});
+}
+
+Tensor div(const Tensor& left, const Tensor& right) {
+  const bool integers = !is_float(left.dtype()) && !is_float(right.dtype());
+  const auto [a, b] = integers ? aligned("div", left.to(float32), right.to(float32))
+                               : aligned("div", left, right);
+  return record("div", compute("div", Binary::div, {a, b}),
+                {{a, [b = b](const Tensor& g) { return div(g, b); }},
+                 {b, [b = b](const Tensor& g, const Tensor& y) { return neg(div(mul(g, y), b)); }}});
+}
+
+Tensor maximum(const Tensor& left, const Tensor& right) {
+  const auto [a, b] = aligned("maximum", left, right);
+  return record(
+      "maximum", compute("maximum", Binary::maximum, {a, b}),
+      {{a, [a = a, b = b](const Tensor& g, const Tensor& y) { return chosen(g, a, b, y); }},
+       {b, [a = a, b = b](const Tensor& g, const Tensor& y) { return chosen(g, b, a, y); }}});
+}
+
+Tensor minimum(const Tensor& left, const Tensor& right) {
+  const auto [a, b] = aligned("minimum", left, right);
+  return record(
+      "minimum", compute("minimum", Binary::minimum, {a, b}),
+      {{a, [a = a, b = b](const Tensor& g, const Tensor& y) { return chosen(g, a, b, y); }},
+       {b, [a = a, b = b](const Tensor& g, const Tensor& y) { return chosen(g, b, a, y); }}});
+}
+
+// d a^b = b a^(b-1) da + a^b log(a) db; at a = 0 the second term is 0, as its limit is for b > 0.
+Tensor pow(const Tensor& left, const Tensor& right) {
+  const auto [a, b] = aligned("pow", left, right);
+  return record("pow", compute("pow", Binary::pow, {a, b}),
+                {{a, [a = a, b = b](const Tensor& g) {
+                    const Tensor slope = mul(b, pow(a, sub(b, 1)));
+                    return mul(g, where(b == 0, 0, slope));
+                  }},
+                 {b, [a = a, b = b](const Tensor& g, const Tensor& y) {
+                    const Tensor zero = (a == 0) & (b >= 0);
+                    return mul(g, where(zero, 0, mul(y, log(where(zero, 1, a)))));
+                  }}});
+}
+
+Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no) {
+  check(condition.dtype() == bool_, "where: the condition must be bool, not {}",
+        name(condition.dtype()));
+  auto [a, b] = aligned("where", yes, no);
+  const Shape shape = broadcast_shapes("where", condition.shape(), a.shape());
+  const Tensor choose = spread(condition, shape);
+  a = spread(a, shape);
+  b = spread(b, shape);
+  Tensor out = empty(shape, a.dtype(), a.device());
+  const Loop loop = make_loop({&out, &choose, &a, &b});
+  for_all(a, [&]<class T>() {
+    kernels<T>(a).where(loop, raw<T>(out), choose.data<bool>(), a.template data<T>(),
+                        b.template data<T>());
+  });
+  return record("where", std::move(out),
+                {{a, [choose](const Tensor& g) { return where(choose, g, 0); }},
+                 {b, [choose](const Tensor& g) { return where(choose, 0, g); }}});
+}
+
+Tensor add(const Tensor& a, double b) { return add(a, number_like(a, b)); }
+Tensor sub(const Tensor& a, double b) { return sub(a, number_like(a, b)); }
+Tensor sub(double a, const Tensor& b) { return sub(number_like(b, a), b); }
+Tensor mul(const Tensor& a, double b) { return mul(a, number_like(a, b)); }
+Tensor div(const Tensor& a, double b) { return div(a, number_like(a, b)); }
+Tensor div(double a, const Tensor& b) { return div(number_like(b, a), b); }
+Tensor where(const Tensor& condition, const Tensor& yes, double no) {
+  return where(condition, yes, number_like(yes, no));
+}
+Tensor where(const Tensor& condition, double yes, const Tensor& no) {
+  return where(condition, number_like(no, yes), no);
+}
+
+Tensor eq(const Tensor& a, const Tensor& b) { return compare("eq", Compare::equal, a, b); }
+Tensor ne(const Tensor& a, const Tensor& b) { return compare("ne", Compare::not_equal, a, b); }
+Tensor lt(const Tensor& a, const Tensor& b) { return compare("lt", Compare::less, a, b); }
+Tensor le(const Tensor& a, const Tensor& b) { return compare("le", Compare::less_equal, a, b); }
+Tensor gt(const Tensor& a, const Tensor& b) { return compare("gt", Compare::greater, a, b); }
+Tensor ge(const Tensor& a, const Tensor& b) { return compare("ge", Compare::greater_equal, a, b); }
+
+Tensor logical_not(const Tensor& a) { return eq(a.to(bool_).to(int64), scalar(0, int64)); }
+Tensor logical_and(const Tensor& a, const Tensor& b) {
+  return mul(a.to(bool_).to(int64), b.to(bool_).to(int64)).to(bool_);
+}
+Tensor logical_or(const Tensor& a, const Tensor& b) {
+  return add(a.to(bool_).to(int64), b.to(bool_).to(int64)).to(bool_);
+}
+
+// What the engine asks for: sum += gradient, in place when nobody else can see the sum.
+Tensor add_gradients(Tensor sum, const Tensor& gradient) {
+  const bool in_place = !GradMode::enabled() && sum.sole_owner() && gradient.is_contiguous() &&
+                        sum.shape() == gradient.shape();
+  if (!in_place) return add(sum, gradient);
+  for_floats("add", sum, [&]<class T>() {
+    kernels<T>(sum).axpy(sum.numel(), raw<T>(sum), T(1), gradient.data<T>());
+  });
+  return sum;
+}
+
+Tensor& Tensor::add_(const Tensor& other, double scale) {
+  same_dtype("add_", *this, other);
+  check(is_contiguous(), "add_: writes in place into a contiguous tensor only");
+  written("add_");
+  const NoGrad guard;
+  const Tensor from = spread(other, broadcast_shapes("add_", shape(), other.shape())).contiguous();
+  check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape().str(),
+        shape().str());
+  for_floats("add_", *this, [&]<class T>() {
+    kernels<T>(*this).axpy(numel(), raw<T>(*this), static_cast<T>(scale), from.data<T>());
+  });
+  return *this;
+}
+
+Tensor& Tensor::mul_(double factor) {
+  check(is_contiguous(), "mul_: writes in place into a contiguous tensor only");
+  written("mul_");
+  for_floats("mul_", *this, [&]<class T>() {
+    kernels<T>(*this).scale(numel(), raw<T>(*this), static_cast<T>(factor));
+  });
+  return *this;
+}
+
+}  // namespace regrad

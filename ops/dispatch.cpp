@@ -1,0 +1,82 @@
+#include "ops/dispatch.h"
+
+#include <algorithm>
+
+namespace regrad {
+namespace {
+
+bool joins(const Loop& loop, int operands, int outer, int inner) {
+  for (int k = 0; k < operands; ++k) {
+    if (loop.strides[k][outer] != loop.strides[k][inner] * loop.sizes[inner]) return false;
+  }
+  return true;
+}
+
+Loop flat_loop(int64_t numel, int operands) {
+  Loop loop;
+  loop.rank = 1;
+  loop.sizes[0] = numel;
+  for (int k = 0; k < operands; ++k) loop.strides[k][0] = 1;
+  return loop;
+}
+
+}  // namespace
+
+Loop make_loop(std::initializer_list<const Tensor*> operands) {
+  const int count = static_cast<int>(operands.size());
+  const Shape& shape = (*operands.begin())->shape();
+  if (std::all_of(operands.begin(), operands.end(),
+                  [](const Tensor* x) { return x->is_contiguous(); })) {
+    return flat_loop(shape.numel(), count);
+  }
+  Loop loop;
+  for (int64_t d = 0; d < shape.rank(); ++d) {
+    if (shape[d] == 1) continue;
+    const int last = loop.rank++;
+    loop.sizes[last] = shape[d];
+    int k = 0;
+    for (const Tensor* x : operands) loop.strides[k++][last] = x->strides()[d];
+    if (last > 0 && joins(loop, count, last - 1, last)) {
+      loop.sizes[last - 1] *= loop.sizes[last];
+      for (k = 0; k < count; ++k) loop.strides[k][last - 1] = loop.strides[k][last];
+      --loop.rank;
+    }
+  }
+  return loop.rank == 0 ? flat_loop(1, count) : loop;
+}
+
+void same_dtype(const char* op, const Tensor& a, const Tensor& b) {
+  check(a.dtype() == b.dtype(), "{}: {} is {} and {} is {}; convert one with to({})", op, called(a),
+        name(a.dtype()), called(b), name(b.dtype()), name(a.dtype()));
+  same_device(op, a, b);
+}
+
+void same_device(const char* op, const Tensor& a, const Tensor& b) {
+  check(a.device() == b.device(), "{}: {} is on {} and {} on {}; move one with to(device)", op,
+        called(a), name(a.device()), called(b), name(b.device()));
+}
+
+void check_index(const char* op, const Tensor& index, int64_t size) {
+  check(index.dtype() == int64, "{}: the index must be int64, not {}", op, name(index.dtype()));
+  const Tensor flat = index.contiguous();
+  const int64_t* at = flat.data<int64_t>();
+  for (int64_t i = 0; i < flat.numel(); ++i) {
+    check(at[i] >= 0 && at[i] < size, "{}: index {} at position {} is out of range; it must be in [0, {})",
+          op, at[i], i, size);
+  }
+}
+
+std::string called(const Tensor& x) {
+  const std::string name = x.name();
+  return name.empty() ? x.shape().str() : name + " " + x.shape().str();
+}
+
+Rows rows_around(const Shape& shape, int64_t d) {
+  Rows rows{1, 1, 1};
+  for (int64_t i = 0; i < shape.rank(); ++i) {
+    (i < d ? rows.outer : i == d ? rows.n : rows.inner) *= shape[i];
+  }
+  return rows;
+}
+
+}  // namespace regrad

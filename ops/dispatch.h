@@ -1,0 +1,72 @@
+// What every op file needs between tensors and kernels: the table for a dtype, and the Loop for
+// operands of one shape. Internal: not part of regrad.h.
+#pragma once
+
+#include "autograd/check.h"
+#include "autograd/node.h"
+#include "ops/backend.h"
+#include "ops/kernels.h"
+
+namespace regrad {
+
+// kernels<T>(x): the table for elements of type T on x's device.
+template <class T>
+const auto& kernels(const Tensor& x) {
+  const Backend& table = backend(x.device());
+  if constexpr (std::same_as<T, float>) return table.float32;
+  else if constexpr (std::same_as<T, double>) return table.float64;
+  else if constexpr (std::same_as<T, int64_t>) return table.int64;
+  else return table.boolean;
+}
+
+// Calls body.operator()<T>() with the type of x's elements.
+template <class Body>
+void for_floats(const char* op, const Tensor& x, const Body& body) {
+  switch (x.dtype()) {
+    case DType::float32: return body.template operator()<float>();
+    case DType::float64: return body.template operator()<double>();
+    default: fail("{}: takes float32 or float64, not {}; convert with to(float32)", op,
+                  name(x.dtype()));
+  }
+}
+
+template <class Body>
+void for_numbers(const char* op, const Tensor& x, const Body& body) {
+  switch (x.dtype()) {
+    case DType::float32: return body.template operator()<float>();
+    case DType::float64: return body.template operator()<double>();
+    case DType::int64: return body.template operator()<int64_t>();
+    case DType::boolean: fail("{}: does not take bool; convert with to(int64) or to(float32)", op);
+  }
+}
+
+template <class Body>
+void for_all(const Tensor& x, const Body& body) {
+  switch (x.dtype()) {
+    case DType::float32: return body.template operator()<float>();
+    case DType::float64: return body.template operator()<double>();
+    case DType::int64: return body.template operator()<int64_t>();
+    case DType::boolean: return body.template operator()<bool>();
+  }
+}
+
+// A fresh tensor's or an input's elements, for a kernel. Fresh memory is not "written in place".
+template <class T>
+T* raw(const Tensor& x) {
+  return const_cast<T*>(x.data<T>());
+}
+
+// A Loop over tensors of one shape, output first, with neighbouring dimensions joined.
+Loop make_loop(std::initializer_list<const Tensor*> operands);
+
+void same_dtype(const char* op, const Tensor& a, const Tensor& b);
+void same_device(const char* op, const Tensor& a, const Tensor& b);
+void check_index(const char* op, const Tensor& index, int64_t size);  // int64, all in [0, size)
+
+// How a tensor is called in an error: "encoder.weight [64, 48]", or "[64, 48]".
+std::string called(const Tensor& x);
+
+// x seen as [outer, n, inner] around dimension d.
+Rows rows_around(const Shape& shape, int64_t d);
+
+}  // namespace regrad

@@ -1,0 +1,169 @@
+// einsum: every letter names a dimension; letters missing in the result are summed over. Operands
+// are joined from left to right, each join one batched product.
+#include <algorithm>
+#include <string>
+
+#include "ops/dispatch.h"
+#include "ops/ops.h"
+
+namespace regrad {
+namespace {
+
+struct Named {
+  Tensor x;
+  std::string letters;  // one for each dimension
+};
+
+bool has(const std::string& letters, char letter) {
+  return letters.find(letter) != std::string::npos;
+}
+
+// "ii" takes the diagonal: x masked to i = j, summed over the second.
+Named without_repeats(Named a) {
+  for (size_t i = 0; i < a.letters.size(); ++i) {
+    for (size_t j = a.letters.size() - 1; j > i; --j) {
+      if (a.letters[i] != a.letters[j]) continue;
+      const int64_t n = a.x.shape()[static_cast<int64_t>(i)];
+      check(n == a.x.shape()[static_cast<int64_t>(j)],
+            "einsum: '{}' is both {} and {} in shape {}", a.letters[i], n,
+            a.x.shape()[static_cast<int64_t>(j)], a.x.shape().str());
+      Shape shape(std::vector<int64_t>(a.letters.size(), 1));
+      shape[static_cast<int64_t>(i)] = shape[static_cast<int64_t>(j)] = n;
+      const Tensor diagonal = reshape(eye(n, {.dtype = a.x.dtype()}), shape);
+      a.x = sum(mul(a.x, diagonal), static_cast<int64_t>(j));
+      a.letters.erase(j, 1);
+    }
+  }
+  return a;
+}
+
+// Sums over letters that nobody else wants.
+Named without_unwanted(Named a, const std::string& wanted) {
+  for (size_t i = a.letters.size(); i-- > 0;) {
+    if (has(wanted, a.letters[i])) continue;
+    a.x = sum(a.x, static_cast<int64_t>(i));
+    a.letters.erase(i, 1);
+  }
+  return a;
+}
+
+Tensor ordered(const Named& a, const std::string& letters) {
+  Dims order;
+  for (char letter : letters) order.push_back(static_cast<int64_t>(a.letters.find(letter)));
+  return permute(a.x, order);
+}
+
+int64_t size_of(const Named& a, char letter) {
+  return a.x.shape()[static_cast<int64_t>(a.letters.find(letter))];
+}
+
+// One batched product: letters of both that stay are the batch, those that go are summed over.
+Named join(const Named& a, const Named& b, const std::string& wanted) {
+  std::string batch, summed, left, right;
+  for (char letter : a.letters) {
+    (!has(b.letters, letter) ? left : has(wanted, letter) ? batch : summed) += letter;
+  }
+  for (char letter : b.letters) {
+    if (!has(a.letters, letter)) right += letter;
+  }
+  int64_t sizes[4] = {1, 1, 1, 1};
+  Shape shape;
+  const std::string result = batch + left + right;
+  const auto measure = [&](const std::string& letters, const Named& from, int64_t& size, bool out) {
+    for (char letter : letters) {
+      size = checked_mul(size, size_of(from, letter));
+      if (out) shape.push_back(size_of(from, letter));
+    }
+  };
+  measure(batch, a, sizes[0], true);
+  measure(left, a, sizes[1], true);
+  measure(right, b, sizes[3], true);
+  measure(summed, a, sizes[2], false);
+  const Tensor x = reshape(ordered(a, batch + left + summed), {sizes[0], sizes[1], sizes[2]});
+  const Tensor y = reshape(ordered(b, batch + summed + right), {sizes[0], sizes[2], sizes[3]});
+  return {reshape(bmm(x, y), shape), result};
+}
+
+struct Spec {
+  std::vector<std::string> inputs;
+  std::string output;
+};
+
+Spec parse(std::string_view spec, const std::vector<Tensor>& operands) {
+  std::string text;
+  for (char c : spec) {
+    if (c == ' ') continue;
+    check(c == ',' || c == '-' || c == '>' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'),
+          "einsum: '{}' in \"{}\" is not a letter; write a spec like \"bij,bjk->bik\"", c, spec);
+    text += c;
+  }
+  const size_t arrow = text.find("->");
+  Spec result;
+  std::string left = text.substr(0, arrow);
+  check(left.find_first_of("->") == std::string::npos, "einsum: \"{}\" has a stray arrow", spec);
+  for (size_t start = 0; start <= left.size();) {
+    const size_t comma = std::min(left.find(',', start), left.size());
+    result.inputs.push_back(left.substr(start, comma - start));
+    start = comma + 1;
+  }
+  if (arrow != std::string::npos) {
+    result.output = text.substr(arrow + 2);
+  } else {  // letters that occur once, in alphabetical order
+    std::sort(left.begin(), left.end());
+    for (char letter : left) {
+      if (letter != ',' && std::count(left.begin(), left.end(), letter) == 1) {
+        result.output += letter;
+      }
+    }
+  }
+  check(result.inputs.size() == operands.size(), "einsum: \"{}\" names {} operands, {} were given",
+        spec, result.inputs.size(), operands.size());
+  return result;
+}
+
+void check_sizes(std::string_view spec, const Spec& parsed, const std::vector<Tensor>& operands) {
+  int64_t sizes[256];
+  std::fill(std::begin(sizes), std::end(sizes), -1);
+  for (size_t i = 0; i < operands.size(); ++i) {
+    const std::string& letters = parsed.inputs[i];
+    check(static_cast<int64_t>(letters.size()) == operands[i].rank(),
+          "einsum: \"{}\" gives operand {} the letters '{}', but its shape is {}", spec, i, letters,
+          operands[i].shape().str());
+    same_dtype("einsum", operands[0], operands[i]);
+    for (size_t d = 0; d < letters.size(); ++d) {
+      int64_t& size = sizes[static_cast<unsigned char>(letters[d])];
+      const int64_t here = operands[i].shape()[static_cast<int64_t>(d)];
+      check(size == -1 || size == here, "einsum: '{}' is {} in one operand and {} in shape {}",
+            letters[d], size, here, operands[i].shape().str());
+      size = here;
+    }
+  }
+  for (size_t i = 0; i < parsed.output.size(); ++i) {
+    check(sizes[static_cast<unsigned char>(parsed.output[i])] >= 0 &&
+              parsed.output.find(parsed.output[i], i + 1) == std::string::npos,
+          "einsum: '{}' of the result must stand once, and in an operand of \"{}\"",
+          parsed.output[i], spec);
+  }
+}
+
+}  // namespace
+
+Tensor einsum(std::string_view spec, const std::vector<Tensor>& operands) {
+  check(!operands.empty(), "einsum: needs at least one operand");
+  const Spec parsed = parse(spec, operands);
+  check_sizes(spec, parsed, operands);
+  Named result{operands[0], parsed.inputs[0]};
+  result = without_repeats(std::move(result));
+  for (size_t i = 1; i < operands.size(); ++i) {
+    std::string later = parsed.output;
+    for (size_t j = i + 1; j < operands.size(); ++j) later += parsed.inputs[j];
+    Named next = without_repeats({operands[i], parsed.inputs[i]});
+    result = without_unwanted(std::move(result), later + next.letters);
+    next = without_unwanted(std::move(next), later + result.letters);
+    result = join(result, next, later);
+  }
+  result = without_unwanted(std::move(result), parsed.output);
+  return ordered(result, parsed.output);
+}
+
+}  // namespace regrad

@@ -1,0 +1,162 @@
+// Picking elements by index. Each way of reading has a way of adding back as its derivative, and
+// the other way round: gather and scatter_add, index_select and index_add.
+#include "ops/dispatch.h"
+#include "ops/ops.h"
+
+namespace regrad {
+namespace {
+
+Tensor plain(const Tensor& x) {
+  const NoGrad guard;
+  return x.contiguous();
+}
+
+Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index);
+
+// zeros(shape) with row index[i] of dimension d increased by g's row i.
+Tensor index_add(const Tensor& g, const Shape& shape, int64_t d, const Tensor& index) {
+  Tensor out = zeros(shape, {.dtype = g.dtype(), .device = g.device()});
+  const Tensor from = plain(g);
+  for_floats("index_select", g, [&]<class T>() {
+    kernels<T>(g).add_rows(rows_around(shape, d), index.numel(), raw<T>(out), from.data<T>(),
+                           index.data<int64_t>());
+  });
+  return record("index_add", std::move(out), {{g, [d, index](const Tensor& h) {
+                                                 return index_select_unchecked(h, d, index);
+                                               }}});
+}
+
+Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
+  Shape shape = x.shape();
+  shape[d] = index.numel();
+  Tensor out = empty(shape, x.dtype(), x.device());
+  const Tensor from = plain(x);
+  for_all(x, [&]<class T>() {
+    kernels<T>(x).take_rows(rows_around(x.shape(), d), index.numel(), raw<T>(out), from.data<T>(),
+                            index.data<int64_t>());
+  });
+  return record("index_select", std::move(out),
+                {{x, [shape = x.shape(), d, index](const Tensor& g) {
+                    return index_add(g, shape, d, index);
+                  }}});
+}
+
+// gather and scatter_add take an index that may be smaller than x, except along d: the part of x
+// that it covers.
+Tensor covered(const char* op, Tensor x, int64_t d, const Tensor& index) {
+  check(index.rank() == x.rank() && x.rank() > 0, "{}: the index {} must have the rank of {}", op,
+        index.shape().str(), x.shape().str());
+  for (int64_t i = 0; i < x.rank(); ++i) {
+    if (i == d || index.shape()[i] == x.shape()[i]) continue;
+    check(index.shape()[i] < x.shape()[i], "{}: an index of shape {} does not fit shape {}", op,
+          index.shape().str(), x.shape().str());
+    x = narrow(x, i, 0, index.shape()[i]);
+  }
+  return x;
+}
+
+Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index);
+
+Tensor scatter_unchecked(const Tensor& source, const Shape& shape, int64_t d, const Tensor& index) {
+  Tensor out = zeros(shape, {.dtype = source.dtype(), .device = source.device()});
+  const Tensor from = plain(source);
+  for_numbers("scatter_add", source, [&]<class T>() {
+    kernels<T>(source).scatter_add(rows_around(shape, d), index.shape()[d], raw<T>(out),
+                                   from.data<T>(), index.data<int64_t>());
+  });
+  return record("scatter_add", std::move(out), {{source, [d, index](const Tensor& h) {
+                                                   return gather_unchecked(h, d, index);
+                                                 }}});
+}
+
+Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
+  Tensor out = empty(index.shape(), x.dtype(), x.device());
+  const Tensor from = plain(x);
+  for_all(x, [&]<class T>() {
+    kernels<T>(x).gather(rows_around(x.shape(), d), index.shape()[d], raw<T>(out), from.data<T>(),
+                         index.data<int64_t>());
+  });
+  return record("gather", std::move(out), {{x, [shape = x.shape(), d, index](const Tensor& g) {
+                                              return scatter_unchecked(g, shape, d, index);
+                                            }}});
+}
+
+// bool [rows, columns]: column - row <= diagonal.
+Tensor below(const Tensor& x, int64_t diagonal) {
+  check(x.rank() >= 2, "tril, triu: need at least 2 dimensions, {} has {}", x.shape().str(),
+        x.rank());
+  const Tensor distance = sub(arange(x.size(-1)), unsqueeze(arange(x.size(-2)), 1));
+  return le(distance, scalar(static_cast<double>(diagonal), int64));
+}
+
+}  // namespace
+
+Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
+  const int64_t d = x.shape().dim(dim, "gather");
+  const Tensor part = covered("gather", x, d, index);
+  check_index("gather", index, x.shape()[d]);
+  return gather_unchecked(part, d, plain(index));
+}
+
+Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
+  const int64_t d = x.shape().dim(dim, "scatter_add");
+  same_dtype("scatter_add", x, source);
+  const Shape shape = covered("scatter_add", x.detach(), d, index).shape();
+  check_index("scatter_add", index, x.shape()[d]);
+  Tensor from = covered("scatter_add", source, d, index);
+  check(from.shape()[d] >= index.shape()[d], "scatter_add: the index {} is larger than the source {}",
+        index.shape().str(), source.shape().str());
+  from = narrow(from, d, 0, index.shape()[d]);
+  Tensor added = scatter_unchecked(from, shape, d, plain(index));
+  std::vector<int64_t> padding;
+  for (int64_t i = x.rank() - 1; i >= 0; --i) {
+    padding.insert(padding.end(), {0, x.shape()[i] - shape[i]});
+  }
+  return add(x, shape == x.shape() ? added : pad(added, padding));
+}
+
+Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
+  const int64_t d = x.shape().dim(dim, "index_select");
+  check(x.rank() > 0 && index.rank() <= 1, "index_select: takes a list of indices [n], not {}",
+        index.shape().str());
+  check_index("index_select", index, x.shape()[d]);
+  return index_select_unchecked(x, d, plain(index));
+}
+
+Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx) {
+  check(weight.rank() == 2, "embedding: the weight must be [count, dim], not {}", called(weight));
+  check_index("embedding", index, weight.size(0));
+  Shape shape = index.shape();
+  shape.push_back(weight.size(1));
+  const Tensor flat = reshape(plain(index), {index.numel()});
+  Tensor rows = index_select_unchecked(weight, 0, flat);
+  if (padding_idx >= 0) {  // the same rows, but no gradient goes through the padding's
+    const Tensor real = unsqueeze(ne(flat, scalar(static_cast<double>(padding_idx), int64)), 1);
+    rows = where(real, rows, rows.detach());
+  }
+  return reshape(rows, shape);
+}
+
+Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
+  check(mask.dtype() == bool_, "masked_fill: the mask must be bool, not {}", name(mask.dtype()));
+  check(broadcast_shapes("masked_fill", x.shape(), mask.shape()) == x.shape(),
+        "masked_fill: a mask of shape {} does not fit shape {}", mask.shape().str(),
+        x.shape().str());
+  return where(mask, value, x);
+}
+
+Tensor tril(const Tensor& x, int64_t diagonal) { return where(below(x, diagonal), x, 0); }
+Tensor triu(const Tensor& x, int64_t diagonal) { return where(below(x, diagonal - 1), 0, x); }
+
+Tensor one_hot(const Tensor& index, int64_t classes) {
+  check_index("one_hot", index, classes);
+  return eq(unsqueeze(index, -1), arange(classes)).to(int64);
+}
+
+Tensor length_mask(const Tensor& lengths, int64_t steps) {
+  check(lengths.dtype() == int64, "length_mask: lengths must be int64, not {}",
+        name(lengths.dtype()));
+  return lt(arange(steps), unsqueeze(lengths, -1));
+}
+
+}  // namespace regrad

@@ -1,0 +1,118 @@
+// The table of kernels that every backend fills: pointers, sizes and strides, never a Tensor.
+// One table each for SSE2, AVX2 and AVX-512 (ops/cpu), chosen once at run time by backend.cpp.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/gemm.h"
+
+namespace regrad {
+
+// A pointwise loop over up to 4 operands; operand 0 is the output. Strides count elements; 0
+// repeats one element. The last dimension is the innermost.
+struct Loop {
+  int rank = 0;
+  int64_t sizes[8];
+  int64_t strides[4][8];
+  int64_t numel() const {
+    int64_t product = 1;
+    for (int i = 0; i < rank; ++i) product *= sizes[i];
+    return product;
+  }
+};
+
+// x seen as [outer, n, inner], contiguous; the work runs along n.
+struct Rows {
+  int64_t outer, n, inner;
+};
+
+// Pointwise functions of one argument, defined in ops/pointwise.h by value, slope and curvature.
+enum class Unary : uint8_t {
+  neg, abs, square, reciprocal, sqrt, rsqrt, exp, log, sin, cos, tanh, sigmoid, relu, gelu, silu,
+  softplus, erf, clamp, pow, count
+};
+enum class Binary : uint8_t { add, sub, mul, div, maximum, minimum, pow, count };
+enum class Compare : uint8_t { equal, not_equal, less, less_equal, greater, greater_equal, count };
+
+// Reductions along n: the sum, the greatest, the least.
+enum class Reduction : uint8_t { sum, max, min, count };
+
+// Rows of kernels that only move elements: every dtype has them.
+template <class T>
+struct MoveKernels {
+  void (*copy)(const Loop&, T* out, const T* x);
+  void (*fill)(int64_t n, T* out, T value);
+  void (*where)(const Loop&, T* out, const bool* condition, const T* yes, const T* no);
+  // out[o, i, :] = x[o, index[i], :], with x [outer, rows, inner] and out [outer, count, inner].
+  void (*take_rows)(Rows x, int64_t count, T* out, const T* x_data, const int64_t* index);
+  // out[o, i, s] = x[o, index[o, i, s], s]; index and out are [outer, count, inner].
+  void (*gather)(Rows x, int64_t count, T* out, const T* x_data, const int64_t* index);
+};
+
+// And those that compute with numbers: float, double, int64.
+template <class T>
+struct NumberKernels : MoveKernels<T> {
+  void (*binary[static_cast<int>(Binary::count)])(const Loop&, T* out, const T* a, const T* b);
+  void (*compare[static_cast<int>(Compare::count)])(const Loop&, bool* out, const T* a,
+                                                    const T* b);
+  // out [outer, inner]. The order of a sum depends on the sizes alone.
+  void (*reduce[static_cast<int>(Reduction::count)])(Rows, T* out, const T* x);
+  // The first position along n of the greatest (sign 1) or least (sign -1); NaN beats all.
+  void (*arg_reduce)(Rows, int sign, int64_t* out, const T* x);
+  // out[o, index[i], :] += g[o, i, :], in the order of i; out is [outer, rows, inner].
+  void (*add_rows)(Rows out, int64_t count, T* out_data, const T* g, const int64_t* index);
+  // out[o, index[o, i, s], s] += g[o, i, s].
+  void (*scatter_add)(Rows out, int64_t count, T* out_data, const T* g, const int64_t* index);
+};
+
+// The whole table of a backend for one float type. p and q are a pointwise function's parameters.
+template <class T>
+struct Kernels : NumberKernels<T> {
+  static constexpr int unaries = static_cast<int>(Unary::count);
+  void (*value[unaries])(const Loop&, T* out, const T* x, T p, T q);  // f(x)
+  // g f'(s) and g f''(s), where s is x or f(x), whichever f keeps (ops/pointwise.h).
+  void (*slope[unaries])(const Loop&, T* out, const T* g, const T* s, T p, T q);
+  void (*curvature[unaries])(const Loop&, T* out, const T* g, const T* s, T p, T q);
+  void (*axpy)(int64_t n, T* y, T a, const T* x);   // y += a x
+  void (*scale)(int64_t n, T* y, T a);              // y *= a
+  void (*gemm)(const Gemm<T>&);
+
+  // Rows of n, shifted by their maximum. A row of -inf alone gives zeros (softmax).
+  void (*softmax)(Rows, T* y, const T* x);
+  void (*log_softmax)(Rows, T* y, const T* x);
+  void (*logsumexp)(Rows, T* out, const T* x);                       // out [outer, inner]
+  void (*softmax_backward)(Rows, T* dx, const T* g, const T* y);     // y (g - sum(g y))
+  void (*log_softmax_backward)(Rows, T* dx, const T* g, const T* y); // g - exp(y) sum(g)
+
+  // y = (x - mean) rstd weight + bias over rows of n (inner is 1); weight, bias may be null.
+  void (*layer_norm)(Rows, T* y, T* mean, T* rstd, const T* x, const T* weight, const T* bias,
+                     T eps);
+  // dx, dweight, dbias may each be null; mean and rstd as written by layer_norm.
+  void (*layer_norm_backward)(Rows, T* dx, T* dweight, T* dbias, const T* g, const T* x,
+                              const T* mean, const T* rstd, const T* weight);
+
+  // loss[i] = -(1 - smoothing) y[target] - smoothing mean(y), y = log_softmax(x row i); 0 where
+  // the target is `ignore`. x is [outer, n] (inner is 1).
+  void (*cross_entropy)(Rows, T* loss, T* log_sum, const T* x, const int64_t* targets,
+                        int64_t ignore, T smoothing);
+  // dx = scale g[i] (softmax(x) - target distribution); g_stride 0 repeats one g.
+  void (*cross_entropy_backward)(Rows, T* dx, const T* g, int64_t g_stride, const T* x,
+                                 const T* log_sum, const int64_t* targets, int64_t ignore,
+                                 T smoothing);
+
+  // Element i depends on (seed, offset + i) alone: the same numbers for any number of threads.
+  void (*uniform)(int64_t n, T* out, uint64_t seed, uint64_t offset);  // [0, 1)
+  void (*normal)(int64_t n, T* out, uint64_t seed, uint64_t offset);   // mean 0, deviation 1
+};
+
+// All tables of one backend, and the conversions between dtypes, [from][to] in DType's order.
+struct Backend {
+  const char* name;
+  Kernels<float> float32;
+  Kernels<double> float64;
+  NumberKernels<int64_t> int64;
+  MoveKernels<bool> boolean;
+  void (*convert[4][4])(int64_t n, void* to, const void* from);
+};
+
+}  // namespace regrad

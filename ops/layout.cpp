@@ -1,0 +1,353 @@
+// The same numbers in another shape or order. What can be a view is one: shape and strides change,
+// the storage is shared. A view's derivative is the opposite view of the gradient.
+#include <algorithm>
+
+#include "ops/dispatch.h"
+#include "ops/ops.h"
+
+namespace regrad {
+namespace {
+
+void copy_into(const Tensor& out, const Tensor& x) {  // equal shapes and dtypes
+  const Loop loop = make_loop({&out, &x});
+  for_all(x, [&]<class T>() { kernels<T>(x).copy(loop, raw<T>(out), x.data<T>()); });
+}
+
+Tensor fresh_copy(const Tensor& x) {
+  Tensor out = empty(x.shape(), x.dtype(), x.device());
+  copy_into(out, x);
+  return out;
+}
+
+int64_t end_of(int64_t start, int64_t length, int64_t step) {
+  return length == 0 ? start : start + (length - 1) * step + 1;
+}
+
+// Zeros of `shape` with g in the part that slice(dim, start, .., step) names.
+Tensor embed(const Tensor& g, const Shape& shape, int64_t dim, int64_t start, int64_t step) {
+  const int64_t end = end_of(start, g.shape()[dim], step);
+  Tensor out = zeros(shape, {.dtype = g.dtype(), .device = g.device()});
+  {
+    const NoGrad guard;
+    copy_into(slice(out, dim, start, end, step), g);
+  }
+  return record("embed", std::move(out), {{g, [dim, start, end, step](const Tensor& h) {
+                                             return slice(h, dim, start, end, step);
+                                           }}});
+}
+
+Shape without(const Shape& shape, int64_t dim) {
+  Shape result;
+  for (int64_t i = 0; i < shape.rank(); ++i) {
+    if (i != dim) result.push_back(shape[i]);
+  }
+  return result;
+}
+
+Shape with(const Shape& shape, int64_t dim, int64_t size) {
+  Shape result;
+  for (int64_t i = 0; i <= shape.rank(); ++i) {
+    if (i == dim) result.push_back(size);
+    if (i < shape.rank()) result.push_back(shape[i]);
+  }
+  return result;
+}
+
+}  // namespace
+
+Tensor Tensor::clone() const {
+  return record("clone", fresh_copy(*this), {{*this, [](const Tensor& g) { return g; }}});
+}
+
+Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
+
+Tensor Tensor::to(DType wanted) const {
+  if (wanted == dtype()) return *this;
+  const Tensor from = is_contiguous() ? detach() : fresh_copy(*this);
+  Tensor out = empty(shape(), wanted, device());
+  for_all(from, [&]<class From>() {
+    for_all(out, [&]<class To>() {
+      backend(device()).convert[static_cast<size_t>(dtype())][static_cast<size_t>(wanted)](
+          numel(), raw<To>(out), from.data<From>());
+    });
+  });
+  if (!is_float(wanted) || !is_float(dtype())) return out;
+  return record("to", std::move(out), {{*this, [back = dtype()](const Tensor& g) {
+                                          return g.to(back);
+                                        }}});
+}
+
+Tensor Tensor::to(Device wanted) const {
+  check(wanted == device(), "to: there is no way from {} to {} in this build",
+        regrad::name(device()), regrad::name(wanted));
+  return *this;
+}
+
+Tensor Tensor::reshape(const Shape& shape) const { return regrad::reshape(*this, shape); }
+Tensor Tensor::transpose(int64_t d0, int64_t d1) const { return regrad::transpose(*this, d0, d1); }
+
+Tensor& Tensor::copy_(const Tensor& source) {
+  written("copy_");
+  const NoGrad guard;
+  check(broadcast_shapes("copy_", shape(), source.shape()) == shape(),
+        "copy_: {} does not broadcast to {}", source.shape().str(), shape().str());
+  const Tensor from = source.to(dtype());
+  copy_into(*this, from.shape() == shape() ? from : expand(from, shape()));
+  return *this;
+}
+
+Tensor& Tensor::fill_(double value) {
+  const NoGrad guard;
+  return copy_(scalar(value, dtype()));
+}
+
+Tensor reshape(const Tensor& x, const Shape& wanted) {
+  Shape shape = wanted;
+  const auto open = std::find(wanted.begin(), wanted.end(), -1);
+  if (open != wanted.end()) {
+    int64_t known = 1;
+    for (const int64_t* size = wanted.begin(); size != wanted.end(); ++size) {
+      if (size != open) known = checked_mul(known, *size);
+    }
+    check(known > 0 && x.numel() % known == 0, "reshape: {} has {} elements, which {} cannot hold",
+          x.shape().str(), x.numel(), wanted.str());
+    shape[open - wanted.begin()] = x.numel() / known;
+  }
+  check(shape.numel() == x.numel(), "reshape: {} has {} elements, {} has {}", x.shape().str(),
+        x.numel(), shape.str(), shape.numel());
+  const Tensor flat = x.contiguous();
+  return record("reshape", view_of(flat, shape, shape.contiguous_strides(), flat.body().offset),
+                {{flat, [before = x.shape()](const Tensor& g) { return reshape(g, before); }}});
+}
+
+Tensor permute(const Tensor& x, const Dims& order) {
+  const int64_t rank = x.rank();
+  check(static_cast<int64_t>(order.size()) == rank, "permute: {} dimensions named for shape {}",
+        order.size(), x.shape().str());
+  Shape shape = x.shape(), strides = x.strides();
+  Dims back(std::vector<int64_t>(order.size(), -1));
+  for (int64_t i = 0; i < rank; ++i) {
+    const int64_t from = x.shape().dim(order[static_cast<size_t>(i)], "permute");
+    int64_t& to = back[static_cast<size_t>(from)];
+    check(to < 0, "permute: dimension {} is named twice", from);
+    to = i;
+    shape[i] = x.shape()[from];
+    strides[i] = x.strides()[from];
+  }
+  return record("permute", view_of(x, shape, strides, x.body().offset),
+                {{x, [back](const Tensor& g) { return permute(g, back); }}});
+}
+
+Tensor transpose(const Tensor& x, int64_t d0, int64_t d1) {
+  const int64_t a = x.shape().dim(d0, "transpose"), b = x.shape().dim(d1, "transpose");
+  Shape shape = x.shape(), strides = x.strides();
+  if (shape.rank() > 0) {
+    std::swap(shape[a], shape[b]);
+    std::swap(strides[a], strides[b]);
+  }
+  return record("transpose", view_of(x, shape, strides, x.body().offset),
+                {{x, [a, b](const Tensor& g) { return transpose(g, a, b); }}});
+}
+
+Tensor transpose(const Tensor& x) {
+  check(x.rank() >= 2, "transpose: needs at least 2 dimensions, {} has {}", x.shape().str(),
+        x.rank());
+  return transpose(x, -2, -1);
+}
+
+Tensor squeeze(const Tensor& x, int64_t dim) {
+  const int64_t d = x.shape().dim(dim, "squeeze");
+  if (x.rank() == 0 || x.shape()[d] != 1) return x;
+  return record("squeeze",
+                view_of(x, without(x.shape(), d), without(x.strides(), d), x.body().offset),
+                {{x, [d](const Tensor& g) { return unsqueeze(g, d); }}});
+}
+
+Tensor squeeze(const Tensor& x) {
+  Tensor y = x;
+  for (int64_t d = x.rank() - 1; d >= 0; --d) y = squeeze(y, d);
+  return y;
+}
+
+Tensor unsqueeze(const Tensor& x, int64_t dim) {
+  check(dim >= -x.rank() - 1 && dim <= x.rank(),
+        "unsqueeze: dimension {} cannot be inserted into shape {}", dim, x.shape().str());
+  const int64_t d = dim < 0 ? dim + x.rank() + 1 : dim;
+  const int64_t stride = d < x.rank() ? x.shape()[d] * x.strides()[d] : 1;
+  return record("unsqueeze",
+                view_of(x, with(x.shape(), d, 1), with(x.strides(), d, stride), x.body().offset),
+                {{x, [d](const Tensor& g) { return squeeze(g, d); }}});
+}
+
+// Repeats by strides of 0. Its derivative sums over what was repeated.
+Tensor expand(const Tensor& x, const Shape& wanted) {
+  const int64_t lead = wanted.rank() - x.rank();
+  check(lead >= 0, "expand: {} has more dimensions than {}", x.shape().str(), wanted.str());
+  Shape shape = wanted, strides = wanted;
+  Dims repeated;
+  for (int64_t i = 0; i < shape.rank(); ++i) {
+    const bool inside = i >= lead;
+    const int64_t size = inside ? x.shape()[i - lead] : 1;
+    if (shape[i] == -1 && inside) shape[i] = size;
+    check(shape[i] == size || size == 1,
+          "expand: {} does not expand to {}: dimension {} is {}, not 1", x.shape().str(),
+          wanted.str(), i, size);
+    strides[i] = inside && shape[i] == size ? x.strides()[i - lead] : 0;
+    if (shape[i] != size || !inside) repeated.push_back(i);
+  }
+  static_cast<void>(shape.numel());
+  return record("expand", view_of(x, shape, strides, x.body().offset),
+                {{x, [repeated, before = x.shape()](const Tensor& g) {
+                    return repeated.empty() ? g : reshape(sum(g, repeated), before);
+                  }}});
+}
+
+Tensor flatten(const Tensor& x, int64_t start, int64_t end) {
+  const int64_t first = x.shape().dim(start, "flatten"), last = x.shape().dim(end, "flatten");
+  check(first <= last, "flatten: start {} comes after end {}", start, end);
+  Shape shape;
+  for (int64_t i = 0; i < x.rank(); ++i) {
+    if (i > first && i <= last) shape[first] = checked_mul(shape[first], x.shape()[i]);
+    else shape.push_back(x.shape()[i]);
+  }
+  if (x.rank() == 0) shape = {1};
+  return reshape(x, shape);
+}
+
+Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t end, int64_t step) {
+  const int64_t d = x.shape().dim(dim, "slice");
+  check(x.rank() > 0 && step > 0, "slice: needs a dimension and a step above 0");
+  const int64_t size = x.shape()[d];
+  const int64_t from = std::clamp<int64_t>(start < 0 ? start + size : start, 0, size);
+  const int64_t to = std::clamp<int64_t>(end < 0 ? end + size : end, from, size);
+  Shape shape = x.shape(), strides = x.strides();
+  shape[d] = (to - from + step - 1) / step;
+  strides[d] *= step;
+  return record("slice", view_of(x, shape, strides, x.body().offset + from * x.strides()[d]),
+                {{x, [before = x.shape(), d, from, step](const Tensor& g) {
+                    return embed(g, before, d, from, step);
+                  }}});
+}
+
+Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
+  const int64_t d = x.shape().dim(dim, "narrow");
+  check(x.rank() > 0 && start >= 0 && length >= 0 && start <= x.shape()[d] - length,
+        "narrow: {} elements from {} do not fit into dimension {} of shape {}", length, start, dim,
+        x.shape().str());
+  return slice(x, d, start, start + length);
+}
+
+Tensor select(const Tensor& x, int64_t dim, int64_t index) {
+  const int64_t d = x.shape().dim(dim, "select");
+  const int64_t size = x.rank() == 0 ? 0 : x.shape()[d];
+  check(index >= -size && index < size, "select: index {} is out of range for dimension {} of {}",
+        index, dim, x.shape().str());
+  return squeeze(narrow(x, d, index < 0 ? index + size : index, 1), d);
+}
+
+Tensor concat(const std::vector<Tensor>& parts, int64_t dim) {
+  check(!parts.empty(), "concat: needs at least one tensor");
+  Shape shape = parts[0].shape();
+  const int64_t d = shape.dim(dim, "concat");
+  check(shape.rank() > 0, "concat: cannot join tensors of rank 0; use stack");
+  shape[d] = 0;
+  for (const Tensor& part : parts) {
+    same_dtype("concat", parts[0], part);
+    Shape joined = part.shape();
+    const bool fits = joined.rank() == shape.rank();
+    if (fits) joined[d] = shape[d];
+    check(fits && joined == shape, "concat: {} and {} differ outside dimension {}",
+          parts[0].shape().str(), part.shape().str(), dim);
+    shape[d] = checked_add(shape[d], part.shape()[d]);
+  }
+  Tensor out = empty(shape, parts[0].dtype(), parts[0].device());
+  std::vector<Input> inputs;
+  int64_t start = 0;
+  for (const Tensor& part : parts) {
+    const int64_t length = part.shape()[d];
+    {
+      const NoGrad guard;
+      copy_into(narrow(out, d, start, length), part);
+    }
+    inputs.push_back({part, [d, start, length](const Tensor& g) {
+                        return narrow(g, d, start, length);
+                      }});
+    start += length;
+  }
+  return record("concat", std::move(out), inputs);
+}
+
+Tensor stack(const std::vector<Tensor>& parts, int64_t dim) {
+  check(!parts.empty(), "stack: needs at least one tensor");
+  std::vector<Tensor> rows;
+  for (const Tensor& part : parts) {
+    check(part.shape() == parts[0].shape(), "stack: shapes {} and {} differ",
+          parts[0].shape().str(), part.shape().str());
+    rows.push_back(unsqueeze(part, dim));
+  }
+  return concat(rows, dim < 0 ? dim + parts[0].rank() + 1 : dim);
+}
+
+std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, int64_t dim) {
+  const int64_t d = x.shape().dim(dim, "split");
+  std::vector<Tensor> parts;
+  int64_t start = 0;
+  for (int64_t size : sizes) {
+    parts.push_back(narrow(x, d, start, size));
+    start += size;
+  }
+  check(x.rank() > 0 && start == x.shape()[d], "split: sizes add up to {}, dimension {} of {} has {}",
+        start, dim, x.shape().str(), x.rank() > 0 ? x.shape()[d] : 0);
+  return parts;
+}
+
+std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t dim) {
+  check(size > 0, "split: the size must be above 0, not {}", size);
+  const int64_t total = x.size(dim);
+  std::vector<int64_t> sizes;
+  for (int64_t start = 0; start < total; start += size) {
+    sizes.push_back(std::min(size, total - start));
+  }
+  return split(x, sizes, dim);
+}
+
+Tensor flip(const Tensor& x, const Dims& dims) {
+  Shape strides = x.strides();
+  int64_t offset = x.body().offset;
+  for (int64_t dim : dims) {
+    const int64_t d = x.shape().dim(dim, "flip");
+    if (x.rank() == 0 || x.shape()[d] == 0) continue;
+    offset += (x.shape()[d] - 1) * strides[d];
+    strides[d] = -strides[d];
+  }
+  return record("flip", fresh_copy(view_of(x, x.shape(), strides, offset)),
+                {{x, [dims](const Tensor& g) { return flip(g, dims); }}});
+}
+
+Tensor pad(const Tensor& x, const std::vector<int64_t>& padding, double value) {
+  check(padding.size() % 2 == 0 && static_cast<int64_t>(padding.size()) <= 2 * x.rank(),
+        "pad: takes two numbers for each of the last dimensions, {} were given for {}",
+        padding.size(), x.shape().str());
+  Shape shape = x.shape();
+  std::vector<int64_t> before(static_cast<size_t>(x.rank()), 0);
+  for (size_t i = 0; i + 1 < padding.size(); i += 2) {
+    const int64_t d = x.rank() - 1 - static_cast<int64_t>(i / 2);
+    check(padding[i] >= 0 && padding[i + 1] >= 0, "pad: sizes must be 0 or more");
+    before[static_cast<size_t>(d)] = padding[i];
+    shape[d] = checked_add(shape[d], checked_add(padding[i], padding[i + 1]));
+  }
+  const auto inner = [before, size = x.shape()](Tensor y) {
+    for (int64_t d = 0; d < size.rank(); ++d) {
+      y = narrow(y, d, before[static_cast<size_t>(d)], size[d]);
+    }
+    return y;
+  };
+  Tensor out = full(shape, value, {.dtype = x.dtype(), .device = x.device()});
+  {
+    const NoGrad guard;
+    copy_into(inner(out), x);
+  }
+  return record("pad", std::move(out), {{x, [inner](const Tensor& g) { return inner(g); }}});
+}
+
+}  // namespace regrad

@@ -1,0 +1,120 @@
+// Losses: one number for each row, then the mean or the sum of them.
+#include "ops/dispatch.h"
+#include "ops/ops.h"
+
+namespace regrad {
+namespace {
+
+Tensor reduced(const Tensor& losses, Reduce reduction, int64_t count) {
+  if (reduction == Reduce::none) return losses;
+  const Tensor total = sum(losses);
+  if (reduction == Reduce::sum) return total;
+  return div(total, static_cast<double>(std::max<int64_t>(count, 1)));
+}
+
+int64_t count_targets(const Tensor& targets, int64_t ignore) {
+  return sum(ne(targets, scalar(static_cast<double>(ignore), int64))).item<int64_t>();
+}
+
+// Class scores with the classes last, and flat targets; checked.
+struct Classes {
+  Tensor rows;     // [n, classes]
+  Tensor targets;  // int64 [n]
+};
+
+Classes classes(const char* op, const Tensor& x, const Tensor& targets, int64_t ignore) {
+  check(x.rank() >= 1, "{}: takes scores [n, classes] and targets [n]", op);
+  check(targets.dtype() == int64, "{}: targets must be int64 class numbers, not {}", op,
+        name(targets.dtype()));
+  Dims order;
+  Shape expected;
+  for (int64_t d = 0; d < x.rank(); ++d) {
+    if (d == (x.rank() == 1 ? 0 : 1)) continue;
+    order.push_back(d);
+    expected.push_back(x.shape()[d]);
+  }
+  const int64_t class_dim = x.rank() == 1 ? 0 : 1, count = x.shape()[class_dim];
+  order.push_back(class_dim);
+  check(targets.shape() == expected, "{}: scores {} need targets of shape {}, not {}", op,
+        x.shape().str(), expected.str(), targets.shape().str());
+  const Tensor flat = reshape(targets, {targets.numel()});
+  const int64_t* at = flat.data<int64_t>();
+  for (int64_t i = 0; i < flat.numel(); ++i) {
+    check(at[i] == ignore || (at[i] >= 0 && at[i] < count),
+          "{}: target {} at position {} is out of range; there are {} classes", op, at[i], i, count);
+  }
+  return {reshape(x.rank() <= 2 ? x : permute(x, order), {targets.numel(), count}), flat};
+}
+
+// softmax(x) minus the target distribution, times g; 0 where the target is ignored.
+Tensor composed_gradient(const Tensor& g, const Tensor& x, const Tensor& targets,
+                         const CrossEntropyOptions& options) {
+  const Tensor counts = ne(targets, scalar(static_cast<double>(options.ignore_index), int64));
+  const int64_t n = x.size(1);
+  const Tensor wanted = one_hot(where(counts, targets, 0), n).to(x.dtype());
+  const double smoothing = options.label_smoothing;
+  const Tensor target =
+      add(mul(wanted, 1 - smoothing), smoothing / static_cast<double>(std::max<int64_t>(n, 1)));
+  return mul(unsqueeze(where(counts, g, 0), 1), sub(softmax(x, 1), target));
+}
+
+}  // namespace
+
+// -log softmax(x)[target], in one pass that never forms the softmax; dx = g (softmax(x) - target).
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
+                     const CrossEntropyOptions& options) {
+  check(options.label_smoothing >= 0 && options.label_smoothing <= 1,
+        "cross_entropy: label smoothing must be in [0, 1], not {}", options.label_smoothing);
+  const auto [x, wanted] = classes("cross_entropy", logits, targets, options.ignore_index);
+  const Rows rows{x.size(0), x.size(1), 1};
+  Tensor loss = empty({rows.outer}, x.dtype()), log_sum = empty({rows.outer}, x.dtype());
+  const Tensor plain = x.detach().contiguous();
+  for_floats("cross_entropy", x, [&]<class T>() {
+    kernels<T>(plain).cross_entropy(rows, raw<T>(loss), raw<T>(log_sum), plain.data<T>(),
+                                    wanted.template data<int64_t>(), options.ignore_index,
+                                    static_cast<T>(options.label_smoothing));
+  });
+  const auto derivative = [x = x, wanted = wanted, log_sum, rows, options](const Tensor& g) {
+    if (GradMode::enabled()) return composed_gradient(g, x, wanted, options);
+    const Tensor from = x.contiguous();
+    Tensor dx = empty(x.shape(), x.dtype());
+    for_floats("cross_entropy", x, [&]<class T>() {
+      kernels<T>(from).cross_entropy_backward(
+          rows, raw<T>(dx), g.data<T>(), g.strides()[0], from.data<T>(), log_sum.data<T>(),
+          wanted.template data<int64_t>(), options.ignore_index,
+          static_cast<T>(options.label_smoothing));
+    });
+    return dx;
+  };
+  loss = record("cross_entropy", std::move(loss), {{x, derivative}});
+  if (options.reduction == Reduce::none) return reshape(loss, targets.shape());
+  return reduced(loss, options.reduction, count_targets(wanted, options.ignore_index));
+}
+
+Tensor nll_loss(const Tensor& log_probabilities, const Tensor& targets,
+                const CrossEntropyOptions& options) {
+  const auto [x, wanted] = classes("nll_loss", log_probabilities, targets, options.ignore_index);
+  const Tensor counts = ne(wanted, scalar(static_cast<double>(options.ignore_index), int64));
+  const Tensor index = unsqueeze(where(counts, wanted, 0), 1);
+  const Tensor loss = where(counts, neg(squeeze(gather(x, 1, index), 1)), 0);
+  if (options.reduction == Reduce::none) return reshape(loss, targets.shape());
+  return reduced(loss, options.reduction, count_targets(wanted, options.ignore_index));
+}
+
+Tensor mse_loss(const Tensor& x, const Tensor& target, Reduce reduction) {
+  check(x.shape() == target.shape(), "mse_loss: {} and {} must have one shape", called(x),
+        called(target));
+  return reduced(square(sub(x, target)), reduction, x.numel());
+}
+
+// -(t log s + (1 - t) log(1 - s)) with s = sigmoid(x), as softplus(x) - t x: no overflow.
+Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targets,
+                                        Reduce reduction) {
+  check(logits.shape() == targets.shape(),
+        "binary_cross_entropy_with_logits: {} and {} must have one shape", called(logits),
+        called(targets));
+  const Tensor loss = sub(softplus(logits, 1, 40), mul(logits, targets));
+  return reduced(loss, reduction, logits.numel());
+}
+
+}  // namespace regrad

@@ -1,0 +1,114 @@
+// Products. C = A B:  dA = G Bᵀ,  dB = Aᵀ G.  Any strides go straight to the kernel: a transposed
+// or sliced operand, or a batch that is a view, is never copied.
+#include "ops/dispatch.h"
+#include "ops/ops.h"
+
+namespace regrad {
+namespace {
+
+template <class T>
+Gemm<T> describe(const Tensor& a, const Tensor& b, const Tensor& c) {
+  const int64_t row = a.rank() - 2, col = a.rank() - 1;
+  Gemm<T> g{};
+  g.m = a.shape()[row], g.k = a.shape()[col], g.n = b.shape()[col];
+  g.a = a.data<T>(), g.a_row = a.strides()[row], g.a_col = a.strides()[col];
+  g.b = b.data<T>(), g.b_row = b.strides()[row], g.b_col = b.strides()[col];
+  g.c = raw<T>(c), g.c_row = c.strides()[row];
+  g.batch_rank = static_cast<int>(row);
+  for (int64_t d = 0; d < row; ++d) {
+    g.batch_sizes[d] = c.shape()[d];
+    g.a_batch[d] = a.strides()[d], g.b_batch[d] = b.strides()[d], g.c_batch[d] = c.strides()[d];
+  }
+  return g;
+}
+
+// a [.., m, k] b [.., k, n], equal batch dimensions; bias [n] may be undefined.
+Tensor multiply(const char* op, const Tensor& a, const Tensor& b, const Tensor& bias = {}) {
+  Shape shape = a.shape();
+  shape[shape.rank() - 1] = b.shape().back();
+  Tensor c = empty(shape, a.dtype(), a.device());
+  const Tensor plain = bias.defined() ? bias.detach().contiguous() : bias;
+  for_floats(op, a, [&]<class T>() {
+    Gemm<T> g = describe<T>(a, b, c);
+    if (plain.defined()) g.bias = plain.data<T>();
+    kernels<T>(a).gemm(g);
+  });
+  return c;
+}
+
+Tensor product(const Tensor& a, const Tensor& b) {
+  return record("matmul", multiply("matmul", a, b),
+                {{a, [b](const Tensor& g) { return product(g, transpose(b)); }},
+                 {b, [a](const Tensor& g) { return product(transpose(a), g); }}});
+}
+
+Shape batch_of(const Tensor& x) { return Shape(x.shape().begin(), x.shape().size() - 2); }
+
+Tensor with_batch(const Tensor& x, Shape shape) {
+  if (batch_of(x) == shape) return x;
+  shape.push_back(x.size(-2));
+  shape.push_back(x.size(-1));
+  return expand(x, shape);
+}
+
+}  // namespace
+
+Tensor matmul(const Tensor& a, const Tensor& b) {
+  same_dtype("matmul", a, b);
+  check(a.rank() >= 1 && b.rank() >= 1, "matmul: {} and {}: both need a dimension to multiply over",
+        called(a), called(b));
+  if (a.rank() == 1) return squeeze(matmul(unsqueeze(a, 0), b), b.rank() == 1 ? 0 : -2);
+  if (b.rank() == 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
+  check(a.size(-1) == b.size(-2),
+        "matmul: {} has {} columns, {} has {} rows; they must be equal", called(a), a.size(-1),
+        called(b), b.size(-2));
+  if (a.rank() > 2 && b.rank() == 2) {  // one large product instead of a batch of small ones
+    Shape shape = a.shape();
+    shape[shape.rank() - 1] = b.size(-1);
+    return reshape(product(reshape(a, {a.numel() / std::max<int64_t>(a.size(-1), 1), a.size(-1)}), b), shape);
+  }
+  const Shape batch = broadcast_shapes("matmul", batch_of(a), batch_of(b));
+  return product(with_batch(a, batch), with_batch(b, batch));
+}
+
+Tensor bmm(const Tensor& a, const Tensor& b) {
+  same_dtype("bmm", a, b);
+  check(a.rank() == 3 && b.rank() == 3, "bmm: takes [batch, m, k] and [batch, k, n], not {} and {}",
+        called(a), called(b));
+  check(a.size(0) == b.size(0) && a.size(2) == b.size(1),
+        "bmm: {} and {} do not match: batches {} and {}, inner sizes {} and {}", called(a),
+        called(b), a.size(0), b.size(0), a.size(2), b.size(1));
+  return product(a, b);
+}
+
+// y = x Wᵀ + b:  dx = G W,  dW = Gᵀ x,  db = sum of G's rows.
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  check(weight.rank() == 2 && x.rank() >= 1, "linear: takes [.., in] and a weight [out, in], not {} and {}",
+        called(x), called(weight));
+  const int64_t in = weight.size(1), out = weight.size(0);
+  check(x.size(-1) == in, "linear: input {} has {} features, {} takes {}", x.shape().str(),
+        x.size(-1), called(weight), in);
+  same_dtype("linear", x, weight);
+  if (bias.defined()) {
+    same_dtype("linear", x, bias);
+    check(bias.shape() == Shape{out}, "linear: {} gives {} features, the bias is {}",
+          called(weight), out, called(bias));
+  }
+  Shape shape = x.shape();
+  int64_t count = 1;
+  for (int64_t d = 0; d + 1 < shape.rank(); ++d) count *= shape[d];
+  shape[shape.rank() - 1] = out;
+  const Tensor rows = x.rank() == 2 ? x : reshape(x, {count, in});
+  Tensor y;
+  {
+    const NoGrad guard;
+    y = multiply("linear", rows, transpose(weight), bias);
+  }
+  y = record("linear", std::move(y),
+             {{rows, [weight](const Tensor& g) { return product(g, weight); }},
+              {weight, [rows](const Tensor& g) { return product(transpose(g), rows); }},
+              {bias, [](const Tensor& g) { return sum(g, 0); }}});
+  return x.rank() == 2 ? y : reshape(y, shape);
+}
+
+}  // namespace regrad

@@ -1,0 +1,110 @@
+// Functions of each element. ops/pointwise.h says what they compute; here they join the graph:
+//   d f(x)  =  g f'        d (g f')  =  h f'  and  h g f''
+#include "ops/pointwise.h"
+
+#include "ops/dispatch.h"
+#include "ops/ops.h"
+
+namespace regrad {
+namespace {
+
+struct Pointwise {
+  const char* name;
+  Unary function;
+  bool of_output = false;  // the slope is computed from the result, not from x
+  double p = 0, q = 0;
+};
+
+Tensor slope_or_curvature(const Pointwise& f, bool slope, const Tensor& g, const Tensor& s) {
+  Tensor out = empty(s.shape(), s.dtype(), s.device());
+  const Loop loop = make_loop({&out, &g, &s});
+  for_floats(f.name, s, [&]<class T>() {
+    const auto& table = kernels<T>(s);
+    const auto row = static_cast<size_t>(f.function);
+    (slope ? table.slope : table.curvature)[row](loop, raw<T>(out), g.data<T>(), s.data<T>(),
+                                                 static_cast<T>(f.p), static_cast<T>(f.q));
+  });
+  return out;
+}
+
+// u f''(s). Its derivative by s would be a third one, which no formula here gives.
+Tensor curvature(const Pointwise& f, const Tensor& u, const Tensor& s) {
+  return record(f.name, slope_or_curvature(f, false, u, s),
+                {{u, [f, s](const Tensor& g) { return curvature(f, g, s); }},
+                 {s, [f](const Tensor&) -> Tensor {
+                    fail("{}: its third derivative is not available", f.name);
+                  }}});
+}
+
+// g f'(s)
+Tensor slope(const Pointwise& f, const Tensor& g, const Tensor& s) {
+  return record(f.name, slope_or_curvature(f, true, g, s),
+                {{g, [f, s](const Tensor& h) { return slope(f, h, s); }},
+                 {s, [f, g, s](const Tensor& h) { return curvature(f, mul(h, g), s); }}});
+}
+
+Tensor apply(const Pointwise& f, const Tensor& x) {
+  const bool integer = x.dtype() == int64 || x.dtype() == bool_;
+  if (integer) return apply(f, x.to(float32));
+  Tensor y = empty(x.shape(), x.dtype(), x.device());
+  const Loop loop = make_loop({&y, &x});
+  for_floats(f.name, x, [&]<class T>() {
+    kernels<T>(x).value[static_cast<size_t>(f.function)](
+        loop, raw<T>(y), x.data<T>(), static_cast<T>(f.p), static_cast<T>(f.q));
+  });
+  if (f.of_output) {
+    return record(f.name, std::move(y), {{x, [f](const Tensor& g, const Tensor& out) {
+                                            return slope(f, g, out);
+                                          }}});
+  }
+  return record(f.name, std::move(y), {{x, [f, x](const Tensor& g) { return slope(f, g, x); }}});
+}
+
+template <Unary function>
+Tensor apply(const char* name, const Tensor& x, double p = 0, double q = 0) {
+  return apply({name, function, pointwise::Function<function, double>::of_output, p, q}, x);
+}
+
+}  // namespace
+
+Tensor neg(const Tensor& x) {
+  if (x.dtype() == int64) return sub(zeros_like(x), x);
+  return apply<Unary::neg>("neg", x);
+}
+Tensor abs(const Tensor& x) {
+  if (x.dtype() == int64) return maximum(x, neg(x));
+  return apply<Unary::abs>("abs", x);
+}
+Tensor square(const Tensor& x) { return apply<Unary::square>("square", x); }
+Tensor reciprocal(const Tensor& x) { return apply<Unary::reciprocal>("reciprocal", x); }
+Tensor sqrt(const Tensor& x) { return apply<Unary::sqrt>("sqrt", x); }
+Tensor rsqrt(const Tensor& x) { return apply<Unary::rsqrt>("rsqrt", x); }
+Tensor exp(const Tensor& x) { return apply<Unary::exp>("exp", x); }
+Tensor log(const Tensor& x) { return apply<Unary::log>("log", x); }
+Tensor sin(const Tensor& x) { return apply<Unary::sin>("sin", x); }
+Tensor cos(const Tensor& x) { return apply<Unary::cos>("cos", x); }
+Tensor tanh(const Tensor& x) { return apply<Unary::tanh>("tanh", x); }
+Tensor sigmoid(const Tensor& x) { return apply<Unary::sigmoid>("sigmoid", x); }
+Tensor relu(const Tensor& x) { return apply<Unary::relu>("relu", x); }
+Tensor gelu(const Tensor& x) { return apply<Unary::gelu>("gelu", x); }
+Tensor silu(const Tensor& x) { return apply<Unary::silu>("silu", x); }
+Tensor erf(const Tensor& x) { return apply<Unary::erf>("erf", x); }
+
+Tensor softplus(const Tensor& x, double beta, double threshold) {
+  return apply<Unary::softplus>("softplus", x, beta, threshold);
+}
+
+Tensor clamp(const Tensor& x, double min, double max) {
+  check(min <= max, "clamp: min {} is greater than max {}", min, max);
+  return apply<Unary::clamp>("clamp", x, min, max);
+}
+
+Tensor pow(const Tensor& x, double exponent) {
+  if (exponent == 1) return mul(x, 1);  // x itself would not be a new tensor
+  if (exponent == 2) return square(x);
+  if (exponent == 0.5) return sqrt(x);
+  if (exponent == -1) return reciprocal(x);
+  return apply<Unary::pow>("pow", x, exponent);
+}
+
+}  // namespace regrad

@@ -1,0 +1,67 @@
+// Random numbers: each depends on (seed, position) alone, see ops/random.h.
+#include <algorithm>
+
+#include "ops/dispatch.h"
+#include "ops/ops.h"
+
+namespace regrad {
+namespace {
+
+Tensor drawn(const char* op, bool normal, const Shape& shape, Generator& generator,
+             const TensorOptions& options) {
+  Tensor x = empty(shape, options.dtype.value_or(float32), options.device);
+  const auto count = static_cast<uint64_t>(x.numel());
+  const uint64_t position = generator.advance(count);
+  for_floats(op, x, [&]<class T>() {
+    const auto& table = kernels<T>(x);
+    (normal ? table.normal : table.uniform)(x.numel(), raw<T>(x), generator.seed(), position);
+  });
+  if (options.requires_grad) x.set_requires_grad(true);
+  return x;
+}
+
+}  // namespace
+
+Tensor rand(const Shape& shape, Generator& generator, TensorOptions options) {
+  return drawn("rand", false, shape, generator, options);
+}
+
+Tensor randn(const Shape& shape, Generator& generator, TensorOptions options) {
+  return drawn("randn", true, shape, generator, options);
+}
+
+Tensor randint(int64_t low, int64_t high, const Shape& shape, Generator& generator) {
+  check(low < high, "randint: low {} must be below high {}", low, high);
+  Tensor x = empty(shape, int64);
+  const auto span = static_cast<unsigned __int128>(static_cast<uint64_t>(high) -
+                                                   static_cast<uint64_t>(low));
+  uint64_t position = generator.advance(static_cast<uint64_t>(x.numel()));
+  int64_t* out = raw<int64_t>(x);
+  for (int64_t i = 0; i < x.numel(); ++i) {
+    const auto step = static_cast<uint64_t>(philox(generator.seed(), position++) * span >> 64);
+    out[i] = static_cast<int64_t>(static_cast<uint64_t>(low) + step);
+  }
+  return x;
+}
+
+Tensor randperm(int64_t n, Generator& generator) {  // Fisher and Yates
+  Tensor x = arange(n);
+  int64_t* out = raw<int64_t>(x);
+  for (int64_t i = n - 1; i > 0; --i) {
+    std::swap(out[i], out[randint(0, i + 1, {}, generator).item<int64_t>()]);
+  }
+  return x;
+}
+
+// y = x m, with m = 0 with chance p and 1/(1-p) otherwise; dx = g m.
+Tensor dropout(const Tensor& x, double p, Generator& generator) {
+  check(p >= 0 && p <= 1, "dropout: the chance must be in [0, 1], not {}", p);
+  check(is_float(x.dtype()), "dropout: takes float32 or float64, not {}", name(x.dtype()));
+  if (p == 0) return x;
+  const Tensor chance = rand(x.shape(), generator, {.dtype = x.dtype(), .device = x.device()});
+  const double scale = p < 1 ? 1 / (1 - p) : 0;
+  const Tensor kept = mul(ge(chance, scalar(p, x.dtype())).to(x.dtype()), scale);
+  return mul(x, kept);
+}
+
+}  // namespace regrad

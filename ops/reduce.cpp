@@ -1,0 +1,168 @@
+// Reductions. The dimensions to reduce are brought together, x is seen as [outer, n, inner], and a
+// kernel works along n. Derivatives spread the gradient back over what was reduced.
+#include <algorithm>
+
+#include "ops/dispatch.h"
+#include "ops/ops.h"
+
+namespace regrad {
+namespace {
+
+struct Plan {
+  Tensor x;     // contiguous, its reduced dimensions side by side
+  Rows rows;    // the kernel's view of it
+  Shape kept;   // the result's shape with reduced dimensions as 1
+  Shape shape;  // the result's shape as asked for
+};
+
+Plan plan(const char* op, const Tensor& x, const Dims& dims, bool keepdim) {
+  bool reduced[Shape::max_rank] = {};
+  for (int64_t dim : dims) {
+    const int64_t d = x.shape().dim(dim, op);
+    check(!reduced[d], "{}: dimension {} is named twice", op, dim);
+    reduced[d] = true;
+  }
+  if (dims.empty()) std::fill(reduced, reduced + x.rank(), true);
+  Plan result{x, {1, 1, 1}, x.shape(), {}};
+  Dims order;
+  for (const bool want : {false, true}) {
+    for (int64_t d = 0; d < x.rank(); ++d) {
+      if (reduced[d] == want) order.push_back(d);
+    }
+  }
+  int64_t first = x.rank(), last = -1, count = 0;
+  for (int64_t d = 0; d < x.rank(); ++d) {
+    if (!reduced[d]) {
+      result.shape.push_back(x.shape()[d]);
+      continue;
+    }
+    if (keepdim) result.shape.push_back(1);
+    result.kept[d] = 1;
+    first = std::min(first, d);
+    last = d;
+    ++count;
+  }
+  const NoGrad guard;
+  const bool together = count == last - first + 1;
+  if (!together) result.x = permute(x, order);
+  result.x = result.x.contiguous();
+  if (together) {
+    for (int64_t d = 0; d < x.rank(); ++d) {
+      (d < first ? result.rows.outer : d <= last ? result.rows.n : result.rows.inner) *=
+          x.shape()[d];
+    }
+  } else {
+    for (int64_t d = 0; d < x.rank(); ++d) {
+      (reduced[d] ? result.rows.n : result.rows.outer) *= x.shape()[d];
+    }
+  }
+  return result;
+}
+
+Tensor compute(const char* op, Reduction function, const Plan& work) {
+  Tensor out = empty(work.shape, work.x.dtype(), work.x.device());
+  for_numbers(op, work.x, [&]<class T>() {
+    kernels<T>(work.x).reduce[static_cast<size_t>(function)](work.rows, raw<T>(out),
+                                                             work.x.data<T>());
+  });
+  return out;
+}
+
+// g, in the result's shape, repeated over what was reduced.
+Tensor spread(const Tensor& g, const Shape& kept, const Shape& shape) {
+  return expand(reshape(g, kept), shape);
+}
+
+Tensor extreme(const char* op, Reduction function, const Tensor& x, const Dims& dims,
+               bool keepdim) {
+  if (x.dtype() == bool_) return extreme(op, function, x.to(int64), dims, keepdim).to(bool_);
+  const Plan work = plan(op, x, dims, keepdim);
+  check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, x.shape().str());
+  return record(op, compute(op, function, work),
+                {{x, [x, kept = work.kept](const Tensor& g, const Tensor& y) {
+                    const Tensor chosen = eq(x, reshape(y.detach(), kept)).to(g.dtype());
+                    Dims reduced;
+                    for (int64_t d = 0; d < x.rank(); ++d) {
+                      if (kept[d] != x.shape()[d]) reduced.push_back(d);
+                    }
+                    if (reduced.empty()) return reshape(g, x.shape());
+                    const Tensor share = div(chosen, sum(chosen, reduced, true));
+                    return mul(spread(g, kept, x.shape()), share);
+                  }}});
+}
+
+Tensor arg_extreme(const char* op, int sign, const Tensor& x, const Dims& dims, bool keepdim) {
+  const Plan work = plan(op, x.dtype() == bool_ ? x.to(int64) : x, dims, keepdim);
+  check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, x.shape().str());
+  Tensor out = empty(work.shape, int64, x.device());
+  for_numbers(op, work.x, [&]<class T>() {
+    kernels<T>(work.x).arg_reduce(work.rows, sign, raw<int64_t>(out), work.x.data<T>());
+  });
+  return out;
+}
+
+}  // namespace
+
+Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
+  if (x.dtype() == bool_) return sum(x.to(int64), dims, keepdim);
+  const Plan work = plan("sum", x, dims, keepdim);
+  return record("sum", compute("sum", Reduction::sum, work),
+                {{x, [kept = work.kept, shape = x.shape()](const Tensor& g) {
+                    return spread(g, kept, shape);
+                  }}});
+}
+
+Tensor mean(const Tensor& x, const Dims& dims, bool keepdim) {
+  if (!is_float(x.dtype())) return mean(x.to(float32), dims, keepdim);
+  const Tensor total = sum(x, dims, keepdim);
+  const double n = static_cast<double>(x.numel()) / static_cast<double>(total.numel());
+  return mul(total, 1 / n);
+}
+
+Tensor max(const Tensor& x, const Dims& dims, bool keepdim) {
+  return extreme("max", Reduction::max, x, dims, keepdim);
+}
+
+Tensor min(const Tensor& x, const Dims& dims, bool keepdim) {
+  return extreme("min", Reduction::min, x, dims, keepdim);
+}
+
+// sum((x - mean)²) / (n - correction), in two passes: the first form loses all digits at a far mean.
+Tensor var(const Tensor& x, const Dims& dims, bool keepdim, double correction) {
+  if (!is_float(x.dtype())) return var(x.to(float32), dims, keepdim, correction);
+  const Tensor centred = sub(x, mean(x, dims, true));
+  const Tensor total = sum(square(centred), dims, keepdim);
+  const double n = static_cast<double>(x.numel()) / static_cast<double>(total.numel());
+  return mul(total, 1 / std::max(n - correction, 0.0));
+}
+
+// log sum exp(x), shifted by the maximum; its derivative is the softmax.
+Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim) {
+  const Plan work = plan("logsumexp", x, dims, keepdim);
+  Tensor out = empty(work.shape, x.dtype(), x.device());
+  for_floats("logsumexp", work.x, [&]<class T>() {
+    kernels<T>(work.x).logsumexp(work.rows, raw<T>(out), work.x.data<T>());
+  });
+  return record("logsumexp", std::move(out),
+                {{x, [x, kept = work.kept](const Tensor& g, const Tensor& y) {
+                    const Tensor weight = exp(sub(x, reshape(y, kept)));
+                    return mul(spread(g, kept, x.shape()), weight);
+                  }}});
+}
+
+Tensor argmax(const Tensor& x) { return arg_extreme("argmax", 1, x, {}, false); }
+Tensor argmax(const Tensor& x, int64_t dim, bool keepdim) {
+  return arg_extreme("argmax", 1, x, dim, keepdim);
+}
+Tensor argmin(const Tensor& x) { return arg_extreme("argmin", -1, x, {}, false); }
+Tensor argmin(const Tensor& x, int64_t dim, bool keepdim) {
+  return arg_extreme("argmin", -1, x, dim, keepdim);
+}
+
+bool all_finite(const Tensor& x) {
+  if (!is_float(x.dtype())) return true;
+  const NoGrad guard;  // x - x is 0 for numbers, and NaN for NaN and infinities
+  return sum(sub(x, x)).item<double>() == 0;
+}
+
+}  // namespace regrad
