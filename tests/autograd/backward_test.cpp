@@ -1,0 +1,222 @@
+// The backward pass: order, accumulation, freeing, errors.
+#include <doctest/doctest.h>
+
+#include "regrad.h"
+#include "tests/errors.h"
+
+using namespace regrad;
+
+namespace {
+
+Tensor leaf(double value) { return tensor({value}, {}).set_requires_grad(true); }
+
+TEST_SUITE_BEGIN("autograd");
+
+TEST_CASE("a value used many times gets the sum of its gradients") {
+  for (int uses = 1; uses <= 64; ++uses) {
+    Tensor x = leaf(3);
+    Tensor y = x;
+    for (int i = 1; i < uses; ++i) y = i % 2 == 0 ? x + y : y + x;
+    y.backward();
+    CHECK(x.grad().item<double>() == uses);
+  }
+}
+
+TEST_CASE("micrograd's own example") {
+  Tensor a = leaf(-4), b = leaf(2);
+  Tensor c = a + b;
+  Tensor d = a * b + pow(b, 3);
+  c = c + c + 1;
+  c = c + 1 + c + (-a);
+  d = d + d * 2 + relu(b + a);
+  d = d + d * 3 + relu(b - a);
+  Tensor e = c - d;
+  Tensor f = square(e);
+  Tensor g = f / 2;
+  g = g + 10 / f;
+  g.backward();
+  CHECK(g.item<double>() == doctest::Approx(24.70408163265306));
+  CHECK(a.grad().item<double>() == doctest::Approx(138.8338192419825));
+  CHECK(b.grad().item<double>() == doctest::Approx(645.5772594752186));
+}
+
+TEST_CASE("gradients accumulate until zero_grad") {
+  Tensor x = leaf(2);
+  (x * x).backward();
+  (x * x).backward();
+  CHECK(x.grad().item<double>() == 8);
+  x.zero_grad();
+  CHECK_FALSE(x.grad().defined());
+  (x * x).backward();
+  CHECK(x.grad().item<double>() == 4);
+}
+
+TEST_CASE("two leaves never share a gradient's memory") {
+  Tensor a = ones({3}, {.requires_grad = true}), b = ones({3}, {.requires_grad = true});
+  sum(a + b).backward();
+  Tensor first = a.grad();
+  first.mul_(5);
+  CHECK(b.grad().to_vector<float>() == std::vector<float>{1, 1, 1});
+}
+
+TEST_CASE("a gradient to start from") {
+  Tensor x = tensor({1.0, 2.0}, {2}).set_requires_grad(true);
+  square(x).backward(tensor({1.0, 10.0}, {2}));
+  CHECK(x.grad().to_vector<double>() == std::vector<double>{2, 40});
+  CHECK_ERROR(square(x).backward(), "backward: an output of shape [2] is not one number");
+  CHECK_ERROR(square(x).backward(ones({2})), "the gradient has shape [2] float32");
+  CHECK_ERROR(ones({}).backward(), "does not depend on anything that requires a gradient");
+}
+
+TEST_CASE("a second backward says what to do, and changes nothing") {
+  Tensor x = leaf(2);
+  Tensor y = exp(x * x);
+  y.backward();
+  const double before = x.grad().item<double>();
+  CHECK_ERROR(y.backward(), "retain_graph");
+  CHECK(x.grad().item<double>() == before);
+  Tensor z = exp(x * x);
+  x.zero_grad();
+  z.backward({}, {.retain_graph = true});
+  z.backward();
+  CHECK(x.grad().item<double>() == doctest::Approx(2 * before));
+}
+
+TEST_CASE("writing over a saved tensor is an error, through any view of it") {
+  for (int how = 0; how < 3; ++how) {
+    Tensor w = tensor({1.0, 2.0, 3.0, 4.0}, {2, 2}).set_requires_grad(true);
+    Tensor y = sum(w * w);
+    {
+      const NoGrad guard;
+      Tensor view = how == 0 ? w : how == 1 ? transpose(w) : select(transpose(w), 0, 1);
+      view.fill_(0);
+    }
+    CHECK_ERROR(y.backward(), "was written in place");
+    CHECK_FALSE(w.grad().defined());
+  }
+  Tensor w = ones({2}, {.requires_grad = true});
+  Tensor y = sum(w + w);  // a sum needs nothing of w
+  {
+    const NoGrad guard;
+    w.fill_(3);
+  }
+  y.backward();
+  CHECK(w.grad().to_vector<float>() == std::vector<float>{2, 2});
+  CHECK_ERROR(w.fill_(1), "NoGrad");
+}
+
+TEST_CASE("writing over a saved output is an error too") {
+  Tensor x = leaf(1);
+  Tensor y = exp(x);
+  y.detach().fill_(0);
+  CHECK_ERROR(y.backward(), "backward of exp");
+}
+
+TEST_CASE("grad gives gradients without accumulating") {
+  Tensor x = leaf(3), y = leaf(4);
+  Tensor z = x * y;
+  const auto gradients = grad({z * z}, {x, z});
+  CHECK(gradients[0].item<double>() == 96);
+  CHECK(gradients[1].item<double>() == 24);
+  CHECK_FALSE(x.grad().defined());
+  CHECK_ERROR(grad({x * x}, {y}), "do not depend on input 0");
+  CHECK_FALSE(grad({x * x}, {y}, {.allow_unused = true})[0].defined());
+  CHECK_ERROR(grad({x * x}, {ones({})}), "does not require a gradient");
+}
+
+TEST_CASE("gradients of gradients") {
+  Tensor x = leaf(2);
+  Tensor y = x * x * x * x;
+  Tensor first = grad({y}, {x}, {.create_graph = true})[0];
+  Tensor second = grad({first}, {x}, {.create_graph = true})[0];
+  Tensor third = grad({second}, {x})[0];
+  CHECK(first.item<double>() == 32);
+  CHECK(second.item<double>() == 48);
+  CHECK(third.item<double>() == 48);
+}
+
+TEST_CASE("a third derivative without a formula is an error, not a zero") {
+  Tensor x = leaf(0.5);
+  Tensor first = grad({tanh(x)}, {x}, {.create_graph = true})[0];
+  Tensor second = grad({first}, {x}, {.create_graph = true})[0];
+  CHECK(second.item<double>() == doctest::Approx(-2 * std::tanh(0.5) * (1 - std::pow(std::tanh(0.5), 2))));
+  CHECK_ERROR(grad({second}, {x}), "third derivative");
+}
+
+TEST_CASE("a backward inside a derivative, through the same graph") {
+  Tensor w = leaf(3);
+  const auto twice = [](const Tensor& x, const Tensor& weight) {
+    return record("twice", x.detach() * weight.detach(),
+                  {{x,
+                    [x, weight](const Tensor& g) {
+                      const GradMode mode(true);
+                      const Tensor own = Tensor(x.detach()).set_requires_grad(true);
+                      return grad({own * weight}, {own}, {.grad_outputs = {g}})[0];
+                    }},
+                   {weight, [x](const Tensor& g) { return g * x; }}});
+  };
+  Tensor y = twice(twice(w * 2, w), w) + w;
+  y.backward();
+  CHECK(w.grad().item<double>() == doctest::Approx(6 * 9 + 1));  // y = 2 w^3 + w
+}
+
+TEST_CASE("an op of one's own is held to its word") {
+  Tensor x = ones({3}, {.requires_grad = true});
+  const auto with = [&](auto derivative) { return record("mine", x * 2, {{x, derivative}}); };
+  CHECK_ERROR(sum(with([](const Tensor&) { return ones({2}); })).backward(),
+              "backward of mine: its derivative gave a gradient of shape [2] float32 for input 0");
+  CHECK_ERROR(sum(with([](const Tensor&) { return ones({3}, {.dtype = float64}); })).backward(),
+              "float64");
+  CHECK_ERROR(sum(with([](const Tensor&) { return Tensor(); })).backward(), "gave no gradient");
+  Tensor y = record("all", x * 2, std::vector<Tensor>{x},
+                    [](const Tensor&, Needed) { return std::vector<Tensor>{}; });
+  CHECK_ERROR(sum(y).backward(), "returned 0 gradients for 1 inputs");
+  CHECK_FALSE(x.grad().defined());
+}
+
+TEST_CASE("one derivative for all inputs is only asked for what is needed") {
+  Tensor a = leaf(2), b = tensor({5.0}, {});
+  bool needed_a = false, needed_b = true;
+  Tensor y = record("product", a.detach() * b, std::vector<Tensor>{a, b},
+                    [&, a, b](const Tensor& g, Needed needed) {
+                      needed_a = needed[0];
+                      needed_b = needed[1];
+                      return std::vector<Tensor>{g * b, Tensor()};
+                    });
+  y.backward();
+  CHECK(needed_a);
+  CHECK_FALSE(needed_b);
+  CHECK(a.grad().item<double>() == 5);
+}
+
+TEST_CASE("an op that returns its input does not lose the graph") {
+  Tensor x = leaf(2);
+  Tensor y = record("identity", x, {{x, [](const Tensor& g) { return g * 10; }}});
+  y.backward();
+  CHECK(x.grad().item<double>() == 10);
+  CHECK(x.is_leaf());
+}
+
+TEST_CASE("NoGrad records nothing") {
+  Tensor x = leaf(2);
+  const int64_t before = memory_use().live_nodes;
+  const NoGrad guard;
+  Tensor y = exp(x * x);
+  CHECK_FALSE(y.requires_grad());
+  CHECK(memory_use().live_nodes == before);
+}
+
+TEST_CASE("requires_grad") {
+  CHECK_ERROR(arange(3).set_requires_grad(true), "int64");
+  Tensor x = leaf(1);
+  Tensor y = x * 2;
+  CHECK_FALSE(y.is_leaf());
+  CHECK_ERROR(y.set_requires_grad(false), "detach");
+  CHECK_FALSE(y.detach().requires_grad());
+  x.set_requires_grad(false);
+  CHECK_FALSE(x.requires_grad());
+}
+
+TEST_SUITE_END();
+
+}  // namespace
