@@ -1,0 +1,73 @@
+"""Includes point one way: examples -> optim, nn -> ops -> autograd; kernels never see a Tensor.
+
+Also holds the size limits of docs/design.md. Prints every breach, then a closing line.
+"""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MAY_SEE = {
+    "autograd": {"autograd"},
+    "ops": {"autograd", "ops"},
+    "ops/cpu": {"ops/cpu"},
+    "nn": {"autograd", "ops", "nn"},
+    "optim": {"autograd", "ops", "optim"},
+}
+KERNELS_MAY_SEE = {"ops/kernels.h", "ops/gemm.h", "ops/pointwise.h"}
+# The seam between kernels and ops: chosen at run time, compiled without instruction set flags.
+SEAM = {"ops/cpu/select.cpp": {"autograd/check.h", "autograd/error.h", "ops/backend.h"},
+        "ops/cpu/select.h": {"ops/backend.h"},
+        "ops/cpu/parallel.cpp": {"ops/backend.h", "autograd/check.h", "autograd/error.h"},
+        "ops/cpu/random.cpp": {"ops/random.h"}}
+LONGEST_FILE = 400
+CORE_LINES = 1100  # autograd/, without blank lines and comments: about 1,000
+
+
+def folder_of(path):
+    return "ops/cpu" if path.startswith("ops/cpu/") else path.split("/")[0]
+
+
+def sources():
+    for folder in ["autograd", "ops", "nn", "optim", "examples", "tests", "bench"]:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in {".h", ".cpp"}:
+                yield path.relative_to(ROOT).as_posix(), path.read_text()
+
+
+def breaches():
+    core = 0
+    for path, text in sources():
+        lines = text.splitlines()
+        if len(lines) > LONGEST_FILE and not path.startswith("tests/"):
+            yield f"{path}: {len(lines)} lines, at most {LONGEST_FILE}"
+        folder = folder_of(path)
+        if folder == "autograd":
+            core += sum(1 for line in lines if line.strip() and not line.strip().startswith("//"))
+        for seen in re.findall(r'^#include "([^"]+)"', text, re.M):
+            allowed = MAY_SEE.get(folder)
+            if allowed is None or folder_of(seen) in allowed:
+                continue
+            if folder == "ops/cpu" and seen in KERNELS_MAY_SEE | SEAM.get(path, set()):
+                continue
+            if folder == "ops" and path == "ops/backend.cpp" and seen == "ops/cpu/select.h":
+                continue
+            yield f"{path} includes {seen}: {folder} may only see {', '.join(sorted(allowed))}"
+        if folder in {"autograd", "nn", "optim"} or (folder == "ops" and path != "ops/backend.cpp"):
+            if folder != "autograd" or not path.endswith("storage.cpp"):
+                for number, line in enumerate(lines, 1):
+                    if re.match(r"\s*#\s*(if|ifdef|ifndef|elif)\b", line):
+                        yield f"{path}:{number}: conditional compilation above the backends"
+    if core > CORE_LINES:
+        yield f"autograd/ has {core} lines of code, at most {CORE_LINES}"
+
+
+def main():
+    found = list(breaches())
+    print("\n".join(found))
+    print(f"arrows: {len(found)} breaches")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
