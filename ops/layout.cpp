@@ -97,7 +97,6 @@ Tensor& Tensor::copy_(const Tensor& source) {
 }
 
 Tensor& Tensor::fill_(double value) {
-  const NoGrad guard;
   return copy_(scalar(value, dtype()));
 }
 

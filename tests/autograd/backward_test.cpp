@@ -1,6 +1,8 @@
 // The backward pass: order, accumulation, freeing, errors.
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "regrad.h"
 #include "tests/errors.h"
 
