@@ -106,7 +106,7 @@ class Pass {
     check(gradient.shape() == input->shape && gradient.dtype() == input->dtype,
           "backward of {}: its derivative gave a gradient of shape {} {} for input {}, "
           "which has shape {} {}",
-          node.name, gradient.shape().str(), name(gradient.dtype()), i, input->shape.str(),
+          node.name, gradient.shape(), name(gradient.dtype()), i, input->shape,
           name(input->dtype));
     give(input, std::move(gradient));
   }
@@ -149,15 +149,15 @@ void Pass::restrict_to(const std::unordered_set<Node*>& targets,
 
 Tensor seed_for(const char* op, const Tensor& output, const Tensor& gradient) {
   check(output.requires_grad(), "{}: the output of shape {} does not depend on anything that "
-        "requires a gradient", op, output.shape().str());
+        "requires a gradient", op, output.shape());
   if (!gradient.defined()) {
     check(output.numel() == 1, "{}: an output of shape {} is not one number; give the gradient to "
-          "start from, or reduce it with sum() or mean()", op, output.shape().str());
+          "start from, or reduce it with sum() or mean()", op, output.shape());
     return ones(output.shape(), {.dtype = output.dtype(), .device = output.device()});
   }
   check(gradient.shape() == output.shape() && gradient.dtype() == output.dtype(),
         "{}: the gradient has shape {} {}, the output {} {}; they must be equal", op,
-        gradient.shape().str(), name(gradient.dtype()), output.shape().str(), name(output.dtype()));
+        gradient.shape(), name(gradient.dtype()), output.shape(), name(output.dtype()));
   return gradient;
 }
 
@@ -195,7 +195,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
   std::unordered_set<Node*> targets;
   for (size_t i = 0; i < inputs.size(); ++i) {
     check(inputs[i].requires_grad(), "grad: input {} of shape {} does not require a gradient", i,
-          inputs[i].shape().str());
+          inputs[i].shape());
     targets.insert(inputs[i].node().get());
   }
   std::unordered_map<const Node*, Tensor> found;
@@ -216,7 +216,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
     check(at != found.end() || options.allow_unused,
           "grad: the outputs do not depend on input {} of shape {}; "
           "with {{.allow_unused = true}} its gradient is undefined",
-          i, inputs[i].shape().str());
+          i, inputs[i].shape());
     gradients.push_back(at == found.end() ? Tensor() : own(at->second));
   }
   return gradients;

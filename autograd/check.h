@@ -4,9 +4,21 @@
 
 #include <fmt/format.h>
 
+#include <string>
 #include <utility>
 
 #include "autograd/error.h"
+#include "autograd/shape.h"
+
+// Shapes are given as they are and turned into text only when a check fails.
+template <>
+struct fmt::formatter<regrad::Shape> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  template <class Context>
+  auto format(const regrad::Shape& shape, Context& context) const {
+    return fmt::format_to(context.out(), "{}", shape.str());
+  }
+};
 
 namespace regrad {
 

@@ -162,7 +162,6 @@ class Node : public Counted {
   void release() {
     if (drop()) destroy();
   }
-  static int64_t live();  // nodes alive in the process
 
   bool is_leaf() const { return name == nullptr; }
   std::string called() const;  // "softmax"; a parameter's own name; "leaf"
@@ -173,7 +172,7 @@ class Node : public Counted {
   void forget();             // drops closures and edges: what backward does without retain_graph
 
   const char* const name;  // of the op; nullptr for a leaf
-  const uint64_t number;   // counts up at birth: an input's is smaller than its output's
+  uint64_t number;         // counts up at birth: an input's is smaller than its output's
   const Shape shape;       // of the tensor that this node made
   const DType dtype;
   bool spent = false;  // a backward pass has used this node and dropped its closures
@@ -190,6 +189,7 @@ class Node : public Counted {
   Node(const char* op, const Tensor& tensor, size_t edges);
   ~Node();
   static Ref<Node> make(const char* op, const Tensor& tensor, size_t edges);
+  void connect(Edge& edge, const Tensor& input);
   void destroy();
 
   Node* next_dead_ = nullptr;

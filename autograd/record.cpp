@@ -1,7 +1,5 @@
 // How the graph is recorded and freed. A derivative is copied into its node once; while that goes
 // on, every Tensor copied with it notes its storage's version, so the node knows what it relies on.
-#include <atomic>
-
 #include "autograd/check.h"
 #include "autograd/node.h"
 
@@ -24,8 +22,9 @@ void Tensor::note_capture() const {
 
 namespace {
 
-std::atomic<uint64_t> next_number{1};
-std::atomic<int64_t> live_nodes{0};
+// The youngest number of this thread. A node from another thread may be younger still: connect()
+// moves on past it (Lamport, "Time, clocks, and the ordering of events", 1978).
+constinit thread_local uint64_t youngest = 0;
 
 bool wants_gradient(const Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
 
@@ -73,17 +72,22 @@ Tensor record(const char* name, Tensor output, const std::vector<Tensor>& inputs
 
 Node::Node(const char* op, const Tensor& tensor, size_t edges)
     : name(op),
-      number(next_number.fetch_add(1, std::memory_order_relaxed)),
+      number(++youngest),
       shape(tensor.shape()),
       dtype(tensor.dtype()),
       edge_count(edges) {
   for (size_t i = 0; i < edge_count; ++i) new (begin() + i) Edge();
-  live_nodes.fetch_add(1, std::memory_order_relaxed);
+  count_node(1);
 }
 
 Node::~Node() {
   for (Edge& edge : *this) edge.~Edge();
-  live_nodes.fetch_sub(1, std::memory_order_relaxed);
+  count_node(-1);
+}
+
+void Node::connect(Edge& edge, const Tensor& input) {
+  edge.input = input.node();
+  if (edge.input->number >= number) number = youngest = edge.input->number + 1;
 }
 
 // A node and its edges, with their small closures, are one block.
@@ -101,7 +105,7 @@ Ref<Node> Node::of(const char* name, const Tensor& output, const Input* inputs, 
   for (size_t i = 0; i < count; ++i) {
     if (!wants_gradient(inputs[i].tensor)) continue;
     Edge& edge = node->begin()[i];
-    edge.input = inputs[i].tensor.node();
+    node->connect(edge, inputs[i].tensor);
     edge.derivative.~Derivative();
     new (&edge.derivative) Derivative(inputs[i].derivative);
     wants_output = wants_output || edge.derivative.wants_output();
@@ -115,7 +119,7 @@ Ref<Node> Node::of(const char* name, const Tensor& output, const std::vector<Ten
                    const DerivativeOfAll& derivative) {
   Ref<Node> node = make(name, output, inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
-    if (wants_gradient(inputs[i])) node->begin()[i].input = inputs[i].node();
+    if (wants_gradient(inputs[i])) node->connect(node->begin()[i], inputs[i]);
   }
   const CaptureScope scope(node->saved);
   node->derivative_of_all.~DerivativeOfAll();
@@ -124,8 +128,6 @@ Ref<Node> Node::of(const char* name, const Tensor& output, const std::vector<Ten
   if (derivative.wants_output()) node->output.note_capture();
   return node;
 }
-
-int64_t Node::live() { return live_nodes.load(); }
 
 std::string Node::called() const {
   if (!is_leaf()) return name;
@@ -137,7 +139,7 @@ void Node::check_saved() const {
     check(one.storage->version() == one.version,
           "backward of {}: a tensor of shape {} that it computed with or from was written in place "
           "since (version {} then, {} now); write after backward(), or record a clone()",
-          name, shape.str(), one.version, one.storage->version());
+          name, shape, one.version, one.storage->version());
   }
 }
 

@@ -25,7 +25,7 @@ int64_t Shape::numel() const {
   int64_t product = 1;
   bool none = false;
   for (int64_t size : *this) {
-    check(size >= 0, "a tensor cannot have the shape {}: sizes are 0 or more", str());
+    check(size >= 0, "a tensor cannot have the shape {}: sizes are 0 or more", *this);
     none = none || size == 0;
   }
   if (none) return 0;
@@ -54,7 +54,7 @@ std::string Shape::str() const {
 int64_t Shape::dim(int64_t d, const char* op) const {
   const int64_t rank = std::max<int64_t>(rank_, 1);  // a single element may be asked for dim 0
   check(d >= -rank && d < rank, "{}: dimension {} does not exist in shape {}; it must be in [{}, {}]",
-        op, d, str(), -rank, rank - 1);
+        op, d, *this, -rank, rank - 1);
   return d < 0 ? d + rank : d;
 }
 
@@ -82,7 +82,7 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
     check(size == shorter[i] || shorter[i] == 1,
           "{}: shapes {} and {} do not broadcast: dimension {} from the right is {} and {}; "
           "sizes must be equal or 1",
-          op, a.str(), b.str(), shorter.rank() - i, a[a.rank() - shorter.rank() + i],
+          op, a, b, shorter.rank() - i, a[a.rank() - shorter.rank() + i],
           b[b.rank() - shorter.rank() + i]);
   }
   return result;

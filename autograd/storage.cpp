@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "autograd/check.h"
-#include "autograd/node.h"
+#include "autograd/shape.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define REGRAD_SANITIZED 1
@@ -28,7 +28,31 @@ constexpr size_t alignment = 64;
 constexpr int class_count = 4 * 40;                 // four size classes for each power of two
 constexpr size_t most_cached = size_t{256} << 20;   // bytes that a thread keeps for reuse
 
-std::atomic<int64_t> live_storages{0}, live_bytes{0}, peak_bytes{0};
+// What is alive in the process, without an atomic for every tensor: a thread counts for itself and
+// adds to the totals after a MiB of change, when it ends, and when it asks.
+std::atomic<int64_t> total_storages{0}, total_bytes{0}, total_nodes{0}, peak_bytes{0};
+constexpr int64_t most_uncounted = int64_t{1} << 20;
+
+struct Uncounted {
+  int64_t storages, bytes, nodes;
+};
+constinit thread_local Uncounted uncounted{};
+
+void count_in() {
+  total_storages.fetch_add(std::exchange(uncounted.storages, 0), std::memory_order_relaxed);
+  total_nodes.fetch_add(std::exchange(uncounted.nodes, 0), std::memory_order_relaxed);
+  const int64_t bytes = std::exchange(uncounted.bytes, 0);
+  const int64_t live = total_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  int64_t peak = peak_bytes.load(std::memory_order_relaxed);
+  while (live > peak && !peak_bytes.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
+  }
+}
+
+void count_storage(int64_t storages, int64_t bytes) {
+  uncounted.storages += storages;
+  uncounted.bytes += bytes;
+  if (std::abs(uncounted.bytes) >= most_uncounted) count_in();
+}
 
 struct SizeClass {
   int index;
@@ -53,10 +77,11 @@ struct FreeList {
   size_t cached;
   bool closed;
 };
-thread_local FreeList free_list{};
+constinit thread_local FreeList free_list{};
 
-struct FreeListOwner {  // gives a thread's blocks back when it ends
-  ~FreeListOwner() {
+struct ThreadEnd {  // gives a thread's blocks back, and its counts in
+  ~ThreadEnd() {
+    count_in();
     free_list.closed = true;
     for (FreeBlock*& head : free_list.heads) {
       while (head != nullptr) std::free(std::exchange(head, head->next));
@@ -70,12 +95,6 @@ bool free_list_enabled() {
     return !REGRAD_SANITIZED && (setting == nullptr || std::string_view(setting) != "0");
   }();
   return enabled;
-}
-
-void raise_peak(int64_t live) {
-  int64_t peak = peak_bytes.load(std::memory_order_relaxed);
-  while (live > peak && !peak_bytes.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
-  }
 }
 
 }  // namespace
@@ -94,8 +113,8 @@ void* allocate_block(size_t bytes) {
 }
 
 void free_block(void* block, size_t bytes) noexcept {
-  thread_local FreeListOwner owner;
-  static_cast<void>(owner);
+  thread_local ThreadEnd at_end;
+  static_cast<void>(at_end);
   const SizeClass size = size_class(bytes);
   if (!free_list_enabled() || free_list.closed || free_list.cached + size.bytes > most_cached) {
     std::free(block);
@@ -111,23 +130,27 @@ Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
   char* block = static_cast<char*>(allocate_block(total));
   static_assert(sizeof(Storage) <= alignment, "the header must leave the data aligned");
   auto* storage = new (block) Storage(block + alignment, bytes, device);
-  live_storages.fetch_add(1, std::memory_order_relaxed);
-  raise_peak(live_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes);
+  count_storage(1, bytes);
   return Ref<Storage>(storage);
 }
 
 void Storage::destroy() {
-  live_storages.fetch_sub(1, std::memory_order_relaxed);
-  live_bytes.fetch_sub(bytes_, std::memory_order_relaxed);
+  count_storage(-1, -bytes_);
   const size_t total = alignment + static_cast<size_t>(bytes_);
   this->~Storage();
   free_block(this, total);
 }
 
+void count_node(int64_t nodes) { uncounted.nodes += nodes; }
+
 MemoryUse memory_use() {
-  return {live_storages.load(), live_bytes.load(), peak_bytes.load(), Node::live()};
+  count_in();
+  return {total_storages.load(), total_bytes.load(), peak_bytes.load(), total_nodes.load()};
 }
 
-void reset_peak_memory() { peak_bytes.store(live_bytes.load()); }
+void reset_peak_memory() {
+  count_in();
+  peak_bytes.store(total_bytes.load());
+}
 
 }  // namespace regrad

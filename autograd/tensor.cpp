@@ -77,7 +77,7 @@ void Tensor::written(const char* op) {
   check(!requires_grad() || !GradMode::enabled(),
         "{}: this tensor of shape {} is part of a graph; write it in place under NoGrad, "
         "or make a new tensor",
-        op, shape().str());
+        op, shape());
   body().storage->written();
 }
 
@@ -97,9 +97,9 @@ Tensor Tensor::grad() const { return requires_grad() ? node()->gradient : Tensor
 
 void Tensor::set_grad(const Tensor& gradient) {
   check(requires_grad(), "set_grad: this tensor of shape {} does not require a gradient",
-        shape().str());
+        shape());
   check(!gradient.defined() || (gradient.shape() == shape() && gradient.dtype() == dtype()),
-        "set_grad: a gradient must have its tensor's shape and dtype: {} {}", shape().str(),
+        "set_grad: a gradient must have its tensor's shape and dtype: {} {}", shape(),
         regrad::name(dtype()));
   node()->gradient = gradient;
 }

@@ -67,10 +67,11 @@ Tensor number_like(const Tensor& x, double value) {
 }  // namespace
 
 Tensor add(const Tensor& left, const Tensor& right) {
-  const Pair x = aligned("add", left, right);
-  return record("add", compute("add", Binary::add, x),
-                {{x.a, [](const Tensor& g) { return g; }},  //
-                 {x.b, [](const Tensor& g) { return g; }}});
+  Pair x = aligned("add", left, right);
+  Tensor y = compute("add", Binary::add, x);
+  return record("add", std::move(y),
+                {{std::move(x.a), [](const Tensor& g) { return g; }},
+                 {std::move(x.b), [](const Tensor& g) { return g; }}});
 }
 
 Tensor sub(const Tensor& left, const Tensor& right) {
@@ -190,8 +191,8 @@ Tensor& Tensor::add_(const Tensor& other, double scale) {
   written("add_");
   const NoGrad guard;
   const Tensor from = spread(other, broadcast_shapes("add_", shape(), other.shape())).contiguous();
-  check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape().str(),
-        shape().str());
+  check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape(),
+        shape());
   for_floats("add_", *this, [&]<class T>() {
     kernels<T>(*this).axpy(numel(), raw<T>(*this), static_cast<T>(scale), from.data<T>());
   });

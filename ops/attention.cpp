@@ -18,8 +18,8 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   Tensor allowed;
   if (mask.defined()) {
     check(broadcast_shapes(op, scores.shape(), mask.shape()) == scores.shape(),
-          "{}: a mask of shape {} does not fit scores of shape {}", op, mask.shape().str(),
-          scores.shape().str());
+          "{}: a mask of shape {} does not fit scores of shape {}", op, mask.shape(),
+          scores.shape());
     if (mask.dtype() == bool_) allowed = mask;
     else scores = add(scores, mask);
   }

@@ -15,7 +15,7 @@ Tensor finish(Tensor x, const TensorOptions& options) {
 template <class T>
 Tensor from_values(const std::vector<T>& values, const Shape& shape, const TensorOptions& options) {
   check(shape.numel() == static_cast<int64_t>(values.size()),
-        "tensor: {} values do not fill shape {}, which has {} elements", values.size(), shape.str(),
+        "tensor: {} values do not fill shape {}, which has {} elements", values.size(), shape,
         shape.numel());
   Tensor x = empty(shape, dtype_of<T>);
   T* out = raw<T>(x);
@@ -104,7 +104,7 @@ std::vector<T> Tensor::to_vector() const {
 
 template <class T>
 T Tensor::item() const {
-  check(numel() == 1, "item: a tensor of shape {} is not one number", shape().str());
+  check(numel() == 1, "item: a tensor of shape {} is not one number", shape());
   return to_vector<T>()[0];
 }
 

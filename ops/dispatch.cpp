@@ -66,11 +66,6 @@ void check_index(const char* op, const Tensor& index, int64_t size) {
   }
 }
 
-std::string called(const Tensor& x) {
-  const std::string name = x.name();
-  return name.empty() ? x.shape().str() : name + " " + x.shape().str();
-}
-
 Rows rows_around(const Shape& shape, int64_t d) {
   Rows rows{1, 1, 1};
   for (int64_t i = 0; i < shape.rank(); ++i) {

@@ -64,9 +64,22 @@ void same_device(const char* op, const Tensor& a, const Tensor& b);
 void check_index(const char* op, const Tensor& index, int64_t size);  // int64, all in [0, size)
 
 // How a tensor is called in an error: "encoder.weight [64, 48]", or "[64, 48]".
-std::string called(const Tensor& x);
+struct Called {
+  const Tensor& x;
+};
+inline Called called(const Tensor& x) { return {x}; }
 
 // x seen as [outer, n, inner] around dimension d.
 Rows rows_around(const Shape& shape, int64_t d);
 
 }  // namespace regrad
+
+template <>
+struct fmt::formatter<regrad::Called> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  template <class Context>
+  auto format(const regrad::Called& called, Context& context) const {
+    const std::string name = called.x.name(), shape = called.x.shape().str();
+    return fmt::format_to(context.out(), "{}{}{}", name, name.empty() ? "" : " ", shape);
+  }
+};

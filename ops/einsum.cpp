@@ -26,7 +26,7 @@ Named without_repeats(Named a) {
       const int64_t n = a.x.shape()[static_cast<int64_t>(i)];
       check(n == a.x.shape()[static_cast<int64_t>(j)],
             "einsum: '{}' is both {} and {} in shape {}", a.letters[i], n,
-            a.x.shape()[static_cast<int64_t>(j)], a.x.shape().str());
+            a.x.shape()[static_cast<int64_t>(j)], a.x.shape());
       Shape shape(std::vector<int64_t>(a.letters.size(), 1));
       shape[static_cast<int64_t>(i)] = shape[static_cast<int64_t>(j)] = n;
       const Tensor diagonal = reshape(eye(n, {.dtype = a.x.dtype()}), shape);
@@ -128,13 +128,13 @@ void check_sizes(std::string_view spec, const Spec& parsed, const std::vector<Te
     const std::string& letters = parsed.inputs[i];
     check(static_cast<int64_t>(letters.size()) == operands[i].rank(),
           "einsum: \"{}\" gives operand {} the letters '{}', but its shape is {}", spec, i, letters,
-          operands[i].shape().str());
+          operands[i].shape());
     same_dtype("einsum", operands[0], operands[i]);
     for (size_t d = 0; d < letters.size(); ++d) {
       int64_t& size = sizes[static_cast<unsigned char>(letters[d])];
       const int64_t here = operands[i].shape()[static_cast<int64_t>(d)];
       check(size == -1 || size == here, "einsum: '{}' is {} in one operand and {} in shape {}",
-            letters[d], size, here, operands[i].shape().str());
+            letters[d], size, here, operands[i].shape());
       size = here;
     }
   }

@@ -45,11 +45,11 @@ Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
 // that it covers.
 Tensor covered(const char* op, Tensor x, int64_t d, const Tensor& index) {
   check(index.rank() == x.rank() && x.rank() > 0, "{}: the index {} must have the rank of {}", op,
-        index.shape().str(), x.shape().str());
+        index.shape(), x.shape());
   for (int64_t i = 0; i < x.rank(); ++i) {
     if (i == d || index.shape()[i] == x.shape()[i]) continue;
     check(index.shape()[i] < x.shape()[i], "{}: an index of shape {} does not fit shape {}", op,
-          index.shape().str(), x.shape().str());
+          index.shape(), x.shape());
     x = narrow(x, i, 0, index.shape()[i]);
   }
   return x;
@@ -83,7 +83,7 @@ Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
 
 // bool [rows, columns]: column - row <= diagonal.
 Tensor below(const Tensor& x, int64_t diagonal) {
-  check(x.rank() >= 2, "tril, triu: need at least 2 dimensions, {} has {}", x.shape().str(),
+  check(x.rank() >= 2, "tril, triu: need at least 2 dimensions, {} has {}", x.shape(),
         x.rank());
   const Tensor distance = sub(arange(x.size(-1)), unsqueeze(arange(x.size(-2)), 1));
   return le(distance, scalar(static_cast<double>(diagonal), int64));
@@ -105,7 +105,7 @@ Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tens
   check_index("scatter_add", index, x.shape()[d]);
   Tensor from = covered("scatter_add", source, d, index);
   check(from.shape()[d] >= index.shape()[d], "scatter_add: the index {} is larger than the source {}",
-        index.shape().str(), source.shape().str());
+        index.shape(), source.shape());
   from = narrow(from, d, 0, index.shape()[d]);
   Tensor added = scatter_unchecked(from, shape, d, plain(index));
   std::vector<int64_t> padding;
@@ -118,7 +118,7 @@ Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tens
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
   const int64_t d = x.shape().dim(dim, "index_select");
   check(x.rank() > 0 && index.rank() <= 1, "index_select: takes a list of indices [n], not {}",
-        index.shape().str());
+        index.shape());
   check_index("index_select", index, x.shape()[d]);
   return index_select_unchecked(x, d, plain(index));
 }
@@ -140,8 +140,8 @@ Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx)
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
   check(mask.dtype() == bool_, "masked_fill: the mask must be bool, not {}", name(mask.dtype()));
   check(broadcast_shapes("masked_fill", x.shape(), mask.shape()) == x.shape(),
-        "masked_fill: a mask of shape {} does not fit shape {}", mask.shape().str(),
-        x.shape().str());
+        "masked_fill: a mask of shape {} does not fit shape {}", mask.shape(),
+        x.shape());
   return where(mask, value, x);
 }
 

@@ -90,7 +90,7 @@ Tensor& Tensor::copy_(const Tensor& source) {
   written("copy_");
   const NoGrad guard;
   check(broadcast_shapes("copy_", shape(), source.shape()) == shape(),
-        "copy_: {} does not broadcast to {}", source.shape().str(), shape().str());
+        "copy_: {} does not broadcast to {}", source.shape(), shape());
   const Tensor from = source.to(dtype());
   copy_into(*this, from.shape() == shape() ? from : expand(from, shape()));
   return *this;
@@ -109,11 +109,11 @@ Tensor reshape(const Tensor& x, const Shape& wanted) {
       if (size != open) known = checked_mul(known, *size);
     }
     check(known > 0 && x.numel() % known == 0, "reshape: {} has {} elements, which {} cannot hold",
-          x.shape().str(), x.numel(), wanted.str());
+          x.shape(), x.numel(), wanted);
     shape[open - wanted.begin()] = x.numel() / known;
   }
-  check(shape.numel() == x.numel(), "reshape: {} has {} elements, {} has {}", x.shape().str(),
-        x.numel(), shape.str(), shape.numel());
+  check(shape.numel() == x.numel(), "reshape: {} has {} elements, {} has {}", x.shape(),
+        x.numel(), shape, shape.numel());
   const Tensor flat = x.contiguous();
   return record("reshape", view_of(flat, shape, shape.contiguous_strides(), flat.body().offset),
                 {{flat, [before = x.shape()](const Tensor& g) { return reshape(g, before); }}});
@@ -122,7 +122,7 @@ Tensor reshape(const Tensor& x, const Shape& wanted) {
 Tensor permute(const Tensor& x, const Dims& order) {
   const int64_t rank = x.rank();
   check(static_cast<int64_t>(order.size()) == rank, "permute: {} dimensions named for shape {}",
-        order.size(), x.shape().str());
+        order.size(), x.shape());
   Shape shape = x.shape(), strides = x.strides();
   Dims back(std::vector<int64_t>(order.size(), -1));
   for (int64_t i = 0; i < rank; ++i) {
@@ -149,7 +149,7 @@ Tensor transpose(const Tensor& x, int64_t d0, int64_t d1) {
 }
 
 Tensor transpose(const Tensor& x) {
-  check(x.rank() >= 2, "transpose: needs at least 2 dimensions, {} has {}", x.shape().str(),
+  check(x.rank() >= 2, "transpose: needs at least 2 dimensions, {} has {}", x.shape(),
         x.rank());
   return transpose(x, -2, -1);
 }
@@ -170,7 +170,7 @@ Tensor squeeze(const Tensor& x) {
 
 Tensor unsqueeze(const Tensor& x, int64_t dim) {
   check(dim >= -x.rank() - 1 && dim <= x.rank(),
-        "unsqueeze: dimension {} cannot be inserted into shape {}", dim, x.shape().str());
+        "unsqueeze: dimension {} cannot be inserted into shape {}", dim, x.shape());
   const int64_t d = dim < 0 ? dim + x.rank() + 1 : dim;
   const int64_t stride = d < x.rank() ? x.shape()[d] * x.strides()[d] : 1;
   return record("unsqueeze",
@@ -181,7 +181,7 @@ Tensor unsqueeze(const Tensor& x, int64_t dim) {
 // Repeats by strides of 0. Its derivative sums over what was repeated.
 Tensor expand(const Tensor& x, const Shape& wanted) {
   const int64_t lead = wanted.rank() - x.rank();
-  check(lead >= 0, "expand: {} has more dimensions than {}", x.shape().str(), wanted.str());
+  check(lead >= 0, "expand: {} has more dimensions than {}", x.shape(), wanted);
   Shape shape = wanted, strides = wanted;
   Dims repeated;
   for (int64_t i = 0; i < shape.rank(); ++i) {
@@ -189,8 +189,8 @@ Tensor expand(const Tensor& x, const Shape& wanted) {
     const int64_t size = inside ? x.shape()[i - lead] : 1;
     if (shape[i] == -1 && inside) shape[i] = size;
     check(shape[i] == size || size == 1,
-          "expand: {} does not expand to {}: dimension {} is {}, not 1", x.shape().str(),
-          wanted.str(), i, size);
+          "expand: {} does not expand to {}: dimension {} is {}, not 1", x.shape(),
+          wanted, i, size);
     strides[i] = inside && shape[i] == size ? x.strides()[i - lead] : 0;
     if (shape[i] != size || !inside) repeated.push_back(i);
   }
@@ -232,7 +232,7 @@ Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
   const int64_t d = x.shape().dim(dim, "narrow");
   check(x.rank() > 0 && start >= 0 && length >= 0 && start <= x.shape()[d] - length,
         "narrow: {} elements from {} do not fit into dimension {} of shape {}", length, start, dim,
-        x.shape().str());
+        x.shape());
   return slice(x, d, start, start + length);
 }
 
@@ -240,7 +240,7 @@ Tensor select(const Tensor& x, int64_t dim, int64_t index) {
   const int64_t d = x.shape().dim(dim, "select");
   const int64_t size = x.rank() == 0 ? 0 : x.shape()[d];
   check(index >= -size && index < size, "select: index {} is out of range for dimension {} of {}",
-        index, dim, x.shape().str());
+        index, dim, x.shape());
   return squeeze(narrow(x, d, index < 0 ? index + size : index, 1), d);
 }
 
@@ -256,7 +256,7 @@ Tensor concat(const std::vector<Tensor>& parts, int64_t dim) {
     const bool fits = joined.rank() == shape.rank();
     if (fits) joined[d] = shape[d];
     check(fits && joined == shape, "concat: {} and {} differ outside dimension {}",
-          parts[0].shape().str(), part.shape().str(), dim);
+          parts[0].shape(), part.shape(), dim);
     shape[d] = checked_add(shape[d], part.shape()[d]);
   }
   Tensor out = empty(shape, parts[0].dtype(), parts[0].device());
@@ -281,7 +281,7 @@ Tensor stack(const std::vector<Tensor>& parts, int64_t dim) {
   std::vector<Tensor> rows;
   for (const Tensor& part : parts) {
     check(part.shape() == parts[0].shape(), "stack: shapes {} and {} differ",
-          parts[0].shape().str(), part.shape().str());
+          parts[0].shape(), part.shape());
     rows.push_back(unsqueeze(part, dim));
   }
   return concat(rows, dim < 0 ? dim + parts[0].rank() + 1 : dim);
@@ -296,7 +296,7 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
     start += size;
   }
   check(x.rank() > 0 && start == x.shape()[d], "split: sizes add up to {}, dimension {} of {} has {}",
-        start, dim, x.shape().str(), x.rank() > 0 ? x.shape()[d] : 0);
+        start, dim, x.shape(), x.rank() > 0 ? x.shape()[d] : 0);
   return parts;
 }
 
@@ -326,7 +326,7 @@ Tensor flip(const Tensor& x, const Dims& dims) {
 Tensor pad(const Tensor& x, const std::vector<int64_t>& padding, double value) {
   check(padding.size() % 2 == 0 && static_cast<int64_t>(padding.size()) <= 2 * x.rank(),
         "pad: takes two numbers for each of the last dimensions, {} were given for {}",
-        padding.size(), x.shape().str());
+        padding.size(), x.shape());
   Shape shape = x.shape();
   std::vector<int64_t> before(static_cast<size_t>(x.rank()), 0);
   for (size_t i = 0; i + 1 < padding.size(); i += 2) {

@@ -36,7 +36,7 @@ Classes classes(const char* op, const Tensor& x, const Tensor& targets, int64_t 
   const int64_t class_dim = x.rank() == 1 ? 0 : 1, count = x.shape()[class_dim];
   order.push_back(class_dim);
   check(targets.shape() == expected, "{}: scores {} need targets of shape {}, not {}", op,
-        x.shape().str(), expected.str(), targets.shape().str());
+        x.shape(), expected, targets.shape());
   const Tensor flat = reshape(targets, {targets.numel()});
   const int64_t* at = flat.data<int64_t>();
   for (int64_t i = 0; i < flat.numel(); ++i) {

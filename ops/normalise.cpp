@@ -43,7 +43,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   for (const Tensor* one : {&weight, &bias}) {
     if (!one->defined()) continue;
     check(one->shape() == Shape{n}, "layer_norm: input {} has {} features, {} does not",
-          x.shape().str(), n, called(*one));
+          x.shape(), n, called(*one));
     same_dtype("layer_norm", x, *one);
   }
   const Rows rows{n == 0 ? 0 : x.numel() / n, n, 1};

@@ -77,7 +77,7 @@ Tensor extreme(const char* op, Reduction function, const Tensor& x, const Dims& 
                bool keepdim) {
   if (x.dtype() == bool_) return extreme(op, function, x.to(int64), dims, keepdim).to(bool_);
   const Plan work = plan(op, x, dims, keepdim);
-  check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, x.shape().str());
+  check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, x.shape());
   return record(op, compute(op, function, work),
                 {{x, [x, kept = work.kept](const Tensor& g, const Tensor& y) {
                     const Tensor chosen = eq(x, reshape(y.detach(), kept)).to(g.dtype());
@@ -93,7 +93,7 @@ Tensor extreme(const char* op, Reduction function, const Tensor& x, const Dims& 
 
 Tensor arg_extreme(const char* op, int sign, const Tensor& x, const Dims& dims, bool keepdim) {
   const Plan work = plan(op, x.dtype() == bool_ ? x.to(int64) : x, dims, keepdim);
-  check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, x.shape().str());
+  check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, x.shape());
   Tensor out = empty(work.shape, int64, x.device());
   for_numbers(op, work.x, [&]<class T>() {
     kernels<T>(work.x).arg_reduce(work.rows, sign, raw<int64_t>(out), work.x.data<T>());
