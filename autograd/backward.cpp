@@ -45,6 +45,16 @@ class Pass {
     std::push_heap(waiting_.begin(), waiting_.end(), older);
   }
 
+  // The same, for a derivative that adds into the sum itself. False: it cannot be done here.
+  bool add_in_place(const Ref<Node>& node, const Derivative& derivative, const Tensor& gradient) {
+    if (options_.create_graph || !derivative.can_add()) return false;
+    const bool first = node->pass != number_ || !node->pending.defined();
+    if (first) give(node, zeros(node->shape, {.dtype = node->dtype, .device = gradient.device()}));
+    if (!node->pending.sole_owner()) return false;
+    derivative.add_into(node->pending, gradient);
+    return true;
+  }
+
   // Calls arrived(node, gradient) for every node once its gradient is complete.
   template <class Arrived>
   void run(const Arrived& arrived) {
@@ -85,6 +95,7 @@ class Pass {
     for (size_t i = 0; i < node.edge_count; ++i) {
       const Edge& edge = node.edge(i);
       if (!edge.input || (restricted_ && !useful_.contains(edge.input.get()))) continue;
+      if (add_in_place(edge.input, edge.derivative, gradient)) continue;
       give_checked(node, i, edge.derivative(gradient, output));
     }
   }

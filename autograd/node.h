@@ -49,6 +49,9 @@ class Closure<R(Args...)> {
   }
   explicit operator bool() const { return table_ != nullptr; }
   R operator()(Args... args) const { return table_->call(inline_, std::forward<Args>(args)...); }
+  // Functions that can add their result into a sum, without making it first, have add_into().
+  bool can_add() const { return table_->add_into != nullptr; }
+  void add_into(Tensor& sum, const Tensor& g) const { table_->add_into(inline_, sum, g); }
 
  private:
   static constexpr size_t room = 48;
@@ -63,7 +66,16 @@ class Closure<R(Args...)> {
     R (*call)(const void*, Args...);
     void (*copy)(void*, const void*);
     void (*destroy)(void*);
+    void (*add_into)(const void*, Tensor&, const Tensor&);
   };
+  template <class F>
+  static constexpr auto adder() -> void (*)(const void*, Tensor&, const Tensor&) {
+    if constexpr (requires(const F& f, Tensor& sum) { f.add_into(sum, sum); }) {
+      return [](const void* at, Tensor& sum, const Tensor& g) { get<F>(at).add_into(sum, g); };
+    } else {
+      return nullptr;
+    }
+  }
   template <class F>
   static constexpr Table table_of = {
       [](const void* at, Args... args) -> R { return get<F>(at)(std::forward<Args>(args)...); },
@@ -75,21 +87,23 @@ class Closure<R(Args...)> {
         const F& f = get<F>(at);
         f.~F();
         if constexpr (!fits<F>) free_block(const_cast<F*>(&f), sizeof(F));
-      }};
+      },
+      adder<F>()};
 
   const Table* table_ = nullptr;
   alignas(void*) unsigned char inline_[room];
 };
 
-// From the gradient of the output to the gradient of ONE input: (g) or (g, output).
+// From the gradient of the output to the gradient of ONE input: (g) or (g, output). A function
+// object with add_into(sum, g) is asked to add its gradient to a sum in place where that can be done:
+// many slices of one tensor then cost no more than the tensor.
 // The output is handed over by the engine: a closure that held it would keep itself alive.
 class Derivative {
  public:
   Derivative() = default;
   template <class F>
     requires std::is_invocable_r_v<Tensor, const F&, const Tensor&>
-  Derivative(F f)
-      : closure_([f = std::move(f)](const Tensor& g, const Tensor&) -> Tensor { return f(g); }) {}
+  Derivative(F f) : closure_(OfGradient<F>{std::move(f)}) {}
   template <class F>
     requires std::is_invocable_r_v<Tensor, const F&, const Tensor&, const Tensor&>
   Derivative(F f) : closure_(std::move(f)), wants_output_(true) {}
@@ -98,8 +112,20 @@ class Derivative {
   void reset() { closure_.reset(); }
   explicit operator bool() const { return static_cast<bool>(closure_); }
   Tensor operator()(const Tensor& g, const Tensor& y) const { return closure_(g, y); }
+  bool can_add() const { return closure_.can_add(); }
+  void add_into(Tensor& sum, const Tensor& g) const { closure_.add_into(sum, g); }
 
  private:
+  template <class F>
+  struct OfGradient {
+    F f;
+    Tensor operator()(const Tensor& g, const Tensor&) const { return f(g); }
+    void add_into(Tensor& sum, const Tensor& g) const
+      requires requires { f.add_into(sum, g); }
+    {
+      f.add_into(sum, g);
+    }
+  };
   Closure<Tensor(const Tensor&, const Tensor&)> closure_;
   bool wants_output_ = false;
 };

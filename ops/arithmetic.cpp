@@ -185,6 +185,14 @@ Tensor add_gradients(Tensor sum, const Tensor& gradient) {
   return sum;
 }
 
+void add_to_view(const Tensor& view, const Tensor& g) {
+  const Loop loop = make_loop({&view, &view, &g});
+  for_floats("add", view, [&]<class T>() {
+    kernels<T>(view).binary[static_cast<size_t>(Binary::add)](loop, raw<T>(view), view.data<T>(),
+                                                              g.data<T>());
+  });
+}
+
 Tensor& Tensor::add_(const Tensor& other, double scale) {
   same_dtype("add_", *this, other);
   check(is_contiguous(), "add_: writes in place into a contiguous tensor only");

@@ -63,6 +63,9 @@ void same_dtype(const char* op, const Tensor& a, const Tensor& b);
 void same_device(const char* op, const Tensor& a, const Tensor& b);
 void check_index(const char* op, const Tensor& index, int64_t size);  // int64, all in [0, size)
 
+// view += g, over whatever strides the view has; equal shapes.
+void add_to_view(const Tensor& view, const Tensor& g);
+
 // How a tensor is called in an error: "encoder.weight [64, 48]", or "[64, 48]".
 struct Called {
   const Tensor& x;

@@ -36,6 +36,16 @@ Tensor embed(const Tensor& g, const Shape& shape, int64_t dim, int64_t start, in
                                            }}});
 }
 
+// The derivative of slice: what every other element gets is nothing.
+struct OfSlice {
+  Shape before;
+  int64_t dim, start, step;
+  Tensor operator()(const Tensor& g) const { return embed(g, before, dim, start, step); }
+  void add_into(Tensor& sum, const Tensor& g) const {
+    add_to_view(slice(sum, dim, start, end_of(start, g.shape()[dim], step), step), g);
+  }
+};
+
 Shape without(const Shape& shape, int64_t dim) {
   Shape result;
   for (int64_t i = 0; i < shape.rank(); ++i) {
@@ -223,9 +233,7 @@ Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t end, int64_t s
   shape[d] = (to - from + step - 1) / step;
   strides[d] *= step;
   return record("slice", view_of(x, shape, strides, x.body().offset + from * x.strides()[d]),
-                {{x, [before = x.shape(), d, from, step](const Tensor& g) {
-                    return embed(g, before, d, from, step);
-                  }}});
+                {{x, OfSlice{x.shape(), d, from, step}}});
 }
 
 Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {

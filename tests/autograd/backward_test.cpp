@@ -199,6 +199,17 @@ TEST_CASE("an op that returns its input does not lose the graph") {
   CHECK(x.is_leaf());
 }
 
+TEST_CASE("slices of one tensor add into one gradient") {
+  Tensor x = tensor({1.0, 2.0, 3.0, 4.0, 5.0, 6.0}, {3, 2}).set_requires_grad(true);
+  Tensor y = x * 1;
+  Tensor total = sum(y);
+  for (int64_t i = 0; i < 3; ++i) {
+    total = total + sum(select(y, 0, i)) * static_cast<double>(i) + sum(slice(y, 1, 0, 2, 2));
+  }
+  total.backward();
+  CHECK(x.grad().to_vector<double>() == std::vector<double>{4, 1, 5, 2, 6, 3});
+}
+
 TEST_CASE("NoGrad records nothing") {
   Tensor x = leaf(2);
   const int64_t before = memory_use().live_nodes;
