@@ -46,6 +46,17 @@ struct OfSlice {
   }
 };
 
+// g summed over what expand() repeated to make its shape out of `before`.
+Tensor sum_to(const Tensor& g, const Shape& before) {
+  if (g.shape() == before) return g;
+  const int64_t lead = g.rank() - before.rank();
+  Dims repeated;
+  for (int64_t i = 0; i < g.rank(); ++i) {
+    if (i < lead || g.shape()[i] != before[i - lead]) repeated.push_back(i);
+  }
+  return reshape(sum(g, repeated), before);
+}
+
 Shape without(const Shape& shape, int64_t dim) {
   Shape result;
   for (int64_t i = 0; i < shape.rank(); ++i) {
@@ -193,7 +204,6 @@ Tensor expand(const Tensor& x, const Shape& wanted) {
   const int64_t lead = wanted.rank() - x.rank();
   check(lead >= 0, "expand: {} has more dimensions than {}", x.shape(), wanted);
   Shape shape = wanted, strides = wanted;
-  Dims repeated;
   for (int64_t i = 0; i < shape.rank(); ++i) {
     const bool inside = i >= lead;
     const int64_t size = inside ? x.shape()[i - lead] : 1;
@@ -202,13 +212,10 @@ Tensor expand(const Tensor& x, const Shape& wanted) {
           "expand: {} does not expand to {}: dimension {} is {}, not 1", x.shape(),
           wanted, i, size);
     strides[i] = inside && shape[i] == size ? x.strides()[i - lead] : 0;
-    if (shape[i] != size || !inside) repeated.push_back(i);
   }
   static_cast<void>(shape.numel());
   return record("expand", view_of(x, shape, strides, x.body().offset),
-                {{x, [repeated, before = x.shape()](const Tensor& g) {
-                    return repeated.empty() ? g : reshape(sum(g, repeated), before);
-                  }}});
+                {{x, [before = x.shape()](const Tensor& g) { return sum_to(g, before); }}});
 }
 
 Tensor flatten(const Tensor& x, int64_t start, int64_t end) {
