@@ -1,5 +1,6 @@
 // The matrix product as every backend sees it: pointers, sizes and strides, no Tensor.
-// Strides are in elements and may be anything (0, transposed); only the columns of C are contiguous.
+// Strides are in elements and may be anything (0, transposed); only the columns of C are
+// contiguous.
 #pragma once
 
 #include <cstdint>

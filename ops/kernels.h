@@ -100,6 +100,15 @@ struct Kernels : NumberKernels<T> {
                                  const T* log_sum, const int64_t* targets, int64_t ignore,
                                  T smoothing);
 
+  // One step of a recurrent cell on rows of `size` (ops/recurrent.cpp); saved may be null.
+  void (*gru)(int64_t rows, int64_t size, T* out, T* saved, const T* gates_x, const T* gates_h,
+              const T* hidden);
+  void (*gru_backward)(int64_t rows, int64_t size, T* dx, T* dh_gates, T* dh, const T* g,
+                       const T* saved, const T* gates_h, const T* hidden);
+  void (*lstm)(int64_t rows, int64_t size, T* out, T* saved, const T* gates, const T* cell);
+  void (*lstm_backward)(int64_t rows, int64_t size, T* dgates, T* dcell, const T* g,
+                        const T* saved, const T* cell);
+
   // Element i depends on (seed, offset + i) alone: the same numbers for any number of threads.
   void (*uniform)(int64_t n, T* out, uint64_t seed, uint64_t offset);  // [0, 1)
   void (*normal)(int64_t n, T* out, uint64_t seed, uint64_t offset);   // mean 0, deviation 1

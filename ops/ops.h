@@ -153,6 +153,12 @@ Tensor triu(const Tensor& x, int64_t diagonal = 0);
 Tensor one_hot(const Tensor& index, int64_t classes);  // int64 [..] -> int64 [.., classes]
 Tensor length_mask(const Tensor& lengths, int64_t steps);  // int64 [b] -> bool [b, steps]: t < length
 
+// --- recurrent steps (recurrent.cpp): what stands between a cell's products, fused
+Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidden);
+    // [b, 3h], [b, 3h], [b, h] -> [b, h]; gates r, z, n
+Tensor lstm_step(const Tensor& gates, const Tensor& cell);
+    // [b, 4h], [b, h] -> [b, 2h]: the hidden state, then the cell; gates i, f, g, o
+
 // --- random (random.cpp)
 Tensor dropout(const Tensor& x, double p, Generator& generator);  // 0 with chance p, else x/(1-p)
 

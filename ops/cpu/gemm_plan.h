@@ -1,0 +1,111 @@
+// How a matrix product is cut and which operands are copied first: all of it from sizes and strides
+// alone, so that the number of threads changes nothing.
+#pragma once
+
+#include "ops/cpu/gemm_tile.h"
+#include "ops/gemm.h"
+
+namespace regrad::simd {
+
+REGRAD_INLINE int64_t at_most(int64_t value, int64_t limit) {
+  return value < limit ? value : limit;
+}
+REGRAD_INLINE int64_t at_least(int64_t value, int64_t limit) {
+  return value > limit ? value : limit;
+}
+REGRAD_INLINE int64_t ceil_divide(int64_t value, int64_t by) { return (value + by - 1) / by; }
+
+struct Range {
+  int64_t begin, end;
+  REGRAD_INLINE int64_t size() const { return end - begin; }
+};
+
+// [0, total) cut into `parts` ranges whose sizes differ by one at most.
+struct Cut {
+  int64_t parts, size, longer;  // the first `longer` ranges have one element more
+  REGRAD_INLINE Cut(int64_t total, int64_t into)
+      : parts(into), size(into == 1 ? total : total / into), longer(total - into * size) {}
+  REGRAD_INLINE int64_t begin(int64_t i) const { return i * size + at_most(i, longer); }
+  REGRAD_INLINE Range operator[](int64_t i) const { return {begin(i), begin(i + 1)}; }
+};
+
+template <class T, class Arch>
+struct GemmPlan {
+  static constexpr int64_t element = sizeof(T);
+  static constexpr int64_t lanes = xsimd::batch<T, Arch>::size;
+  static constexpr int64_t panel_width = TileSize<Arch>::vectors * lanes;
+  static constexpr int64_t tile_rows = TileSize<Arch>::rows;
+  static constexpr int64_t a_step = (tile_rows + lanes - 1) / lanes * lanes;  // packed A, per k
+  // A panel of A then takes about half of a first-level cache, a group of them of a second-level.
+  static constexpr int64_t most_k = 1536 / element;
+  static constexpr int64_t most_group_bytes = 1 << 19;
+  static constexpr int64_t most_packed = 4096;       // rows of A and columns of B packed at once
+  static constexpr double chunk_operations = 0.3e6;  // what is worth another thread
+  static constexpr int64_t most_chunks = 256;
+
+  int64_t batches = 1;
+  int64_t tiles, panels, k_blocks;
+  // A and B each are read in place if that is fast, else from panels: shared by all threads for
+  // large products, else made by each chunk for itself.
+  bool pack_a, pack_b, shared;
+  int64_t group_tiles;  // tiles whose part of A stays in the second-level cache
+  // The cut of the work; if shared, of each matrix.
+  int64_t batch_groups = 1, row_groups = 1, column_groups = 1;
+  int64_t gemv_pieces = 1;
+
+  REGRAD_INLINE explicit GemmPlan(const Gemm<T>& g) {
+    for (int i = 0; i < g.batch_rank; ++i) batches *= g.batch_sizes[i];
+    tiles = ceil_divide(g.m, tile_rows);
+    panels = ceil_divide(g.n, panel_width);
+    k_blocks = at_least(ceil_divide(g.k, most_k), 1);
+    pack_a = panels > 3 && tiles > 1 && !is_near(g.a_row, g.a_col);
+    pack_b = g.b_col != 1 || (tiles > 8 && g.b_row * element > 2048);
+    shared = (pack_a || pack_b) && tiles > 6 && panels > 3 && g.k > 16;
+    group_tiles = most_group_bytes / (at_most(at_least(g.k, 1), most_k) * tile_rows * element);
+    const double operations = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) *
+                              static_cast<double>(g.k) * static_cast<double>(batches);
+    const double wanted = operations / chunk_operations;
+    const int64_t chunks =
+        wanted < most_chunks ? at_least(static_cast<int64_t>(wanted), 1) : most_chunks;
+    batch_groups = shared ? 1 : at_most(chunks, batches);
+    const int64_t each = gemv_pieces = ceil_divide(chunks, batch_groups);
+    if (each == 1) return;
+    // The columns first: then what is packed or fetched of B serves all the rows.
+    row_groups = at_most(each, ceil_divide(tiles, group_tiles));
+    column_groups = at_most(ceil_divide(each, row_groups), at_least(panels / 4, 1));
+    if (row_groups * column_groups < at_most(each, 16)) {
+      row_groups = at_most(ceil_divide(at_most(each, 16), column_groups), ceil_divide(tiles, 2));
+    }
+  }
+
+ private:
+  // A tile can read A where it is unless its rows lie a page apart: then their lines fall into
+  // the same few places of a cache, and drive each other out before they are used up.
+  REGRAD_INLINE static bool is_near(int64_t row, int64_t column) {
+    constexpr int64_t page = 4096 / element;
+    return column == 1 ? row < page * 7 / 8 : row == 1 && column <= page / 2;
+  }
+};
+
+// One matrix of the batch.
+template <class T>
+struct Operands {
+  const T* a;
+  const T* b;
+  T* c;
+};
+
+template <class T>
+REGRAD_INLINE Operands<T> operands_of(const Gemm<T>& g, int64_t batch) {
+  Operands<T> at{g.a, g.b, g.c};
+  for (int i = g.batch_rank - 1; i >= 0; --i) {
+    const int64_t index = batch % g.batch_sizes[i];
+    batch /= g.batch_sizes[i];
+    at.a += index * g.a_batch[i];
+    at.b += index * g.b_batch[i];
+    at.c += index * g.c_batch[i];
+  }
+  return at;
+}
+
+}  // namespace regrad::simd

@@ -1,0 +1,285 @@
+// Elementary functions of a SIMD vector, for float and double and every instruction set, within
+// 2 units in the last place over the whole range; infinities, NaNs and denormals as in C.
+// Everything is inlined. The coefficients were fitted by Remez's exchange, for the relative error
+// of the result; the constants that split ln 2 and pi/2 end in zeros, so that a whole number times
+// one of them is exact.
+#pragma once
+
+#include "ops/cpu/math_lanes.h"
+#include "ops/cpu/math_x86.h"
+#include "ops/cpu/scalar_math.h"
+
+namespace regrad::simd {
+
+// The larger and the smaller; a NaN on either side gives NaN.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_max(xsimd::batch<T, A> x, xsimd::batch<T, A> y) {
+  return v_select(x == x, larger_or_second(x, y), x);
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_min(xsimd::batch<T, A> x, xsimd::batch<T, A> y) {
+  return v_select(x == x, smaller_or_second(x, y), x);
+}
+
+// x, but not beyond the limit; a NaN stays.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> bounded_below(xsimd::batch<T, A> x, double limit) {
+  return larger_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> bounded_above(xsimd::batch<T, A> x, double limit) {
+  return smaller_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
+}
+
+// f on every lane in turn, for what a vector algorithm would not pay for.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> lane_by_lane(xsimd::batch<T, A> x, void (*f)(T*, int) noexcept) {
+  constexpr int count = static_cast<int>(xsimd::batch<T, A>::size);
+  alignas(64) T lanes[count];
+  x.store_unaligned(lanes);
+  f(lanes, count);
+  return xsimd::batch<T, A>::load_unaligned(lanes);
+}
+
+template <class T>
+inline constexpr bool is_float = sizeof(T) == 4;
+
+// ---- exponentials: e^x = 2^n e^r with n whole and |r| <= ln(2)/2
+
+// e^x = 2^n (1 + r + tail), where r is exact and what it lacks is in the tail.
+template <class T, class A>
+struct PowerOfTwo {
+  xsimd::batch<T, A> n, r, tail;
+};
+
+template <class T, class A>
+REGRAD_INLINE PowerOfTwo<T, A> reduce_exponent(xsimd::batch<T, A> x) {
+  using V = xsimd::batch<T, A>;
+  constexpr double high = is_float<T> ? 0x1.62e4p-1 : 0x1.62e42fefa38p-1;
+  constexpr double low = is_float<T> ? 0x1.7f7d1cf79abcap-20 : 0x1.ef35793c7673p-45;
+  const V shifter(Bits<T, A>::shifter);
+  const V n = multiply_add(x, V(T(0x1.71547652b82fep+0)), shifter) - shifter;
+  const V coarse = multiply_add(n, V(static_cast<T>(-high)), x);
+  const V fine = n * V(static_cast<T>(-low));
+  const V r = coarse + fine;
+  V series;
+  if constexpr (is_float<T>) {
+    series = polynomial(r, 0.4999999333965086, 0.16666518931155196, 0.04166840649326637,
+                        0.0083689225351494257, 0.001381425563828566);
+  } else {
+    series = polynomial(r, 0.5, 0.16666666666666668, 0.041666666666666621, 0.0083333333333291291,
+                        0.001388888888892436, 0.00019841269864969287, 2.4801587214102658e-5,
+                        2.7557267354260628e-6, 2.7557394397333066e-7, 2.5100420737599935e-8,
+                        2.0869906583361609e-9);
+  }
+  return {n, coarse, multiply_add(r * r, series, fine)};
+}
+
+// Within the bounds that v_exp sets.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> exp_bounded(xsimd::batch<T, A> x) {
+  const auto [n, r, tail] = reduce_exponent(x);
+  return scale(xsimd::batch<T, A>(T(1)) + (r + tail), n);
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_exp(xsimd::batch<T, A> x) {
+  // Beyond these the result is 0 or infinity.
+  return exp_bounded(
+      bounded_above(bounded_below(x, is_float<T> ? -104 : -746), is_float<T> ? 89 : 710));
+}
+
+// e^x - 1
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_expm1(xsimd::batch<T, A> x) {
+  using V = xsimd::batch<T, A>;
+  const V bounded =
+      bounded_above(bounded_below(x, is_float<T> ? -20 : -40), is_float<T> ? 89 : 710);
+  const auto [n, r, tail] = reduce_exponent(bounded);
+  // Half the result, since 2^n itself may overflow where the result does not.
+  const V power = power_of_two(n - V(T(1)));
+  const V half = multiply_add(power, r, power - V(T(0.5)));
+  const V y = multiply_add(power, tail, half) * V(T(2));
+  return v_select(v_abs(x) < V(T(0x1p-100)), x, y);  // -0, and what halving would round
+}
+
+// 1 / (1 + e^-x), from e = e^-|x|, which cannot overflow. Left of 0 it is e / (1 + e), but nearer
+// to that as e - e^2 / (1 + e), where what rounding does to the quotient counts for less.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_sigmoid(xsimd::batch<T, A> x) {
+  using V = xsimd::batch<T, A>;
+  const V one(T(1));
+  const auto is_negative = x < V(T(0));
+  const V small = exp_bounded(bounded_below(v_neg(v_abs(x)), is_float<T> ? -104 : -746));
+  return subtract_ratio(v_select(is_negative, small, V(T(0))),
+                        v_select(is_negative, small * small, V(T(-1))), one + small);
+}
+
+// An odd polynomial near 0, and 1 - 2 / (e^2x + 1) further out
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_tanh(xsimd::batch<T, A> x) {
+  using V = xsimd::batch<T, A>;
+  const V one(T(1));
+  const V size = bounded_above(v_abs(x), is_float<T> ? 10 : 20);
+  const V square = size * size;
+  V series;
+  if constexpr (is_float<T>) {
+    series = polynomial(square, -0.33333299225318806, 0.13331956777327354, -0.053786543547921552,
+                        0.020804864992149787, -0.0059052115317481325);
+  } else {
+    series = polynomial(square, -0.33333333333333325, 0.13333333333331816, -0.05396825396724174,
+                        0.021869488502259121, -0.0088632348636083432, 0.0035921196768403921,
+                        -0.001455764175646207, 0.00058962264324475282, -0.00023751408664450752,
+                        9.2492298924552753e-5, -3.1182077283821644e-5, 6.5051880983679596e-6);
+  }
+  const V inner = multiply_add(size * square, series, size);
+  const V outer = subtract_ratio(one, V(T(2)), exp_bounded(size + size) + one);
+  return with_sign(v_select(size < V(T(0.6)), inner, outer), x);
+}
+
+// ---- logarithms: log(fraction * 2^exponent), with 1 + f for the fraction, f in [-0.25, 0.5)
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> log_of_parts(xsimd::batch<T, A> f, xsimd::batch<T, A> exponent) {
+  using V = xsimd::batch<T, A>;
+  // The low part is positive: the exponent may be infinite, and both products then agree in sign.
+  const V high(static_cast<T>(is_float<T> ? 0x1.62e4p-1 : 0x1.62e42fefa38p-1));
+  const V low(static_cast<T>(is_float<T> ? 0x1.7f7d1cf79abcap-20 : 0x1.ef35793c7673p-45));
+  const V square = f * f;
+  if constexpr (is_float<T>) {
+    const V series = polynomial(f, 0.33333449423842972, -0.25000096904011452, 0.19990845863122305,
+                                -0.16647246222550601, 0.14478506529797677, -0.13162065999051756,
+                                0.10464298777059638, -0.045079666354984194);
+    const V tail = multiply_add(square * f, series, exponent * low);
+    return multiply_add(exponent, high, f + multiply_add(square, V(T(-0.5)), tail));
+  } else {
+    // With s = f / (2 + f): log(1 + f) = 2 atanh(s) = f - (f^2/2 - s (f^2/2 + R(s^2))).
+    const V s = f / (V(T(2)) + f);
+    const V z = s * s;
+    const V series = z * polynomial(z, 0.66666666666666596, 0.40000000000056953,
+                                    0.28571428555767669, 0.22222224303875691, 0.18181665510836736,
+                                    0.15391123411388485, 0.13173412307690363, 0.13844275316920674);
+    const V half = V(T(0.5)) * square;
+    const V tail = multiply_add(s, half + series, exponent * low);
+    return multiply_add(exponent, high, f - (half - tail));
+  }
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_log(xsimd::batch<T, A> x) {
+  const auto [fraction, exponent] = split(x);
+  return log_edges(x, log_of_parts(fraction - xsimd::batch<T, A>(T(1)), exponent));
+}
+
+// log(1 + x): of the rounded sum, with what the rounding lost put back into the fraction
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_log1p(xsimd::batch<T, A> x) {
+  using V = xsimd::batch<T, A>;
+  const V one(T(1));
+  const V sum = one + x;
+  const V lost = v_select(x > one, one - (sum - x), x - (sum - one));
+  const auto [fraction, exponent] = split(sum);
+  // Beyond 2^60 nothing that counts is lost, and infinity would lose itself.
+  const V weight = power_of_two(v_neg(bounded_above(bounded_below(exponent, -60), 60)));
+  const V kept = v_select(x < V(T(0x1p60)), lost * weight, V(T(0)));
+  const V y = log_edges(sum, log_of_parts((fraction - one) + kept, exponent));
+  return v_select(x == V(T(0)), x, y);  // keeps the sign of a zero
+}
+
+// ---- sine and cosine: x = n pi/2 + r, |r| <= pi/4; n mod 4 says which of the two, and its sign
+
+template <int quarters, class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> sine_of_turned(xsimd::batch<T, A> x) {
+  using V = xsimd::batch<T, A>;
+  using B = Bits<T, A>;
+  const V shifter(B::shifter);
+  const V shifted = multiply_add(x, V(T(0x1.45f306dc9c883p-1)), shifter);
+  const V n = v_neg(shifted - shifter);
+  // pi/2 in four parts. The first two steps are exact, and what the third loses is kept.
+  const V third(static_cast<T>(is_float<T> ? 0x1.444p-24 : 0x1.1a6263314p-54));
+  V rest = multiply_add(n, V(static_cast<T>(is_float<T> ? 0x1.92p+0 : 0x1.921fb544p+0)), x);
+  rest = multiply_add(n, V(static_cast<T>(is_float<T> ? 0x1.fb4p-12 : 0x1.0b46p-34)), rest);
+  const V close = multiply_add(n, third, rest);
+  const V lost = multiply_add(n, third, rest - close);
+  const V fourth(static_cast<T>(is_float<T> ? 0x1.68c234c4c6629p-39 : 0x1.701b839a25205p-92));
+  const V r = close + multiply_add(n, fourth, lost);
+  const V z = r * r;
+  V sine, cosine;
+  if constexpr (is_float<T>) {
+    sine = polynomial(z, -0.16666666639559637, 0.0083333291439271601, -0.00019839256617510856,
+                      2.7175642311856794e-6);
+    cosine = polynomial(z, 0.041666666619205496, -0.0013888883438520248, 2.47994364298361e-5,
+                        -2.7203305255818524e-7);
+  } else {
+    sine = polynomial(z, -0.16666666666666667, 0.0083333333333333215, -0.00019841269841253601,
+                      2.755731921342029e-6, -2.5052104708772917e-8, 1.6058340536677276e-10,
+                      -7.5773932738113013e-13);
+    cosine = polynomial(z, 0.041666666666666667, -0.0013888888888888872, 2.4801587301569893e-5,
+                        -2.7557319214683996e-7, 2.0876754209711376e-9, -1.1470275452591631e-11,
+                        4.7373032148511847e-14);
+  }
+  sine = multiply_add(r * z, sine, r);
+  cosine = multiply_add(z * z, cosine, multiply_add(z, V(T(-0.5)), V(T(1))));
+  const auto quadrant = bits_of(shifted) + typename B::Word{quarters};
+  const auto odd = -(quadrant & 1);
+  const auto sign = (quadrant & 2) << (sizeof(T) * 8 - 2);
+  sine = v_select(x == V(T(0)), x, sine);  // keeps the sign of a zero
+  return from_bits<T, A>(((bits_of(cosine) & odd) | (bits_of(sine) & ~odd)) ^ sign);
+}
+
+// The reduction above is exact enough this far; few arguments lie further out.
+template <class T, class A>
+REGRAD_INLINE bool has_far_lane(xsimd::batch<T, A> x) {
+  return __builtin_expect(!xsimd::all(v_abs(x) <= xsimd::batch<T, A>(T(1e4))), 0);
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_sin(xsimd::batch<T, A> x) {
+  return has_far_lane(x) ? lane_by_lane(x, scalar::sin) : sine_of_turned<0>(x);
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_cos(xsimd::batch<T, A> x) {
+  return has_far_lane(x) ? lane_by_lane(x, scalar::cos) : sine_of_turned<1>(x);
+}
+
+// ---- powers
+
+// x to the power y, as C has it: 1 for y = 0 and for x = 1, whatever the other is.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_pow(xsimd::batch<T, A> x, xsimd::batch<T, A> y) {
+  constexpr int count = static_cast<int>(xsimd::batch<T, A>::size);
+  alignas(64) T bases[count];
+  alignas(64) T exponents[count];
+  x.store_unaligned(bases);
+  y.store_unaligned(exponents);
+  scalar::pow(bases, exponents, count);
+  return xsimd::batch<T, A>::load_unaligned(bases);
+}
+
+// ---- the error function
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_erf(xsimd::batch<T, A> x) {
+  using V = xsimd::batch<T, A>;
+  if constexpr (is_float<T>) {
+    // x + x P(x^2) near 0, 1 - e^Q(x) further out; beyond 4 it is 1 to the last bit.
+    const V size = bounded_above(v_abs(x), 4);
+    const V series = polynomial(size * size, 0.12837916649485507, -0.37612632286976103,
+                                0.11283672544782565, -0.02685810414639608, 0.0051977967437423717,
+                                -0.00081059602680077747, 8.2154042367737431e-5);
+    const V decay =
+        polynomial(size, 0.00017992427237248723, -1.1295400042581097, -0.63329645436600617,
+                   -0.10833538277874409, 0.025155050757006102, -0.0041845466454352616,
+                   0.00043723750996104956, -2.1334479417656012e-5);
+    const V inner = multiply_add(size, series, size);
+    const V outer = V(T(1)) - exp_bounded(decay);
+    return with_sign(v_select(size < V(T(0.94)), inner, outer), x);
+  } else {
+    return lane_by_lane(x, scalar::erf);
+  }
+}
+
+}  // namespace regrad::simd

@@ -1,0 +1,220 @@
+// The parts that the elementary functions of math.h are made of: bounds, rounding, powers of two,
+// sign and exponent of every lane, and the lanes combined into one number.
+// xsimd is used only where 8.1 to 14 agree. In 8.1 `x != x` is false for a NaN on AVX-512, and max
+// and min differ in what they do with one, so neither is used here; `x == x` is right everywhere.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <utility>
+#include <xsimd/xsimd.hpp>
+
+#include "ops/cpu/gemm_vector.h"
+
+namespace regrad::simd {
+
+// A floating-point format, and a vector of its bit patterns that compilers can do arithmetic on.
+template <class T, class Arch>
+struct Bits {
+  using Word = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+  typedef Word Words __attribute__((vector_size(sizeof(xsimd::batch<T, Arch>))));
+  static constexpr int fraction = std::numeric_limits<T>::digits - 1;
+  static constexpr Word bias = std::numeric_limits<T>::max_exponent - 1;
+  static constexpr T smallest = std::numeric_limits<T>::min();  // of the normal numbers
+  static constexpr T infinity = std::numeric_limits<T>::infinity();
+  static constexpr T invalid = std::numeric_limits<T>::quiet_NaN();
+  static constexpr Word one = bias << fraction;
+  static constexpr Word sign = Word{1} << (sizeof(T) * 8 - 1);
+  // 1.5 * 2^fraction: adding it pushes everything behind the point out of a small number.
+  static constexpr T shifter = T(1.5) * static_cast<T>(Word{1} << fraction);
+};
+
+template <class T, class Arch>
+REGRAD_INLINE typename Bits<T, Arch>::Words bits_of(xsimd::batch<T, Arch> x) {
+  const typename xsimd::batch<T, Arch>::register_type lanes = x;
+  return (typename Bits<T, Arch>::Words)lanes;
+}
+
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> from_bits(typename Bits<T, Arch>::Words bits) {
+  return xsimd::batch<T, Arch>((typename xsimd::batch<T, Arch>::register_type)bits);
+}
+
+// ---- one argument or two, exact
+
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> v_select(xsimd::batch_bool<T, Arch> which,
+                                             xsimd::batch<T, Arch> yes, xsimd::batch<T, Arch> no) {
+  return xsimd::select(which, yes, no);
+}
+
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> v_neg(xsimd::batch<T, Arch> x) {
+  return from_bits<T, Arch>(bits_of(x) ^ Bits<T, Arch>::sign);
+}
+
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> v_abs(xsimd::batch<T, Arch> x) {
+  return from_bits<T, Arch>(bits_of(x) & ~Bits<T, Arch>::sign);
+}
+
+// The magnitude of x, which is not negative itself, with the sign of y.
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> with_sign(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y) {
+  return from_bits<T, Arch>(bits_of(x) | (bits_of(y) & Bits<T, Arch>::sign));
+}
+
+// The larger and the smaller; y where either is a NaN.
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> larger_or_second(xsimd::batch<T, Arch> x,
+                                                     xsimd::batch<T, Arch> y) {
+  return xsimd::select(x > y, x, y);
+}
+
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> smaller_or_second(xsimd::batch<T, Arch> x,
+                                                      xsimd::batch<T, Arch> y) {
+  return xsimd::select(x < y, x, y);
+}
+
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> v_sqrt(xsimd::batch<T, Arch> x) {
+  return xsimd::sqrt(x);
+}
+
+// ---- parts of the elementary functions
+
+// c0 + c2 z + c4 z^2 + ...: every second coefficient, from the first on.
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> every_second(xsimd::batch<T, Arch>, double c0, double = 0) {
+  return xsimd::batch<T, Arch>(static_cast<T>(c0));
+}
+template <class T, class Arch, class... More>
+REGRAD_INLINE xsimd::batch<T, Arch> every_second(xsimd::batch<T, Arch> z, double c0, double,
+                                                 double c2, More... more) {
+  return multiply_add(every_second(z, c2, more...), z, xsimd::batch<T, Arch>(static_cast<T>(c0)));
+}
+
+// c0 + c1 x + c2 x^2 + ..., as two Horner chains in x^2: the processor waits for half as long a
+// chain, for one more product.
+template <class T, class Arch, class... More>
+REGRAD_INLINE xsimd::batch<T, Arch> polynomial(xsimd::batch<T, Arch> x, double c0, More... more) {
+  const auto square = x * x;
+  return multiply_add(every_second(square, more...), x, every_second(square, c0, more...));
+}
+
+// 2^n for a whole number n that a normal number can have as its exponent.
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> power_of_two(xsimd::batch<T, Arch> n) {
+  using B = Bits<T, Arch>;
+  const xsimd::batch<T, Arch> shifted =
+      n + xsimd::batch<T, Arch>(B::shifter + static_cast<T>(B::bias));
+  return from_bits<T, Arch>(bits_of(shifted) << B::fraction);
+}
+
+// x * 2^n, rounded once, also where the result overflows or is denormal; |n| < twice the bias.
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> scale(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> n) {
+  const xsimd::batch<T, Arch> shifter(Bits<T, Arch>::shifter);
+  const auto half = multiply_add(n, xsimd::batch<T, Arch>(T(0.5)), shifter) - shifter;
+  return x * power_of_two(half) * power_of_two(n - half);
+}
+
+// z - x / y for a divisor from 1 to 2^100; the last bit of the ratio may be off.
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> subtract_ratio(xsimd::batch<T, Arch> z, xsimd::batch<T, Arch> x,
+                                                   xsimd::batch<T, Arch> y) {
+  return z - x / y;
+}
+
+template <class T, class Arch>
+struct Parts {
+  xsimd::batch<T, Arch> fraction, exponent;
+};
+
+// x = fraction * 2^exponent with the fraction in [0.75, 1.5), for x > 0; denormals included.
+template <class T, class Arch>
+REGRAD_INLINE Parts<T, Arch> split(xsimd::batch<T, Arch> x) {
+  using B = Bits<T, Arch>;
+  using V = xsimd::batch<T, Arch>;
+  const auto is_tiny = x < V(B::smallest);
+  const T up = static_cast<T>(typename B::Word{1} << (B::fraction + 2));
+  const auto bits = bits_of(v_select(is_tiny, x * V(up), x));
+  // Half a unit of the exponent more, so that [0.75, 1) counts with [1, 1.5).
+  const auto raised = bits + (typename B::Word{1} << (B::fraction - 1));
+  const auto exponent = raised >> B::fraction;
+  const V whole = from_bits<T, Arch>(exponent | bits_of(V(B::shifter))) -
+                  V(B::shifter + static_cast<T>(B::bias));
+  return {from_bits<T, Arch>(bits - (exponent << B::fraction) + B::one),
+          whole - v_select(is_tiny, V(T(B::fraction + 2)), V(T(0)))};
+}
+
+// Logarithms outside (0, infinity), where split() gives no meaning: y elsewhere.
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> log_edges(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y) {
+  using V = xsimd::batch<T, Arch>;
+  const V infinity(Bits<T, Arch>::infinity);
+  const V invalid(Bits<T, Arch>::invalid);
+  const V edge = v_select(x == V(T(0)), v_neg(infinity), v_select(x < V(T(0)), invalid, x));
+  return v_select(x > V(T(0)), v_select(x < infinity, y, x), edge);
+}
+
+// ---- the lanes combined, always in the same order: the upper half onto the lower, and again
+
+struct Sum {
+  template <class V>
+  static REGRAD_INLINE V of(V x, V y) {
+    return x + y;
+  }
+};
+struct Larger {
+  template <class V>
+  static REGRAD_INLINE V of(V x, V y) {
+    return ((x > y) | (x != x)) ? x : y;
+  }
+};
+struct Smaller {
+  template <class V>
+  static REGRAD_INLINE V of(V x, V y) {
+    return ((x < y) | (x != x)) ? x : y;
+  }
+};
+
+template <class Combine, class V, int... I>
+REGRAD_INLINE auto fold_lanes(V x, std::integer_sequence<int, I...>) {
+  constexpr int half = static_cast<int>(sizeof...(I));
+  if constexpr (half == 1) {
+    return Combine::of(x[0], x[1]);
+  } else {
+    return fold_lanes<Combine>(Combine::of(__builtin_shufflevector(x, x, I...),
+                                           __builtin_shufflevector(x, x, (I + half)...)),
+                               std::make_integer_sequence<int, half / 2>{});
+  }
+}
+
+template <class Combine, class T, class Arch>
+REGRAD_INLINE T fold_lanes(xsimd::batch<T, Arch> x) {
+  constexpr int count = static_cast<int>(xsimd::batch<T, Arch>::size);
+  typedef T Lanes __attribute__((vector_size(sizeof(x))));
+  const typename xsimd::batch<T, Arch>::register_type lanes = x;
+  return fold_lanes<Combine>((Lanes)lanes, std::make_integer_sequence<int, count / 2>{});
+}
+
+template <class T, class Arch>
+REGRAD_INLINE T v_sum(xsimd::batch<T, Arch> x) {
+  return fold_lanes<Sum>(x);
+}
+
+// The largest and the smallest lane; NaN when any lane is.
+template <class T, class Arch>
+REGRAD_INLINE T v_reduce_max(xsimd::batch<T, Arch> x) {
+  return fold_lanes<Larger>(x);
+}
+
+template <class T, class Arch>
+REGRAD_INLINE T v_reduce_min(xsimd::batch<T, Arch> x) {
+  return fold_lanes<Smaller>(x);
+}
+
+}  // namespace regrad::simd

@@ -1,0 +1,77 @@
+// Where one instruction of x86 does what math_lanes.h does in several. The zero-masked forms with
+// a full mask are plain instructions, but do not make g++ warn of its own undefined operands.
+#pragma once
+
+#include "ops/cpu/math_lanes.h"
+
+namespace regrad::simd {
+
+#if XSIMD_WITH_SSE2
+using Float4 = xsimd::batch<float, xsimd::sse2>;
+using Double2 = xsimd::batch<double, xsimd::sse2>;
+REGRAD_INLINE Float4 larger_or_second(Float4 x, Float4 y) { return _mm_max_ps(x, y); }
+REGRAD_INLINE Float4 smaller_or_second(Float4 x, Float4 y) { return _mm_min_ps(x, y); }
+REGRAD_INLINE Double2 larger_or_second(Double2 x, Double2 y) { return _mm_max_pd(x, y); }
+REGRAD_INLINE Double2 smaller_or_second(Double2 x, Double2 y) { return _mm_min_pd(x, y); }
+#endif
+
+#if XSIMD_WITH_FMA3_AVX2
+using Float8 = xsimd::batch<float, xsimd::fma3<xsimd::avx2>>;
+using Double4 = xsimd::batch<double, xsimd::fma3<xsimd::avx2>>;
+REGRAD_INLINE Float8 larger_or_second(Float8 x, Float8 y) { return _mm256_max_ps(x, y); }
+REGRAD_INLINE Float8 smaller_or_second(Float8 x, Float8 y) { return _mm256_min_ps(x, y); }
+REGRAD_INLINE Double4 larger_or_second(Double4 x, Double4 y) { return _mm256_max_pd(x, y); }
+REGRAD_INLINE Double4 smaller_or_second(Double4 x, Double4 y) { return _mm256_min_pd(x, y); }
+#endif
+
+#if XSIMD_WITH_AVX512BW
+using Float16 = xsimd::batch<float, xsimd::avx512bw>;
+using Double8 = xsimd::batch<double, xsimd::avx512bw>;
+inline constexpr __mmask16 all16 = 0xffff;
+inline constexpr __mmask8 all8 = 0xff;
+REGRAD_INLINE Float16 larger_or_second(Float16 x, Float16 y) {
+  return _mm512_maskz_max_ps(all16, x, y);
+}
+REGRAD_INLINE Float16 smaller_or_second(Float16 x, Float16 y) {
+  return _mm512_maskz_min_ps(all16, x, y);
+}
+REGRAD_INLINE Double8 larger_or_second(Double8 x, Double8 y) {
+  return _mm512_maskz_max_pd(all8, x, y);
+}
+REGRAD_INLINE Double8 smaller_or_second(Double8 x, Double8 y) {
+  return _mm512_maskz_min_pd(all8, x, y);
+}
+
+REGRAD_INLINE Float16 v_sqrt(Float16 x) { return _mm512_maskz_sqrt_ps(all16, x); }
+REGRAD_INLINE Double8 v_sqrt(Double8 x) { return _mm512_maskz_sqrt_pd(all8, x); }
+
+REGRAD_INLINE Float16 scale(Float16 x, Float16 n) { return _mm512_maskz_scalef_ps(all16, x, n); }
+REGRAD_INLINE Double8 scale(Double8 x, Double8 n) { return _mm512_maskz_scalef_pd(all8, x, n); }
+
+// By the inverse of y, one step of Newton's from 14 bits: a third of the time of a division.
+REGRAD_INLINE Float16 subtract_ratio(Float16 z, Float16 x, Float16 y) {
+  const Float16 guess = _mm512_maskz_rcp14_ps(all16, y);
+  const Float16 error = _mm512_fnmadd_ps(y, guess, Float16(1.0f));
+  return _mm512_fnmadd_ps(x, multiply_add(guess, error, guess), z);
+}
+
+// The exponent of 0 is -infinity and of infinity itself, and a negative x has a NaN for fraction,
+// so that a logarithm comes out right at the edges with nothing further to do.
+REGRAD_INLINE Float16 log_edges(Float16, Float16 y) { return y; }
+REGRAD_INLINE Double8 log_edges(Double8, Double8 y) { return y; }
+
+REGRAD_INLINE Parts<float, xsimd::avx512bw> split(Float16 x) {
+  const Float16 fraction =
+      _mm512_maskz_getmant_ps(all16, x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+  return {fraction, Float16(_mm512_maskz_getexp_ps(all16, x)) -
+                        Float16(_mm512_maskz_getexp_ps(all16, fraction))};
+}
+REGRAD_INLINE Parts<double, xsimd::avx512bw> split(Double8 x) {
+  const Double8 fraction =
+      _mm512_maskz_getmant_pd(all8, x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+  return {fraction, Double8(_mm512_maskz_getexp_pd(all8, x)) -
+                        Double8(_mm512_maskz_getexp_pd(all8, fraction))};
+}
+#endif
+
+}  // namespace regrad::simd

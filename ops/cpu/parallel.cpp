@@ -1,0 +1,211 @@
+#include "ops/cpu/parallel.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace regrad {
+namespace {
+
+constexpr auto kSpin = std::chrono::microseconds(10);  // then a worker sleeps
+constexpr int64_t kMaxRound = int64_t{1} << 30;        // chunks that one ticket can count
+
+thread_local bool inside_chunk = false;
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+int positive_from_environment(const char* name) {
+  const char* text = std::getenv(name);
+  const long value = text ? std::strtol(text, nullptr, 10) : 0;
+  return value > 0 && value <= 4096 ? static_cast<int>(value) : 0;
+}
+
+int default_threads() {
+  if (const int n = positive_from_environment("REGRAD_NUM_THREADS")) return n;
+  if (const int n = positive_from_environment("OMP_NUM_THREADS")) return n;
+  const unsigned hardware = std::thread::hardware_concurrency();
+  return hardware > 0 ? static_cast<int>(hardware) : 1;
+}
+
+std::atomic<int>& wanted_threads() {
+  static std::atomic<int> count{default_threads()};
+  return count;
+}
+
+// One job at a time. `ticket_` holds the job's number (high half) and how many of its chunks
+// nobody has taken yet (low half). Taking a chunk is one compare-exchange on both, so a worker
+// that wakes late can never take a chunk of a job whose body it has not read.
+class Pool {
+ public:
+  ~Pool() { stop(); }
+
+  // False when another thread is using the pool.
+  bool try_own() { return !owned_.exchange(true, std::memory_order_acquire); }
+  void disown() { owned_.store(false, std::memory_order_release); }
+
+  void run(int64_t first, int64_t chunks, void (*body)(void*, int64_t), void* context) {
+    resize(static_cast<std::size_t>(wanted_threads().load(std::memory_order_relaxed) - 1));
+    // Safe to write: no chunk is left to take, so no worker can act on what it reads here.
+    body_.store(body, std::memory_order_relaxed);
+    context_.store(context, std::memory_order_relaxed);
+    end_.store(first + chunks, std::memory_order_relaxed);
+    failed_.store(false, std::memory_order_relaxed);
+    unfinished_.store(chunks, std::memory_order_relaxed);
+    const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
+    ticket_.store(job << 32 | static_cast<uint64_t>(chunks));
+    wake();
+    take_chunks();
+    wait_for_taken_chunks();
+    if (failed_.load(std::memory_order_relaxed)) {
+      std::exception_ptr error = std::move(error_);
+      error_ = nullptr;
+      std::rethrow_exception(error);
+    }
+  }
+
+ private:
+  static uint64_t left(uint64_t ticket) { return ticket & 0xffffffffu; }
+
+  void take_chunks() {
+    inside_chunk = true;
+    uint64_t ticket = ticket_.load(std::memory_order_acquire);
+    while (left(ticket) > 0) {
+      auto* body = body_.load(std::memory_order_relaxed);
+      void* context = context_.load(std::memory_order_relaxed);
+      const int64_t chunk =
+          end_.load(std::memory_order_relaxed) - static_cast<int64_t>(left(ticket));
+      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
+                                         std::memory_order_acquire)) {
+        continue;
+      }
+      if (!failed_.load(std::memory_order_relaxed)) run_one(body, context, chunk);
+      unfinished_.fetch_sub(1, std::memory_order_acq_rel);
+      ticket = ticket_.load(std::memory_order_acquire);
+    }
+    inside_chunk = false;
+  }
+
+  void run_one(void (*body)(void*, int64_t), void* context, int64_t chunk) {
+    try {
+      body(context, chunk);
+    } catch (...) {
+      if (!failed_.exchange(true, std::memory_order_relaxed)) error_ = std::current_exception();
+    }
+  }
+
+  void wait_for_taken_chunks() {
+    for (int spins = 0; unfinished_.load(std::memory_order_acquire) > 0; ++spins) {
+      // The holder of the last chunk may have lost its processor: let it have this one.
+      if (spins < 1000) {
+        pause();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  }
+
+  // A wake-up that comes between a worker's last look and its sleep is lost. That costs one job
+  // one worker; taking the mutex here instead could make the caller wait for a stopped thread.
+  void wake() {
+    const int sleeping = sleeping_.load();
+    if (sleeping > 0) awake_.notify_one();
+    if (sleeping > 1 && left(ticket_.load(std::memory_order_relaxed)) > 2) awake_.notify_one();
+  }
+
+  bool has_work() const { return stopping_.load() || left(ticket_.load()) > 0; }
+
+  void work() {
+    while (!stopping_.load()) {
+      if (left(ticket_.load(std::memory_order_acquire)) > 0) {
+        wake();  // each woken worker wakes two more: the caller need not wake them all
+        take_chunks();
+      }
+      const auto give_up = std::chrono::steady_clock::now() + kSpin;
+      while (!has_work() && std::chrono::steady_clock::now() < give_up) pause();
+      if (has_work()) continue;
+      std::unique_lock lock(mutex_);
+      sleeping_.fetch_add(1);
+      awake_.wait(lock, [this] { return has_work(); });
+      sleeping_.fetch_sub(1);
+    }
+  }
+
+  void resize(std::size_t workers) {
+    if (workers == size_) return;
+    stop();
+    size_ = workers;
+    try {
+      while (workers_.size() < workers) workers_.emplace_back([this] { work(); });
+    } catch (const std::system_error&) {
+      // The system gives no more threads: go on with those there are.
+    }
+  }
+
+  void stop() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stopping_.store(true);
+    }
+    awake_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+    workers_.clear();
+    stopping_.store(false);
+  }
+
+  // On lines of their own: the caller's and the workers' writes would slow each other down.
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<int64_t> unfinished_{0};
+  alignas(64) std::atomic<void (*)(void*, int64_t)> body_{nullptr};
+  std::atomic<void*> context_{nullptr};
+  std::atomic<int64_t> end_{0};
+  std::atomic<bool> failed_{false};
+  std::exception_ptr error_;
+  alignas(64) std::atomic<bool> owned_{false};
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> sleeping_{0};
+  std::mutex mutex_;
+  std::condition_variable awake_;
+  std::size_t size_ = 0;
+  std::vector<std::thread> workers_;
+};
+
+Pool& pool() {
+  static Pool instance;
+  return instance;
+}
+
+struct Ownership {
+  ~Ownership() { pool().disown(); }
+};
+
+}  // namespace
+
+int num_threads() { return wanted_threads().load(std::memory_order_relaxed); }
+
+void set_num_threads(int count) {
+  wanted_threads().store(count > 0 ? count : default_threads(), std::memory_order_relaxed);
+}
+
+void run_chunks(int64_t chunks, void (*body)(void* context, int64_t chunk), void* context) {
+  if (chunks <= 1 || inside_chunk || num_threads() == 1 || !pool().try_own()) {
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) body(context, chunk);
+    return;
+  }
+  const Ownership owner;
+  for (int64_t first = 0; first < chunks; first += kMaxRound) {
+    const int64_t rest = chunks - first;
+    pool().run(first, rest < kMaxRound ? rest : kMaxRound, body, context);
+  }
+}
+
+}  // namespace regrad

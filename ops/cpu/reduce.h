@@ -1,0 +1,323 @@
+// Sums, extremes and their positions along n.
+// A float's sum is made of partial sums of at most 1,024 elements, which are added in double. Long
+// rows are cut into pieces of a fixed size, so that the result has the same bits on any number of
+// threads.
+#pragma once
+
+#include "ops/cpu/vector.h"
+#include "ops/kernels.h"
+
+namespace regrad::simd {
+
+inline constexpr int64_t sum_block = 1024;
+inline constexpr int64_t row_piece = 32768;
+
+// The sum of term(i, left), a vector of what belongs to elements i and up, over [0, n): missing
+// lanes of the last must be 0.
+template <class T, class Arch, class Term>
+REGRAD_INLINE double sum_terms(int64_t n, const Term& term) {
+  using V = Vec<T, Arch>;
+  constexpr int64_t lanes = lanes_of<T, Arch>;
+  double total = 0;
+  for (int64_t begin = 0; begin < n; begin += sum_block) {
+    const int64_t end = smaller(begin + sum_block, n);
+    V a(T(0)), b(T(0)), c(T(0)), d(T(0));
+    int64_t i = begin;
+    for (; i + 4 * lanes <= end; i += 4 * lanes) {
+      a += term(i, lanes);
+      b += term(i + lanes, lanes);
+      c += term(i + 2 * lanes, lanes);
+      d += term(i + 3 * lanes, lanes);
+    }
+    for (; i < end; i += lanes) a += term(i, end - i);
+    total += static_cast<double>(sum_lanes<T, Arch>((a + b) + (c + d)));
+  }
+  return total;
+}
+
+template <class T, class Arch>
+double sum_of(int64_t n, const T* x) {
+  if constexpr (std::is_floating_point_v<T>) {
+    return sum_terms<T, Arch>(
+        n, [&](int64_t i, int64_t left) REGRAD_LAMBDA { return load<T, Arch>(x + i, left); });
+  } else {
+    return 0;
+  }
+}
+
+// The greatest (sign 1) or least (sign -1) of n > 0 numbers; NaN when one is.
+template <int sign, class T, class Arch>
+T extreme_of(int64_t n, const T* x) {
+  if constexpr (!std::is_floating_point_v<T>) {
+    T best = x[0];
+    for (int64_t i = 1; i < n; ++i) best = (sign > 0 ? x[i] > best : x[i] < best) ? x[i] : best;
+    return best;
+  } else {
+    using V = Vec<T, Arch>;
+    constexpr int64_t lanes = lanes_of<T, Arch>;
+    const auto better = [](V a, V b) REGRAD_LAMBDA { return sign > 0 ? v_max(a, b) : v_min(a, b); };
+    V a = load<T, Arch>(x, n, x[0]), b = a, c = a, d = a;
+    int64_t i = lanes;
+    for (; i + 4 * lanes <= n; i += 4 * lanes) {
+      a = better(a, V::load_unaligned(x + i));
+      b = better(b, V::load_unaligned(x + i + lanes));
+      c = better(c, V::load_unaligned(x + i + 2 * lanes));
+      d = better(d, V::load_unaligned(x + i + 3 * lanes));
+    }
+    for (; i < n; i += lanes) a = better(a, load<T, Arch>(x + i, n - i, x[0]));
+    return extreme_lane<sign, T, Arch>(better(better(a, b), better(c, d)));
+  }
+}
+
+// How each reduction treats one run of a row, combines partial results, and combines columns.
+template <Reduction, class T, class Arch>
+struct Reducer;
+
+template <class T, class Arch>
+struct Reducer<Reduction::sum, T, Arch> {
+  using Total = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
+  static constexpr int64_t rows_at_once = 32;  // summed in T before they are added in double
+  static Total of(int64_t n, const T* x) {
+    if constexpr (std::is_floating_point_v<T>) {
+      return sum_of<T, Arch>(n, x);
+    } else {
+      uint64_t total = 0;
+      for (int64_t i = 0; i < n; ++i) total += static_cast<uint64_t>(x[i]);
+      return total;
+    }
+  }
+  static REGRAD_INLINE Total combine(Total a, Total b) { return a + b; }
+  static REGRAD_INLINE T add(T a, T b) {
+    if constexpr (std::is_floating_point_v<T>) return a + b;
+    else return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  }
+};
+
+template <int sign, class T, class Arch>
+struct Extreme {
+  using Total = T;
+  static constexpr int64_t rows_at_once = 1 << 20;
+  static Total of(int64_t n, const T* x) { return extreme_of<sign, T, Arch>(n, x); }
+  static REGRAD_INLINE T add(T a, T b) {
+    const bool keep = (sign > 0 ? a > b : a < b) || is_nan(a);
+    return keep ? a : b;
+  }
+  static REGRAD_INLINE Total combine(Total a, Total b) { return add(a, b); }
+};
+template <class T, class Arch>
+struct Reducer<Reduction::max, T, Arch> : Extreme<1, T, Arch> {};
+template <class T, class Arch>
+struct Reducer<Reduction::min, T, Arch> : Extreme<-1, T, Arch> {};
+
+// Rows whose elements lie side by side.
+template <class R, class T, class Arch>
+void reduce_rows(int64_t outer, int64_t n, T* out, const T* x) {
+  using Total = typename R::Total;
+  const int64_t pieces = pieces_of(n, row_piece);
+  if (pieces == 1) {
+    for_ranges(outer, n, [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o) out[o] = static_cast<T>(R::of(n, x + o * n));
+    });
+    return;
+  }
+  // A few rows at a time, so that the partial results take little memory.
+  const int64_t batch = larger(1, 4096 / pieces);
+  for (int64_t first = 0; first < outer; first += batch) {
+    const int64_t rows = smaller(batch, outer - first);
+    auto* partial = static_cast<Total*>(
+        scratch(Scratch::reduce, static_cast<std::size_t>(rows * pieces) * sizeof(Total)));
+    for_ranges(rows * pieces, row_piece, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t at = i % pieces * row_piece;
+        partial[i] = R::of(smaller(row_piece, n - at), x + (first + i / pieces) * n + at);
+      }
+    });
+    for (int64_t o = 0; o < rows; ++o) {
+      Total total = partial[o * pieces];
+      for (int64_t i = 1; i < pieces; ++i) total = R::combine(total, partial[o * pieces + i]);
+      out[first + o] = static_cast<T>(total);
+    }
+  }
+}
+
+inline constexpr int64_t column_block = 512;
+
+// acc[j] = reduction of x[i][j] over `rows` rows, `stride` apart; rows >= 1.
+template <class R, class T, class Arch>
+void accumulate_columns(int64_t rows, int64_t columns, T* acc, const T* x, int64_t stride) {
+  for (int64_t j = 0; j < columns; ++j) acc[j] = x[j];
+  int64_t i = 1;
+  for (; i + 4 <= rows; i += 4) {
+    const T* a = x + i * stride;
+    const T* b = a + stride;
+    const T* c = b + stride;
+    const T* d = c + stride;
+    for (int64_t j = 0; j < columns; ++j) {
+      acc[j] = R::add(acc[j], R::add(R::add(a[j], b[j]), R::add(c[j], d[j])));
+    }
+  }
+  for (; i < rows; ++i) {
+    const T* a = x + i * stride;
+    for (int64_t j = 0; j < columns; ++j) acc[j] = R::add(acc[j], a[j]);
+  }
+}
+
+// totals[j] over `rows` >= 1 rows, for at most column_block columns.
+template <class R, class T, class Arch>
+void reduce_block(int64_t rows, int64_t columns, typename R::Total* totals, const T* x,
+                  int64_t stride) {
+  alignas(64) T acc[column_block];
+  for (int64_t i = 0; i < rows; i += R::rows_at_once) {
+    accumulate_columns<R, T, Arch>(smaller(R::rows_at_once, rows - i), columns, acc,
+                                   x + i * stride, stride);
+    for (int64_t j = 0; j < columns; ++j) {
+      const auto part = static_cast<typename R::Total>(acc[j]);
+      totals[j] = i == 0 ? part : R::combine(totals[j], part);
+    }
+  }
+}
+
+// The same for narrow rows: `group` of them side by side count as one wide row, and what the
+// columns of one then have in common is combined last.
+template <class R, class T, class Arch>
+void reduce_narrow(int64_t rows, int64_t columns, typename R::Total* totals, const T* x) {
+  typename R::Total wide[column_block];
+  const int64_t group = smaller(larger(64 / columns, 1), rows);
+  reduce_block<R, T, Arch>(rows / group, group * columns, wide, x, group * columns);
+  const int64_t rest = rows % group * columns;
+  const T* last = x + (rows - rows % group) * columns;
+  for (int64_t j = 0; j < rest; ++j) {
+    wide[j] = R::combine(wide[j], static_cast<typename R::Total>(last[j]));
+  }
+  for (int64_t j = 0; j < columns; ++j) {
+    totals[j] = wide[j];
+    for (int64_t i = 1; i < group; ++i) totals[j] = R::combine(totals[j], wide[i * columns + j]);
+  }
+}
+
+// Columns of [outer, n, inner], in parts of at most column_block columns and `piece` rows.
+template <class R, class T, class Arch>
+void reduce_columns(Rows rows, T* out, const T* x) {
+  using Total = typename R::Total;
+  const int64_t blocks = pieces_of(rows.inner, column_block);
+  const int64_t width = smaller(rows.inner, column_block);
+  const int64_t piece = larger(row_piece / width, 64);
+  const int64_t pieces = pieces_of(rows.n, piece);
+  const auto part = [&](int64_t o, int64_t block, int64_t p, Total* totals) {
+    const int64_t first = block * column_block, begin = p * piece;
+    const int64_t columns = smaller(column_block, rows.inner - first);
+    const int64_t count = smaller(piece, rows.n - begin);
+    const T* from = x + (o * rows.n + begin) * rows.inner + first;
+    if (rows.inner < 64) return reduce_narrow<R, T, Arch>(count, columns, totals, from);
+    reduce_block<R, T, Arch>(count, columns, totals, from, rows.inner);
+  };
+  const auto finish = [&](int64_t o, int64_t block, const Total* totals) {
+    const int64_t columns = smaller(column_block, rows.inner - block * column_block);
+    T* to = out + o * rows.inner + block * column_block;
+    for (int64_t j = 0; j < columns; ++j) to[j] = static_cast<T>(totals[j]);
+  };
+  if (pieces == 1) {
+    for_ranges(rows.outer * blocks, rows.n * width, [&](int64_t begin, int64_t end) {
+      Total totals[column_block];
+      for (int64_t i = begin; i < end; ++i) {
+        part(i / blocks, i % blocks, 0, totals);
+        finish(i / blocks, i % blocks, totals);
+      }
+    });
+    return;
+  }
+  for (int64_t i = 0; i < rows.outer * blocks; ++i) {
+    auto* partial = static_cast<Total*>(
+        scratch(Scratch::reduce, static_cast<std::size_t>(pieces * width) * sizeof(Total)));
+    for_ranges(pieces, piece * width, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) part(i / blocks, i % blocks, p, partial + p * width);
+    });
+    for (int64_t p = 1; p < pieces; ++p) {
+      for (int64_t j = 0; j < smaller(width, rows.inner - i % blocks * column_block); ++j) {
+        partial[j] = R::combine(partial[j], partial[p * width + j]);
+      }
+    }
+    finish(i / blocks, i % blocks, partial);
+  }
+}
+
+template <Reduction function, class T, class Arch>
+void reduce(Rows rows, T* out, const T* x) {
+  using R = Reducer<function, T, Arch>;
+  if (rows.outer * rows.inner == 0) return;
+  if (rows.n == 0) {
+    for (int64_t i = 0; i < rows.outer * rows.inner; ++i) out[i] = T(0);
+  } else if (rows.inner == 1) {
+    reduce_rows<R, T, Arch>(rows.outer, rows.n, out, x);
+  } else {
+    reduce_columns<R, T, Arch>(rows, out, x);
+  }
+}
+
+template <class T, class Arch>
+int64_t first_equal(int64_t n, const T* x, T wanted) {
+  int64_t i = 0;
+  if constexpr (std::is_floating_point_v<T>) {
+    if (is_nan(wanted)) {
+      while (i < n && !is_nan(x[i])) ++i;
+      return i;
+    }
+    constexpr int64_t run = 4 * lanes_of<T, Arch>;
+    for (bool found = false; i + run <= n; i += run) {
+      for (int64_t j = 0; j < run; ++j) found |= x[i + j] == wanted;
+      if (found) break;
+    }
+  }
+  while (i < n && !(x[i] == wanted)) ++i;
+  return i;
+}
+
+// The position along n of each column's extreme: the first of equals, the first NaN if any.
+template <int sign, class T, class Arch>
+void arg_columns(int64_t n, int64_t columns, int64_t* out, const T* x, int64_t stride) {
+  T best[column_block];
+  for (int64_t j = 0; j < columns; ++j) {
+    best[j] = x[j];
+    out[j] = 0;
+  }
+  for (int64_t i = 1; i < n; ++i) {
+    const T* row = x + i * stride;
+    for (int64_t j = 0; j < columns; ++j) {
+      const T a = best[j], b = row[j];
+      const bool better = ((sign > 0 ? b > a : b < a) || is_nan(b)) && !is_nan(a);
+      best[j] = better ? b : a;
+      out[j] = better ? i : out[j];
+    }
+  }
+}
+
+template <int sign, class T, class Arch>
+void arg_extreme(Rows rows, int64_t* out, const T* x) {
+  if (rows.inner == 1) {
+    for_ranges(rows.outer, rows.n, [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o) {
+        const T* row = x + o * rows.n;
+        out[o] = first_equal<T, Arch>(rows.n, row, extreme_of<sign, T, Arch>(rows.n, row));
+      }
+    });
+    return;
+  }
+  const int64_t blocks = pieces_of(rows.inner, column_block);
+  for_ranges(rows.outer * blocks, rows.n * smaller(rows.inner, column_block),
+             [&](int64_t begin, int64_t end) {
+               for (int64_t i = begin; i < end; ++i) {
+                 const int64_t o = i / blocks, first = i % blocks * column_block;
+                 arg_columns<sign, T, Arch>(
+                     rows.n, smaller(column_block, rows.inner - first),
+                     out + o * rows.inner + first, x + o * rows.n * rows.inner + first, rows.inner);
+               }
+             });
+}
+
+template <class T, class Arch>
+void arg_reduce(Rows rows, int sign, int64_t* out, const T* x) {
+  if (rows.n == 0 || rows.outer * rows.inner == 0) return;
+  (sign > 0 ? arg_extreme<1, T, Arch> : arg_extreme<-1, T, Arch>)(rows, out, x);
+}
+
+}  // namespace regrad::simd

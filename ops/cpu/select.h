@@ -1,0 +1,16 @@
+// Which of the tables of kernels this processor runs.
+#pragma once
+
+#include "ops/kernels.h"
+
+namespace regrad {
+
+const Backend& table_sse2();
+const Backend& table_avx2();
+const Backend& table_avx512();
+
+// The best that the processor has, or the one that REGRAD_CPU names (sse2, avx2, avx512); an Error
+// when it does not know that name or lacks that instruction set. Chosen once.
+const Backend& cpu_backend();
+
+}  // namespace regrad

@@ -1,0 +1,237 @@
+// Softmax and its relatives along n, shifted by the maximum so that nothing overflows, and their
+// derivatives. Sums are those of reduce.h. Rows lie side by side (inner is 1); columns are taken a
+// block at a time, each row of the block a vector or more.
+#pragma once
+
+#include "ops/cpu/reduce.h"
+
+namespace regrad::simd {
+
+// What a row is shifted by: its maximum, or 0 where that is -inf and exp(x - max) would be NaN.
+template <class T>
+REGRAD_INLINE T shift_of(T greatest) {
+  return greatest == -infinity<T>() ? T(0) : greatest;
+}
+
+// sum exp(x - shift)
+template <class T, class Arch>
+double sum_of_exp(int64_t n, const T* x, T shift) {
+  const Vec<T, Arch> by(shift);
+  return sum_terms<T, Arch>(n, [&](int64_t i, int64_t left) REGRAD_LAMBDA {
+    return v_exp(load<T, Arch>(x + i, left, -infinity<T>()) - by);
+  });
+}
+
+template <class T, class Arch>
+void logsumexp_row(int64_t n, T* out, const T* x) {
+  const T greatest = extreme_of<1, T, Arch>(n, x);
+  *out = greatest;
+  if (greatest == infinity<T>() || greatest == -infinity<T>()) return;
+  *out = static_cast<T>(static_cast<double>(greatest) +
+                        __builtin_log(sum_of_exp<T, Arch>(n, x, greatest)));
+}
+
+template <class T, class Arch>
+void softmax_row(int64_t n, T* y, const T* x) {
+  using V = Vec<T, Arch>;
+  const V shift(shift_of(extreme_of<1, T, Arch>(n, x)));
+  const double sum = sum_terms<T, Arch>(n, [&](int64_t i, int64_t left) REGRAD_LAMBDA {
+    const V power = v_exp(load<T, Arch>(x + i, left, -infinity<T>()) - shift);
+    store<T, Arch>(y + i, left, power);
+    return power;
+  });
+  const V factor(sum == 0 ? T(0) : static_cast<T>(1 / sum));
+  for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
+    store<T, Arch>(y + i, n - i, load<T, Arch>(y + i, n - i) * factor);
+  }
+}
+
+// y = (x - max) - log(sum): two steps, so that what both have in common does not cost digits.
+template <class T, class Arch>
+void log_softmax_row(int64_t n, T* y, const T* x) {
+  using V = Vec<T, Arch>;
+  const T shift = shift_of(extreme_of<1, T, Arch>(n, x));
+  const double sum = sum_of_exp<T, Arch>(n, x, shift);
+  const V by(shift), log_sum(sum == 0 ? T(0) : static_cast<T>(__builtin_log(sum)));
+  for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
+    store<T, Arch>(y + i, n - i, load<T, Arch>(x + i, n - i) - by - log_sum);
+  }
+}
+
+template <bool of_log, class T, class Arch>
+void softmax_backward_row(int64_t n, T* dx, const T* g, const T* y) {
+  using V = Vec<T, Arch>;
+  const V sum(static_cast<T>(sum_terms<T, Arch>(n, [&](int64_t i, int64_t left) REGRAD_LAMBDA {
+    const V gradient = load<T, Arch>(g + i, left);
+    return of_log ? gradient : gradient * load<T, Arch>(y + i, left);
+  })));
+  for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
+    const V gradient = load<T, Arch>(g + i, n - i), at = load<T, Arch>(y + i, n - i);
+    store<T, Arch>(dx + i, n - i, of_log ? gradient - v_exp(at) * sum : at * (gradient - sum));
+  }
+}
+
+// ---- columns
+
+inline constexpr int64_t softmax_columns = 128;
+
+// total[j] = sum over n of term(i, j, left), for a block of columns.
+template <class T, class Arch, class Term>
+REGRAD_INLINE void sum_columns(int64_t n, int64_t columns, double* total, const Term& term) {
+  using V = Vec<T, Arch>;
+  alignas(64) T part[softmax_columns];
+  for (int64_t j = 0; j < columns; ++j) total[j] = 0;
+  for (int64_t begin = 0; begin < n; begin += 64) {
+    const int64_t end = smaller(begin + 64, n);
+    for (int64_t j = 0; j < columns; j += lanes_of<T, Arch>) V(T(0)).store_unaligned(part + j);
+    for (int64_t i = begin; i < end; ++i) {
+      for (int64_t j = 0; j < columns; j += lanes_of<T, Arch>) {
+        (V::load_unaligned(part + j) + term(i, j, columns - j)).store_unaligned(part + j);
+      }
+    }
+    for (int64_t j = 0; j < columns; ++j) total[j] += static_cast<double>(part[j]);
+  }
+}
+
+// The maximum of every column, or 0 where it is -inf.
+template <class T, class Arch>
+void column_shifts(int64_t n, int64_t columns, T* shift, const T* x, int64_t stride) {
+  accumulate_columns<Reducer<Reduction::max, T, Arch>, T, Arch>(n, columns, shift, x, stride);
+  for (int64_t j = 0; j < columns; ++j) shift[j] = shift_of(shift[j]);
+}
+
+template <class T, class Arch>
+void softmax_block(int64_t n, int64_t columns, int64_t stride, T* y, const T* x) {
+  using V = Vec<T, Arch>;
+  alignas(64) T shift[softmax_columns] = {};
+  double sum[softmax_columns];
+  column_shifts<T, Arch>(n, columns, shift, x, stride);
+  sum_columns<T, Arch>(n, columns, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
+    const V power =
+        v_exp(load<T, Arch>(x + i * stride + j, left) - V::load_unaligned(shift + j));
+    store<T, Arch>(y + i * stride + j, left, power);
+    return power;
+  });
+  for (int64_t j = 0; j < columns; ++j) {
+    shift[j] = sum[j] == 0 ? T(0) : static_cast<T>(1 / sum[j]);
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < columns; j += lanes_of<T, Arch>) {
+      T* at = y + i * stride + j;
+      store<T, Arch>(at, columns - j, load<T, Arch>(at, columns - j) * V::load_unaligned(shift + j));
+    }
+  }
+}
+
+// The column sums of exp(x - shift).
+template <class T, class Arch>
+void exp_sums(int64_t n, int64_t columns, int64_t stride, const T* shift, double* sum,
+              const T* x) {
+  using V = Vec<T, Arch>;
+  sum_columns<T, Arch>(n, columns, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
+    return v_exp(load<T, Arch>(x + i * stride + j, left) - V::load_unaligned(shift + j));
+  });
+}
+
+template <class T, class Arch>
+void log_softmax_block(int64_t n, int64_t columns, int64_t stride, T* y, const T* x) {
+  using V = Vec<T, Arch>;
+  alignas(64) T shift[softmax_columns] = {}, log_sum[softmax_columns] = {};
+  double sum[softmax_columns];
+  column_shifts<T, Arch>(n, columns, shift, x, stride);
+  exp_sums<T, Arch>(n, columns, stride, shift, sum, x);
+  for (int64_t j = 0; j < columns; ++j) {
+    log_sum[j] = sum[j] == 0 ? T(0) : static_cast<T>(__builtin_log(sum[j]));
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < columns; j += lanes_of<T, Arch>) {
+      const V at = load<T, Arch>(x + i * stride + j, columns - j);
+      store<T, Arch>(y + i * stride + j, columns - j,
+                     at - V::load_unaligned(shift + j) - V::load_unaligned(log_sum + j));
+    }
+  }
+}
+
+template <class T, class Arch>
+void logsumexp_block(int64_t n, int64_t columns, int64_t stride, T* out, const T* x) {
+  alignas(64) T shift[softmax_columns] = {};
+  double sum[softmax_columns];
+  column_shifts<T, Arch>(n, columns, shift, x, stride);
+  exp_sums<T, Arch>(n, columns, stride, shift, sum, x);
+  for (int64_t j = 0; j < columns; ++j) {
+    const double at = static_cast<double>(shift[j]);
+    out[j] = shift[j] == infinity<T>() ? shift[j] : static_cast<T>(at + __builtin_log(sum[j]));
+  }
+}
+
+template <bool of_log, class T, class Arch>
+void softmax_backward_block(int64_t n, int64_t columns, int64_t stride, T* dx, const T* g,
+                            const T* y) {
+  using V = Vec<T, Arch>;
+  double sum[softmax_columns];
+  alignas(64) T sums[softmax_columns] = {};
+  sum_columns<T, Arch>(n, columns, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
+    const V gradient = load<T, Arch>(g + i * stride + j, left);
+    return of_log ? gradient : gradient * load<T, Arch>(y + i * stride + j, left);
+  });
+  for (int64_t j = 0; j < columns; ++j) sums[j] = static_cast<T>(sum[j]);
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < columns; j += lanes_of<T, Arch>) {
+      const int64_t at = i * stride + j, left = columns - j;
+      const V gradient = load<T, Arch>(g + at, left), value = load<T, Arch>(y + at, left);
+      const V total = V::load_unaligned(sums + j);
+      store<T, Arch>(dx + at, left,
+                     of_log ? gradient - v_exp(value) * total : value * (gradient - total));
+    }
+  }
+}
+
+// ---- all rows, or all blocks of columns
+
+// row(n, out, x...) for each row, or block(n, columns, inner, out, x...) for each block of columns;
+// `out` has the shape of x, or only [outer, inner].
+template <bool reduces, auto row, auto block, class Arch, class T, class... In>
+void each_row_or_block(Rows rows, T* out, const In*... x) {
+  const int64_t n = rows.n, inner = rows.inner;
+  if (n == 0) return;
+  const int64_t blocks = pieces_of(inner, softmax_columns);
+  for_ranges(rows.outer * blocks, 4 * n * smaller(inner, softmax_columns),
+             [&](int64_t begin, int64_t end) {
+               for (int64_t i = begin; i < end; ++i) {
+                 const int64_t o = i / blocks, first = i % blocks * softmax_columns;
+                 const int64_t at = o * n * inner + first;
+                 T* to = out + (reduces ? o * inner + first : at);
+                 if (inner == 1) {
+                   row(n, to, (x + at)...);
+                 } else {
+                   block(n, smaller(softmax_columns, inner - first), inner, to, (x + at)...);
+                 }
+               }
+             });
+}
+
+template <class T, class Arch>
+void softmax(Rows rows, T* y, const T* x) {
+  each_row_or_block<false, softmax_row<T, Arch>, softmax_block<T, Arch>, Arch>(rows, y, x);
+}
+
+template <class T, class Arch>
+void log_softmax(Rows rows, T* y, const T* x) {
+  each_row_or_block<false, log_softmax_row<T, Arch>, log_softmax_block<T, Arch>, Arch>(rows, y, x);
+}
+
+template <class T, class Arch>
+void logsumexp(Rows rows, T* out, const T* x) {
+  if (rows.n == 0) {
+    for (int64_t i = 0; i < rows.outer * rows.inner; ++i) out[i] = -infinity<T>();
+  }
+  each_row_or_block<true, logsumexp_row<T, Arch>, logsumexp_block<T, Arch>, Arch>(rows, out, x);
+}
+
+template <bool of_log, class T, class Arch>
+void softmax_backward(Rows rows, T* dx, const T* g, const T* y) {
+  each_row_or_block<false, softmax_backward_row<of_log, T, Arch>,
+                    softmax_backward_block<of_log, T, Arch>, Arch>(rows, dx, g, y);
+}
+
+}  // namespace regrad::simd

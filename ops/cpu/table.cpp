@@ -1,0 +1,106 @@
+// The table of kernels for one instruction set. Compiled once for each, with
+// REGRAD_ARCH (an xsimd architecture), REGRAD_TABLE (the function's name), REGRAD_NAME ("avx2").
+#include "ops/cpu/gemm.h"
+#include "ops/cpu/indexing.h"
+#include "ops/cpu/loss.h"
+#include "ops/cpu/move.h"
+#include "ops/cpu/normalise.h"
+#include "ops/cpu/pointwise.h"
+#include "ops/cpu/random.h"
+#include "ops/cpu/recurrent.h"
+#include "ops/cpu/select.h"
+
+namespace regrad {
+namespace simd {
+
+template <class T, class Arch>
+constexpr MoveKernels<T> move_kernels() {
+  return {
+      .copy = copy<T, Arch>,
+      .fill = fill<T, Arch>,
+      .where = WhereKernel<T, Arch>::run,
+      .take_rows = take_rows<T, Arch>,
+      .gather = gather<T, Arch>,
+  };
+}
+
+// The rows of a table that are arrays are filled in the order of their enum. A base class rules
+// out designated initialisers, so the rest stands in the order of kernels.h.
+template <class T, class Arch, int... F, int... C, int... R>
+constexpr NumberKernels<T> number_kernels(std::integer_sequence<int, F...>,
+                                          std::integer_sequence<int, C...>,
+                                          std::integer_sequence<int, R...>) {
+  return {
+      move_kernels<T, Arch>(),
+      {BinaryKernel<static_cast<Binary>(F), T, Arch>::run...},
+      {CompareKernel<static_cast<Compare>(C), T, Arch>::run...},
+      {reduce<static_cast<Reduction>(R), T, Arch>...},
+      arg_reduce<T, Arch>,
+      add_rows<T, Arch>,
+      scatter_add<T, Arch>,
+  };
+}
+
+template <class Enum>
+using All = std::make_integer_sequence<int, static_cast<int>(Enum::count)>;
+
+template <class T, class Arch>
+constexpr NumberKernels<T> number_kernels() {
+  return number_kernels<T, Arch>(All<Binary>(), All<Compare>(), All<Reduction>());
+}
+
+template <class T, class Arch, int... U>
+constexpr Kernels<T> kernels(std::integer_sequence<int, U...>) {
+  return {
+      number_kernels<T, Arch>(),
+      {UnaryKernel<static_cast<Unary>(U), T, Arch>::value...},
+      {UnaryKernel<static_cast<Unary>(U), T, Arch>::slope...},
+      {UnaryKernel<static_cast<Unary>(U), T, Arch>::curvature...},
+      add_scaled<T, Arch>,
+      scale_by<T, Arch>,
+      gemm<T, Arch>,
+      softmax<T, Arch>,
+      log_softmax<T, Arch>,
+      logsumexp<T, Arch>,
+      softmax_backward<false, T, Arch>,
+      softmax_backward<true, T, Arch>,
+      layer_norm<T, Arch>,
+      layer_norm_backward<T, Arch>,
+      cross_entropy<T, Arch>,
+      cross_entropy_backward<T, Arch>,
+      gru<T, Arch>,
+      gru_backward<T, Arch>,
+      lstm<T, Arch>,
+      lstm_backward<T, Arch>,
+      uniform,
+      normal,
+  };
+}
+
+template <class Arch>
+constexpr Backend backend(const char* name) {
+  return {
+      .name = name,
+      .float32 = kernels<float, Arch>(All<Unary>()),
+      .float64 = kernels<double, Arch>(All<Unary>()),
+      .int64 = number_kernels<int64_t, Arch>(),
+      .boolean = move_kernels<bool, Arch>(),
+      .convert = {{convert<float, float, Arch>, convert<float, double, Arch>,
+                   convert<float, int64_t, Arch>, convert<float, bool, Arch>},
+                  {convert<double, float, Arch>, convert<double, double, Arch>,
+                   convert<double, int64_t, Arch>, convert<double, bool, Arch>},
+                  {convert<int64_t, float, Arch>, convert<int64_t, double, Arch>,
+                   convert<int64_t, int64_t, Arch>, convert<int64_t, bool, Arch>},
+                  {convert<bool, float, Arch>, convert<bool, double, Arch>,
+                   convert<bool, int64_t, Arch>, convert<bool, bool, Arch>}},
+  };
+}
+
+}  // namespace simd
+
+const Backend& REGRAD_TABLE() {
+  static constexpr Backend table = simd::backend<REGRAD_ARCH>(REGRAD_NAME);
+  return table;
+}
+
+}  // namespace regrad

@@ -1,0 +1,112 @@
+// The pointwise part of one step of a recurrent cell, fused: the products around it are linear()'s.
+//   GRU:  r, z = σ(x + h),  n = tanh(x_n + r h_n),  h' = (1 - z) n + z h
+//   LSTM: i, f, o = σ(gates), g = tanh(gates_g),  c' = f c + i g,  h' = o tanh(c')
+// For derivatives of the derivative, the same step is composed of ops and differentiated.
+#include "ops/dispatch.h"
+#include "ops/ops.h"
+
+namespace regrad {
+namespace {
+
+std::vector<Tensor> composed(const Tensor& y, const std::vector<Tensor>& inputs, Needed needed,
+                             const Tensor& g) {
+  std::vector<Tensor> wanted, all(inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (needed[i]) wanted.push_back(inputs[i]);
+  }
+  std::vector<Tensor> found = grad({y}, wanted, {.grad_outputs = {g}, .create_graph = true});
+  size_t next = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (needed[i]) all[i] = std::move(found[next++]);
+  }
+  return all;
+}
+
+Tensor gru_of_ops(const Tensor& x, const Tensor& h, const Tensor& hidden) {
+  const int64_t size = hidden.size(1);
+  const auto gate = [size](const Tensor& gates, int64_t i) {
+    return narrow(gates, 1, i * size, size);
+  };
+  const Tensor r = sigmoid(add(gate(x, 0), gate(h, 0)));
+  const Tensor z = sigmoid(add(gate(x, 1), gate(h, 1)));
+  const Tensor n = tanh(add(gate(x, 2), mul(r, gate(h, 2))));
+  return add(n, mul(z, sub(hidden, n)));
+}
+
+Tensor lstm_of_ops(const Tensor& gates, const Tensor& cell) {
+  const int64_t size = cell.size(1);
+  const auto gate = [&](int64_t i) { return narrow(gates, 1, i * size, size); };
+  const Tensor next = add(mul(sigmoid(gate(1)), cell), mul(sigmoid(gate(0)), tanh(gate(2))));
+  return concat({mul(sigmoid(gate(3)), tanh(next)), next}, 1);
+}
+
+Tensor plain(const Tensor& x) { return x.detach().contiguous(); }
+
+void check_state(const char* op, const Tensor& gates, const Tensor& state, int64_t count) {
+  check(gates.rank() == 2 && state.rank() == 2 && gates.size(0) == state.size(0) &&
+            gates.size(1) == count * state.size(1),
+        "{}: takes gates [batch, {} hidden] and a state [batch, hidden], not {} and {}", op, count,
+        called(gates), called(state));
+  same_dtype(op, gates, state);
+}
+
+}  // namespace
+
+Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidden) {
+  check_state("gru_step", gates_x, hidden, 3);
+  check_state("gru_step", gates_h, hidden, 3);
+  const int64_t rows = hidden.size(0), size = hidden.size(1);
+  Tensor out = empty(hidden.shape(), hidden.dtype());
+  const Tensor saved = GradMode::enabled() ? empty(gates_x.shape(), hidden.dtype()) : Tensor();
+  const Tensor x = plain(gates_x), h = plain(gates_h), before = plain(hidden);
+  for_floats("gru_step", hidden, [&]<class T>() {
+    kernels<T>(hidden).gru(rows, size, raw<T>(out), saved.defined() ? raw<T>(saved) : nullptr,
+                           x.data<T>(), h.data<T>(), before.data<T>());
+  });
+  return record(
+      "gru_step", std::move(out), {gates_x, gates_h, hidden},
+      [gates_x, gates_h, hidden, saved](const Tensor& g, Needed needed) -> std::vector<Tensor> {
+        if (GradMode::enabled()) {
+          return composed(gru_of_ops(gates_x, gates_h, hidden), {gates_x, gates_h, hidden}, needed,
+                          g);
+        }
+        const Tensor dx = empty(gates_x.shape(), g.dtype()), dh = empty(gates_h.shape(), g.dtype());
+        const Tensor dhidden = empty(hidden.shape(), g.dtype());
+        const Tensor from = plain(g), gates = plain(gates_h), old = plain(hidden);
+        for_floats("gru_step", g, [&]<class T>() {
+          kernels<T>(g).gru_backward(hidden.size(0), hidden.size(1), raw<T>(dx), raw<T>(dh),
+                                     raw<T>(dhidden), from.data<T>(), saved.data<T>(),
+                                     gates.data<T>(), old.data<T>());
+        });
+        return {dx, dh, dhidden};
+      });
+}
+
+Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
+  check_state("lstm_step", gates, cell, 4);
+  const int64_t rows = cell.size(0), size = cell.size(1);
+  Tensor out = empty({rows, 2 * size}, cell.dtype());
+  const Tensor saved = GradMode::enabled() ? empty({rows, 5 * size}, cell.dtype()) : Tensor();
+  const Tensor all = plain(gates), before = plain(cell);
+  for_floats("lstm_step", cell, [&]<class T>() {
+    kernels<T>(cell).lstm(rows, size, raw<T>(out), saved.defined() ? raw<T>(saved) : nullptr,
+                          all.data<T>(), before.data<T>());
+  });
+  return record("lstm_step", std::move(out), {gates, cell},
+                [gates, cell, saved](const Tensor& g, Needed needed) -> std::vector<Tensor> {
+                  if (GradMode::enabled()) {
+                    return composed(lstm_of_ops(gates, cell), {gates, cell}, needed, g);
+                  }
+                  const Tensor dgates = empty(gates.shape(), g.dtype());
+                  const Tensor dcell = empty(cell.shape(), g.dtype());
+                  const Tensor from = plain(g), old = plain(cell);
+                  for_floats("lstm_step", g, [&]<class T>() {
+                    kernels<T>(g).lstm_backward(cell.size(0), cell.size(1), raw<T>(dgates),
+                                                raw<T>(dcell), from.data<T>(), saved.data<T>(),
+                                                old.data<T>());
+                  });
+                  return {dgates, dcell};
+                });
+}
+
+}  // namespace regrad
