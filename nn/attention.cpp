@@ -1,0 +1,149 @@
+#include "nn/attention.h"
+
+#include <cmath>
+
+#include "autograd/check.h"
+#include "ops/ops.h"
+
+namespace regrad::nn {
+
+Attention::Attention(int64_t hidden_size, Generator& generator)
+    : linear(hidden_size, 1, {}, generator) {}
+
+AttentionOutput Attention::operator()(const Tensor& hidden, const Tensor& mask) const {
+  check(hidden.rank() == 3, "Attention: hidden must be [batch, time, hidden], not {}",
+        hidden.shape().str());
+  const Tensor scores = linear(hidden);
+  if (!mask.defined()) return {softmax(scores, 1), scores};
+  check(mask.dtype() == bool_ && mask.shape() == Shape{hidden.size(0), hidden.size(1)},
+        "Attention: the mask must be bool [{}, {}] (true = may attend), not {} {}", hidden.size(0),
+        hidden.size(1), name(mask.dtype()), mask.shape().str());
+  return {masked_softmax(scores, unsqueeze(mask, 2), 1), scores};
+}
+
+namespace detail {
+
+void check_hidden(const Tensor& hidden) {
+  check(hidden.rank() == 2 || hidden.rank() == 3,
+        "self_attention: h must be [batch, time, hidden] or [time, hidden], not {}",
+        hidden.shape().str());
+}
+
+SelfAttentionOutput attend(const Tensor& hidden, const Tensor& scores, const Tensor& mask) {
+  const bool single = hidden.rank() == 2;
+  const Tensor h = single ? unsqueeze(hidden, 0) : hidden;
+  Tensor weights;
+  if (mask.defined()) {
+    const int64_t batch = h.size(0), steps = h.size(1);
+    Tensor allowed = single ? unsqueeze(mask, 0) : mask;
+    check(allowed.dtype() == bool_ && (allowed.shape() == Shape{batch, steps} ||
+                                       allowed.shape() == Shape{batch, steps, steps}),
+          "self_attention: for h {} the mask must be bool (true = may attend), time or time by "
+          "time for each sequence, not {} {}",
+          hidden.shape().str(), name(mask.dtype()), mask.shape().str());
+    if (allowed.rank() == 2) allowed = unsqueeze(allowed, 1) & unsqueeze(allowed, 2);
+    weights = masked_softmax(scores, allowed, 2);
+  } else {
+    weights = softmax(scores, 2);
+  }
+  const Tensor outputs = bmm(weights, h);
+  const Tensor summary = sum(outputs, 1);
+  if (!single) return {weights, outputs, summary};
+  return {squeeze(weights, 0), squeeze(outputs, 0), squeeze(summary, 0)};
+}
+
+}  // namespace detail
+
+SelfAttentionOutput self_attention(const Tensor& h, const ScoreFunction& score,
+                                   const Tensor& mask) {
+  return std::visit([&](const auto& chosen) { return self_attention(h, chosen, mask); }, score);
+}
+
+Tensor attention_variance_loss(const Tensor& weights, const Tensor& h, const Tensor& outputs) {
+  check(weights.rank() == h.rank() && h.rank() == outputs.rank() && h.rank() >= 2 &&
+            weights.size(-1) == h.size(-2) && weights.size(-2) == outputs.size(-2),
+        "attention_variance_loss: takes weights [.., m, n], h [.., n, hidden] and outputs "
+        "[.., m, hidden], not {}, {} and {}",
+        weights.shape().str(), h.shape().str(), outputs.shape().str());
+  return sum(weights * squared_distance(outputs, h));
+}
+
+namespace {
+
+// [B, T, heads d] -> [B, heads, T, d]
+Tensor split_heads(const Tensor& x, int64_t heads) {
+  return transpose(reshape(x, {x.size(0), x.size(1), heads, x.size(2) / heads}), 1, 2);
+}
+
+// What of [B, heads, Tq, Tk] may be attended to, beside causality; undefined for everything.
+Tensor combined_mask(const MultiheadAttentionInput& how) {
+  Tensor allowed = how.mask;
+  if (allowed.defined()) {
+    check(allowed.dtype() == bool_,
+          "MultiheadAttention: the mask must be bool (true = may attend), not {}",
+          name(allowed.dtype()));
+    if (allowed.rank() == 3) allowed = unsqueeze(allowed, 1);
+  }
+  if (!how.key_mask.defined()) return allowed;
+  check(how.key_mask.dtype() == bool_ && how.key_mask.rank() == 2,
+        "MultiheadAttention: key_mask must be bool [batch, keys], not {} {}",
+        name(how.key_mask.dtype()), how.key_mask.shape().str());
+  const Tensor keys = unsqueeze(unsqueeze(how.key_mask, 1), 1);
+  return allowed.defined() ? allowed & keys : keys;
+}
+
+}  // namespace
+
+MultiheadAttention::MultiheadAttention(int64_t dim, int64_t head_count,
+                                       MultiheadAttentionOptions options, Generator& generator)
+    : out_proj(dim, dim, {.bias = options.bias}, generator),
+      dropout(options.dropout, generator),
+      heads(head_count) {
+  check(dim > 0 && heads > 0 && dim % heads == 0,
+        "MultiheadAttention: {} features cannot be shared out among {} heads", dim, heads);
+  in_proj_weight = init::xavier_uniform_(zeros({3 * dim, dim}), 1, generator);
+  in_proj_weight.set_requires_grad(true);
+  if (options.bias) {
+    in_proj_bias = zeros({3 * dim}, {.requires_grad = true});
+    init::zeros_(out_proj.bias);
+  }
+}
+
+MultiheadAttentionOutput MultiheadAttention::operator()(const Tensor& query, const Tensor& key,
+                                                        const Tensor& value,
+                                                        const MultiheadAttentionInput& how) const {
+  const int64_t dim = in_proj_weight.size(1);
+  for (const Tensor* x : {&query, &key, &value}) {
+    check(x->rank() == 3 && x->size(2) == dim,
+          "MultiheadAttention: takes [batch, time, {}], not {}", dim, x->shape().str());
+  }
+  const auto project = [&](const Tensor& x, int64_t first, int64_t count) {
+    const bool bias = in_proj_bias.defined();
+    return linear(x, narrow(in_proj_weight, 0, first * dim, count * dim),
+                  bias ? narrow(in_proj_bias, 0, first * dim, count * dim) : Tensor());
+  };
+  std::vector<Tensor> projected;
+  if (query.shares_body(key) && key.shares_body(value)) {
+    projected = split(linear(query, in_proj_weight, in_proj_bias), dim, 2);
+  } else {
+    projected = {project(query, 0, 1), project(key, 1, 1), project(value, 2, 1)};
+  }
+  const Tensor q = split_heads(projected[0], heads), k = split_heads(projected[1], heads),
+               v = split_heads(projected[2], heads);
+  const auto join = [&](const Tensor& x) { return out_proj(flatten(transpose(x, 1, 2), 2)); };
+  Tensor allowed = combined_mask(how);
+  if (!how.need_weights && !(dropout.training && dropout.p > 0)) {
+    return {join(scaled_dot_product_attention(q, k, v, allowed, {.causal = how.causal})), {}};
+  }
+  const Tensor scores = matmul(q * (1 / std::sqrt(static_cast<double>(dim / heads))), transpose(k));
+  if (how.causal) {
+    const Tensor past =
+        tril(ones({query.size(1), key.size(1)}, {.device = query.device()})).to(bool_);
+    allowed = allowed.defined() ? allowed & past : past;
+  }
+  const Tensor weights =
+      allowed.defined() ? masked_softmax(scores, allowed, -1) : softmax(scores, -1);
+  return {join(matmul(dropout(weights), v)), how.need_weights ? weights : Tensor()};
+}
+
+}  // namespace regrad::nn

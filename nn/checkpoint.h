@@ -1,0 +1,33 @@
+// Tensors in files that other programs read: safetensors (named tensors) and npy (one array).
+// Readers trust no byte: a malformed file is an Error that names it and says what is wrong, before
+// memory for its tensors is asked for. Writers replace a file whole or leave it as it was.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "nn/module.h"
+
+namespace regrad::nn {
+
+using Metadata = std::map<std::string, std::string>;
+
+struct Safetensors {
+  NamedTensors tensors;  // in the order of their bytes
+  Metadata metadata;
+};
+
+// The bytes are those of the reference writer: the widest dtypes first, then by name, the header
+// padded to a multiple of 8. Names must be UTF-8 and differ; views are written out in full.
+void save_safetensors(const std::string& path, const NamedTensors& tensors,
+                      const Metadata& metadata = {});
+
+// F16 and BF16 become float32, integers int64. Other dtypes are an Error.
+Safetensors load_safetensors(const std::string& path);
+
+// NumPy's .npy. Reads versions 1 to 3, both byte orders, C and Fortran order, bool, integers (as
+// int64) and floats; writes version 1. Arrays of objects are never read.
+void save_npy(const std::string& path, const Tensor& x);
+Tensor load_npy(const std::string& path);
+
+}  // namespace regrad::nn

@@ -1,0 +1,248 @@
+#include "nn/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+
+#include "autograd/check.h"
+
+namespace regrad::nn::files {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
+void close_file(int file) {
+  if (file >= 0) ::close(file);
+}
+
+void sync_folder(const std::string& folder) {
+  const int file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (file < 0) return;  // a folder that may be written but not read: nothing more can be done
+  const bool synced = ::fsync(file) == 0 || errno == EINVAL;
+  const int error = errno;
+  close_file(file);
+  check(synced, "cannot sync its folder: {}", std::strerror(error));
+}
+
+}  // namespace
+
+Input::Input(const std::string& path)
+    : file_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
+  check(file_ >= 0, "cannot open: {}", std::strerror(errno));
+  struct stat about {};
+  const bool known = ::fstat(file_, &about) == 0;
+  if (known && S_ISREG(about.st_mode)) {
+    size_ = about.st_size;
+    return;
+  }
+  close_file(file_);
+  fail("{}", known ? "not a regular file" : "cannot find out its size");
+}
+
+Input::~Input() { close_file(file_); }
+
+void Input::read(int64_t at, void* to, int64_t count) const {
+  char* out = static_cast<char*>(to);
+  while (count > 0) {
+    const ssize_t got = ::pread(file_, out, static_cast<size_t>(count), at);
+    if (got < 0 && errno == EINTR) continue;
+    check(got >= 0, "cannot read: {}", std::strerror(errno));
+    check(got > 0, "ends after {} bytes, {} before what it announces", at, count);
+    out += got;
+    at += got;
+    count -= got;
+  }
+}
+
+std::string Input::text(int64_t at, int64_t count) const {
+  std::string text(static_cast<size_t>(count), '\0');
+  read(at, text.data(), count);
+  return text;
+}
+
+Output::Output(const std::string& path) : path_(path) {
+  static std::atomic<int> counter = 0;
+  do {  // O_EXCL, so that two writers of one path never share a temporary file
+    temporary_ = fmt::format("{}.{}-{}.tmp", path, ::getpid(), counter++);
+    file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (file_ < 0 && errno == EEXIST);
+  check(file_ >= 0, "cannot create a file beside it: {}", std::strerror(errno));
+  struct stat before {};
+  if (::stat(path.c_str(), &before) == 0 && S_ISREG(before.st_mode)) {
+    static_cast<void>(::fchmod(file_, before.st_mode & 07777));
+  }
+}
+
+Output::~Output() {
+  close_file(file_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void Output::write(const void* from, int64_t count) {
+  const char* in = static_cast<const char*>(from);
+  while (count > 0) {
+    const ssize_t put = ::write(file_, in, static_cast<size_t>(count));
+    if (put < 0 && errno == EINTR) continue;
+    check(put > 0, "cannot write {} more bytes: {}", count, std::strerror(errno));
+    in += put;
+    count -= put;
+  }
+}
+
+void Output::write(const Tensor& x) {
+  const NoGrad guard;
+  const Tensor plain = x.detach().to(cpu).contiguous();
+  const int64_t bytes = plain.numel() * static_cast<int64_t>(item_size(plain.dtype()));
+  switch (plain.dtype()) {
+    case DType::float32:
+      return write(plain.data<float>(), bytes);
+    case DType::float64:
+      return write(plain.data<double>(), bytes);
+    case DType::int64:
+      return write(plain.data<int64_t>(), bytes);
+    case DType::boolean:
+      return write(plain.data<bool>(), bytes);
+  }
+}
+
+void Output::commit() {
+  check(::fsync(file_) == 0, "cannot bring it to the disk: {}", std::strerror(errno));
+  const bool closed = ::close(std::exchange(file_, -1)) == 0;
+  check(closed, "cannot close: {}", std::strerror(errno));
+  check(::rename(temporary_.c_str(), path_.c_str()) == 0, "cannot replace it: {}",
+        std::strerror(errno));
+  temporary_.clear();
+  sync_folder(folder_of(path_));
+}
+
+DType dtype_of(const Element& element) {
+  switch (element.kind) {
+    case Element::Kind::boolean:
+      return bool_;
+    case Element::Kind::integer:
+    case Element::Kind::natural:
+      return int64;
+    case Element::Kind::real:
+      return element.size == 8 ? float64 : float32;
+    case Element::Kind::brain:
+      return float32;
+  }
+  return float32;
+}
+
+namespace {
+
+float from_half(uint16_t half) {
+  const int exponent = half >> 10 & 31, fraction = half & 1023;
+  float value = 0;
+  if (exponent == 31) {
+    value = std::bit_cast<float>(0x7f800000u | static_cast<uint32_t>(fraction) << 13);
+  } else if (exponent == 0) {
+    value = static_cast<float>(fraction) * 0x1p-24f;
+  } else {
+    value = std::bit_cast<float>(static_cast<uint32_t>(exponent + 112) << 23 |
+                                 static_cast<uint32_t>(fraction) << 13);
+  }
+  return (half & 0x8000) != 0 ? -value : value;
+}
+
+uint64_t bits_of(const unsigned char* at, const Element& element) {
+  uint64_t bits = 0;
+  for (int64_t i = 0; i < element.size; ++i) {
+    const int64_t place = element.big_endian ? element.size - 1 - i : i;
+    bits |= static_cast<uint64_t>(at[i]) << (8 * place);
+  }
+  return bits;
+}
+
+int64_t integer_of(uint64_t bits, const Element& element) {
+  if (element.kind == Element::Kind::natural) {
+    check(bits <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()),
+          "holds the integer {}, which is too large for int64", bits);
+    return static_cast<int64_t>(bits);
+  }
+  const int unused = static_cast<int>(64 - 8 * element.size);
+  return static_cast<int64_t>(bits << unused) >> unused;  // spreads the sign
+}
+
+template <class T>
+T number_of(uint64_t bits, const Element& element) {
+  if constexpr (std::same_as<T, bool>) {
+    return bits != 0;
+  } else if constexpr (std::same_as<T, int64_t>) {
+    return integer_of(bits, element);
+  } else if constexpr (std::same_as<T, double>) {
+    return std::bit_cast<double>(bits);
+  } else {
+    const auto low = static_cast<uint32_t>(bits);
+    if (element.kind == Element::Kind::brain) return std::bit_cast<float>(low << 16);
+    return element.size == 2 ? from_half(static_cast<uint16_t>(low)) : std::bit_cast<float>(low);
+  }
+}
+
+template <class T>
+Tensor read_as(const Input& file, int64_t at, const Shape& shape, const Element& element) {
+  Tensor x = empty(shape, regrad::dtype_of<T>);
+  T* out = x.mutable_data<T>();
+  const int64_t count = x.numel();
+  const bool as_it_is = sizeof(T) == static_cast<size_t>(element.size) && !element.big_endian &&
+                        element.kind != Element::Kind::boolean &&
+                        element.kind != Element::Kind::natural;
+  if (as_it_is) {
+    file.read(at, out, count * element.size);
+    return x;
+  }
+  constexpr int64_t chunk = 8192;
+  unsigned char bytes[chunk * 8];
+  for (int64_t done = 0; done < count; done += chunk) {
+    const int64_t now = std::min(chunk, count - done);
+    file.read(at + done * element.size, bytes, now * element.size);
+    for (int64_t i = 0; i < now; ++i) {
+      out[done + i] = number_of<T>(bits_of(bytes + i * element.size, element), element);
+    }
+  }
+  return x;
+}
+
+}  // namespace
+
+Tensor read_tensor(const Input& file, int64_t at, const Shape& shape, const Element& element) {
+  switch (dtype_of(element)) {
+    case DType::float32:
+      return read_as<float>(file, at, shape, element);
+    case DType::float64:
+      return read_as<double>(file, at, shape, element);
+    case DType::int64:
+      return read_as<int64_t>(file, at, shape, element);
+    case DType::boolean:
+      return read_as<bool>(file, at, shape, element);
+  }
+  return {};
+}
+
+std::string printable(std::string_view text) {
+  constexpr size_t most = 80;
+  std::string result;
+  for (const char c : text.substr(0, most)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f)
+      result += c;
+    else
+      result += fmt::format("\\x{:02x}", byte);
+  }
+  return text.size() > most ? result + ".." : result;
+}
+
+}  // namespace regrad::nn::files

@@ -1,0 +1,234 @@
+// A module is a struct whose visit() hands over each of its members by name:
+//   void visit(auto&& each) { each("weight", weight); each("inner", inner); }
+// Parameters, their names, checkpoints, moving, counting and printing all follow from that. A copy
+// of a module shares its parameters, as copied tensors share numbers; clone() makes a separate one.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "autograd/tensor.h"
+#include "ops/random.h"
+
+namespace regrad::nn {
+
+// Tensors under their names, in order: what state_dict() gives and a checkpoint holds.
+class NamedTensors : public std::vector<std::pair<std::string, Tensor>> {
+ public:
+  using Base = std::vector<std::pair<std::string, Tensor>>;
+  using Base::Base;
+  NamedTensors(Base tensors) : Base(std::move(tensors)) {}
+  NamedTensors(const std::map<std::string, Tensor>& tensors)
+      : Base(tensors.begin(), tensors.end()) {}
+
+  using Base::at;
+  using Base::operator[];
+  bool contains(std::string_view name) const;
+  const Tensor& at(std::string_view name) const;  // an Error when there is none of that name
+  Tensor& operator[](std::string_view name);      // adds an undefined one, as a map does
+};
+
+class Visitor;
+
+// A type with visit(each).
+template <class T>
+concept Module = requires(T& module, Visitor& each) {
+  module.visit(each);
+};
+
+// What visit() is called with. It takes tensors (parameters), modules, optional, variant and vector
+// of these (a vector's elements are called "0", "1", ..), the bool that train() and eval() switch,
+// and random generators.
+class Visitor {
+ public:
+  struct Actions {
+    std::function<void(const std::string& path, Tensor& parameter)> tensor = nullptr;
+    std::function<void(bool& training)> training = nullptr;
+    std::function<void(const std::string& path, Generator& generator)> generator = nullptr;
+  };
+  explicit Visitor(Actions actions) : actions_(std::move(actions)) {}
+
+  template <class Member>
+  void operator()(std::string_view name, Member& member) {
+    static_assert(!std::is_const_v<Member>, "visit() must not be a const member function");
+    const size_t length = path_.size();
+    if (!path_.empty() && !name.empty()) path_ += '.';
+    path_ += name;
+    hand_over(member);
+    path_.resize(length);
+  }
+
+ private:
+  void hand_over(Tensor& tensor) {
+    if (tensor.defined() && actions_.tensor) actions_.tensor(path_, tensor);
+  }
+  void hand_over(bool& training) {
+    if (actions_.training) actions_.training(training);
+  }
+  void hand_over(Generator& generator) {
+    if (actions_.generator) actions_.generator(path_, generator);
+  }
+  template <class T>
+  void hand_over(std::optional<T>& member) {
+    if (member) hand_over(*member);
+  }
+  template <class... T>
+  void hand_over(std::variant<T...>& member) {
+    std::visit([this](auto& held) { this->hand_over(held); }, member);
+  }
+  template <class T>
+  void hand_over(std::vector<T>& members) {
+    for (size_t i = 0; i < members.size(); ++i) (*this)(std::to_string(i), members[i]);
+  }
+  template <Module T>
+  void hand_over(T& module) {
+    module.visit(*this);
+  }
+
+  Actions actions_;
+  std::string path_;
+};
+
+// Calls actions for everything in a module. visit() is not const, so that it can be written once;
+// the actions that read do not change what they are given.
+template <Module M>
+void walk(const M& module, Visitor::Actions actions) {
+  Visitor visitor(std::move(actions));
+  const_cast<M&>(module).visit(visitor);
+}
+
+namespace detail {
+
+void name_parameter(const std::string& path, Tensor& parameter);
+void add_distinct(NamedTensors& found, const std::string& path, Tensor& parameter);
+void load(const NamedTensors& parameters, const NamedTensors& state);
+std::string describe(const NamedTensors& parameters);
+
+// Replaces every parameter by change(parameter); one that occurs twice still occurs twice.
+class Replacement {
+ public:
+  explicit Replacement(std::function<Tensor(const Tensor&)> change) : change_(std::move(change)) {}
+  void operator()(Tensor& parameter);
+
+ private:
+  std::function<Tensor(const Tensor&)> change_;
+  std::vector<std::pair<Tensor, Tensor>> done_;
+};
+
+}  // namespace detail
+
+// Every parameter under its dotted name ("decoder.attention.query.weight"), in the order of
+// visit(). One that a model uses in two places comes once. A parameter learns its name here, and
+// errors call it by that; a longer name for it, from a visit of a larger model, takes the place of
+// a shorter.
+template <Module M>
+NamedTensors named_parameters(const M& module) {
+  NamedTensors found;
+  walk(module, {.tensor = [&](const std::string& path, Tensor& parameter) {
+         detail::add_distinct(found, path, parameter);
+       }});
+  return found;
+}
+
+template <Module M>
+std::vector<Tensor> parameters(const M& module) {
+  std::vector<Tensor> found;
+  for (auto& [name, parameter] : named_parameters(module)) found.push_back(parameter);
+  return found;
+}
+
+template <Module M>
+int64_t num_parameters(const M& module) {  // numbers, not tensors
+  int64_t count = 0;
+  for (const auto& [name, parameter] : named_parameters(module)) count += parameter.numel();
+  return count;
+}
+
+// The parameters' numbers by name, outside the graph. They share memory with the model: what an
+// optimiser writes later shows in them. A parameter used in two places has both names.
+template <Module M>
+NamedTensors state_dict(const M& module) {
+  NamedTensors state;
+  walk(module, {.tensor = [&](const std::string& path, Tensor& parameter) {
+         detail::name_parameter(path, parameter);
+         state.emplace_back(path, parameter.detach());
+       }});
+  return state;
+}
+
+// Copies numbers into the parameters, in place. All names, shapes and dtypes must match: otherwise
+// one Error lists everything missing, left over or different, and the model is as it was.
+template <Module M>
+void load_state_dict(M& module, const NamedTensors& state) {
+  NamedTensors all;
+  walk(module, {.tensor = [&](const std::string& path, Tensor& parameter) {
+         detail::name_parameter(path, parameter);
+         all.emplace_back(path, parameter);
+       }});
+  detail::load(all, state);
+}
+
+// The parameters become new tensors on the device, or of the float dtype. Call these before making
+// an optimiser, which holds on to the parameters it was given.
+template <Module M>
+void to(M& module, Device device) {
+  detail::Replacement replace([=](const Tensor& parameter) { return parameter.to(device); });
+  walk(module, {.tensor = [&](const std::string&, Tensor& parameter) { replace(parameter); }});
+}
+
+template <Module M>
+void to(M& module, DType dtype) {
+  detail::Replacement replace([=](const Tensor& parameter) {
+    return is_float(parameter.dtype()) ? parameter.to(dtype) : parameter;
+  });
+  walk(module, {.tensor = [&](const std::string&, Tensor& parameter) { replace(parameter); }});
+}
+
+// A copy with parameters of its own, of the same values and names, and without gradients.
+template <Module M>
+M clone(const M& module) {
+  M copy = module;
+  detail::Replacement replace([](const Tensor& parameter) { return parameter.clone(); });
+  walk(copy, {.tensor = [&](const std::string&, Tensor& parameter) { replace(parameter); }});
+  return copy;
+}
+
+template <Module M>
+void train(M& module, bool on = true) {  // dropout drops
+  walk(module, {.training = [on](bool& training) { training = on; }});
+}
+
+template <Module M>
+void eval(M& module) {  // dropout passes everything on
+  train(module, false);
+}
+
+// The random generators of a model (dropout's), so that a checkpoint can hold their positions.
+template <Module M>
+std::vector<std::pair<std::string, Generator*>> named_generators(M& module) {
+  std::vector<std::pair<std::string, Generator*>> found;
+  walk(module, {.generator = [&](const std::string& path, Generator& generator) {
+         found.emplace_back(path, &generator);
+       }});
+  return found;
+}
+
+template <Module M>
+void zero_grad(M& module) {
+  for (Tensor& parameter : parameters(module)) parameter.zero_grad();
+}
+
+// One line for each parameter (name, shape, dtype), and the number of parameters.
+template <Module M>
+std::string str(const M& module) {
+  return detail::describe(named_parameters(module));
+}
+
+}  // namespace regrad::nn

@@ -1,0 +1,249 @@
+#include "nn/recurrent.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/check.h"
+#include "ops/ops.h"
+
+namespace regrad::nn {
+namespace {
+
+int64_t gates_of(Cell cell) { return cell == Cell::gru ? 3 : cell == Cell::lstm ? 4 : 1; }
+
+RecurrentWeights make_weights(Cell cell, int64_t input_size, int64_t hidden_size, bool bias,
+                              Generator& generator) {
+  check(input_size >= 0 && hidden_size > 0,
+        "recurrent layers: the input size must be 0 or more and the hidden size above 0, not {} "
+        "and {}",
+        input_size, hidden_size);
+  const double limit = 1 / std::sqrt(static_cast<double>(hidden_size));
+  const int64_t rows = checked_mul(gates_of(cell), hidden_size);
+  const auto fresh = [&](const Shape& shape) {
+    return init::uniform_(zeros(shape), -limit, limit, generator).set_requires_grad(true);
+  };
+  RecurrentWeights weights;
+  weights.weight_ih = fresh({rows, input_size});
+  weights.weight_hh = fresh({rows, hidden_size});
+  if (bias) {
+    weights.bias_ih = fresh({rows});
+    weights.bias_hh = fresh({rows});
+  }
+  return weights;
+}
+
+// One step, from the projected input W_ih x + b_ih [B, G H].
+LSTMState advance(Cell cell, const RecurrentWeights& w, const Tensor& projected,
+                  const LSTMState& state) {
+  const Tensor& h = state.hidden;
+  const int64_t size = h.size(1);
+  const Tensor recurrent = linear(h, w.weight_hh, w.bias_hh);
+  if (cell == Cell::rnn_tanh) return {tanh(projected + recurrent), {}};
+  if (cell == Cell::rnn_relu) return {relu(projected + recurrent), {}};
+  if (cell == Cell::gru) {
+    const Tensor rz =
+        sigmoid(narrow(projected, 1, 0, 2 * size) + narrow(recurrent, 1, 0, 2 * size));
+    const Tensor n = tanh(narrow(projected, 1, 2 * size, size) +
+                          narrow(rz, 1, 0, size) * narrow(recurrent, 1, 2 * size, size));
+    return {n + narrow(rz, 1, size, size) * (h - n), {}};  // (1 - z) n + z h
+  }
+  const Tensor gates = projected + recurrent;
+  const Tensor inputs = sigmoid(narrow(gates, 1, 0, 2 * size));
+  const Tensor c = narrow(inputs, 1, size, size) * state.cell +
+                   narrow(inputs, 1, 0, size) * tanh(narrow(gates, 1, 2 * size, size));
+  return {sigmoid(narrow(gates, 1, 3 * size, size)) * tanh(c), c};
+}
+
+// Which sequences of the batch still run at each step.
+struct Running {
+  std::vector<Tensor> masks;  // of step t: bool [B, 1]; undefined where all of them run
+
+  Running(const Tensor& lengths, int64_t steps) : masks(static_cast<size_t>(steps)) {
+    if (!lengths.defined() || lengths.numel() == 0) return;
+    const std::vector<int64_t> all = lengths.to_vector<int64_t>();
+    const int64_t shortest = *std::min_element(all.begin(), all.end());
+    for (int64_t t = shortest; t < steps; ++t) {
+      masks[static_cast<size_t>(t)] =
+          unsqueeze(gt(lengths, scalar(static_cast<double>(t), int64)), 1);
+    }
+  }
+};
+
+struct Swept {
+  std::vector<Tensor> outputs;  // of each step: [B, H]
+  LSTMState end;
+};
+
+// All steps of one direction. Where a sequence does not run, its state is carried on unchanged and
+// its output is 0: backwards, it thus starts at its own end.
+Swept sweep(Cell cell, const RecurrentWeights& w, const Tensor& input, LSTMState state,
+            const Running& running, bool reverse) {
+  const std::vector<Tensor> projected = unbind(linear(input, w.weight_ih, w.bias_ih));
+  Swept swept;
+  swept.outputs.resize(projected.size());
+  for (size_t i = 0; i < projected.size(); ++i) {
+    const size_t t = reverse ? projected.size() - 1 - i : i;
+    LSTMState next = advance(cell, w, projected[t], state);
+    swept.outputs[t] = next.hidden;
+    if (const Tensor& runs = running.masks[t]; runs.defined()) {
+      swept.outputs[t] = where(runs, next.hidden, 0.0);
+      next.hidden = where(runs, next.hidden, state.hidden);
+      if (cell == Cell::lstm) next.cell = where(runs, next.cell, state.cell);
+    }
+    state = std::move(next);
+  }
+  swept.end = std::move(state);
+  return swept;
+}
+
+LSTMState one_step(const char* op, Cell cell, const RecurrentWeights& w, const Tensor& input,
+                   LSTMState state) {
+  const int64_t size = w.weight_hh.size(1);
+  check(input.rank() == 2 && input.size(1) == w.weight_ih.size(1),
+        "{}: the input must be [batch, {}], not {}", op, w.weight_ih.size(1), input.shape().str());
+  const Shape wanted = {input.size(0), size};
+  for (Tensor* part : {&state.hidden, &state.cell}) {
+    if (!part->defined()) *part = zeros(wanted, {.dtype = input.dtype(), .device = input.device()});
+    check(part->shape() == wanted, "{}: the state must be {} for an input of {}, not {}", op,
+          wanted.str(), input.shape().str(), part->shape().str());
+  }
+  return advance(cell, w, linear(input, w.weight_ih, w.bias_ih), state);
+}
+
+}  // namespace
+
+std::vector<Tensor> unbind(const Tensor& x) {
+  std::vector<Tensor> rows;
+  for (int64_t i = 0; i < x.size(0); ++i) rows.push_back(select(x, 0, i));
+  return rows;
+}
+
+Recurrent::Recurrent(Cell cell, int64_t input_size, int64_t hidden_size,
+                     const RecurrentOptions& options, Generator& generator)
+    : cell_(cell),
+      input_size_(input_size),
+      hidden_size_(hidden_size),
+      options_(options),
+      dropout_(options.dropout, generator) {
+  check(options.layers > 0, "recurrent layers: there must be 1 or more, not {}", options.layers);
+  const int64_t directions = options.bidirectional ? 2 : 1;
+  for (int64_t i = 0; i < options.layers * directions; ++i) {
+    const int64_t in = i < directions ? input_size : directions * hidden_size;
+    weights_.push_back(make_weights(cell, in, hidden_size, options.bias, generator));
+  }
+}
+
+std::string Recurrent::suffix(size_t i) const {
+  const size_t directions = options_.bidirectional ? 2 : 1;
+  return fmt::format("_l{}{}", i / directions, i % directions == 1 ? "_reverse" : "");
+}
+
+void Recurrent::check_arguments(const char* op, const Tensor& input, const LSTMState& start,
+                                const Tensor& lengths) const {
+  check(input.rank() == 3 && input.size(2) == input_size_, "{}: the input must be [{}, {}], not {}",
+        op, options_.batch_first ? "batch, time" : "time, batch", input_size_, input.shape().str());
+  const int64_t batch = input.size(options_.batch_first ? 0 : 1);
+  const int64_t steps = input.size(options_.batch_first ? 1 : 0);
+  const Shape wanted = {static_cast<int64_t>(weights_.size()), batch, hidden_size_};
+  for (const Tensor* part : {&start.hidden, &start.cell}) {
+    check(!part->defined() || part->shape() == wanted,
+          "{}: the first state must be {} (layers and directions, batch, hidden), not {}", op,
+          wanted.str(), part->defined() ? part->shape().str() : "");
+  }
+  if (!lengths.defined()) return;
+  check(lengths.dtype() == int64 && lengths.shape() == Shape{batch},
+        "{}: lengths must be int64 [{}], not {} {}", op, batch, name(lengths.dtype()),
+        lengths.shape().str());
+  for (const int64_t length : lengths.to_vector<int64_t>()) {
+    check(length >= 0 && length <= steps, "{}: a length of {} is not within 0 and {} steps", op,
+          length, steps);
+  }
+}
+
+LSTMOutput Recurrent::run(const char* op, const Tensor& input, const LSTMState& start,
+                          const Tensor& lengths) const {
+  check_arguments(op, input, start, lengths);
+  Tensor x = options_.batch_first ? transpose(input, 0, 1) : input;  // [T, B, I]
+  const int64_t steps = x.size(0), batch = x.size(1);
+  const size_t directions = options_.bidirectional ? 2 : 1;
+  const Running running(lengths, steps);
+  const TensorOptions like = {.dtype = input.dtype(), .device = input.device()};
+  const Tensor nothing = zeros({batch, hidden_size_}, like);
+  const Tensor no_steps = zeros({0, batch, hidden_size_}, like);
+  const auto first = [&](const Tensor& given, size_t i) {
+    return given.defined() ? select(given, 0, static_cast<int64_t>(i)) : nothing;
+  };
+  std::vector<Tensor> hidden, cell;
+  for (size_t i = 0; i < weights_.size(); i += directions) {
+    if (i > 0) x = dropout_(x);
+    std::vector<Tensor> sides;
+    for (size_t d = 0; d < directions; ++d) {
+      Swept swept = sweep(cell_, weights_[i + d], x,
+                          {first(start.hidden, i + d), first(start.cell, i + d)}, running, d == 1);
+      sides.push_back(steps > 0 ? stack(swept.outputs) : no_steps);
+      hidden.push_back(swept.end.hidden);
+      if (cell_ == Cell::lstm) cell.push_back(swept.end.cell);
+    }
+    x = directions == 1 ? sides[0] : concat(sides, 2);
+  }
+  return {options_.batch_first ? transpose(x, 0, 1) : x, stack(hidden),
+          cell.empty() ? Tensor() : stack(cell)};
+}
+
+RNN::RNN(int64_t input_size, int64_t hidden_size, const RecurrentOptions& options,
+         Generator& generator)
+    : Recurrent(options.relu ? Cell::rnn_relu : Cell::rnn_tanh, input_size, hidden_size, options,
+                generator) {}
+
+RecurrentOutput RNN::operator()(const Tensor& input, const Tensor& hidden,
+                                const Tensor& lengths) const {
+  LSTMOutput out = run("RNN", input, {hidden, {}}, lengths);
+  return {out.output, out.hidden};
+}
+
+GRU::GRU(int64_t input_size, int64_t hidden_size, const RecurrentOptions& options,
+         Generator& generator)
+    : Recurrent(Cell::gru, input_size, hidden_size, options, generator) {}
+
+RecurrentOutput GRU::operator()(const Tensor& input, const Tensor& hidden,
+                                const Tensor& lengths) const {
+  LSTMOutput out = run("GRU", input, {hidden, {}}, lengths);
+  return {out.output, out.hidden};
+}
+
+LSTM::LSTM(int64_t input_size, int64_t hidden_size, const RecurrentOptions& options,
+           Generator& generator)
+    : Recurrent(Cell::lstm, input_size, hidden_size, options, generator) {}
+
+LSTMOutput LSTM::operator()(const Tensor& input, const LSTMState& state,
+                            const Tensor& lengths) const {
+  return run("LSTM", input, state, lengths);
+}
+
+RNNCell::RNNCell(int64_t input_size, int64_t hidden_size, CellOptions options, Generator& generator)
+    : RecurrentWeights(
+          make_weights(Cell::rnn_tanh, input_size, hidden_size, options.bias, generator)),
+      relu(options.relu) {}
+
+Tensor RNNCell::operator()(const Tensor& input, const Tensor& hidden) const {
+  return one_step("RNNCell", relu ? Cell::rnn_relu : Cell::rnn_tanh, *this, input, {hidden, {}})
+      .hidden;
+}
+
+GRUCell::GRUCell(int64_t input_size, int64_t hidden_size, CellOptions options, Generator& generator)
+    : RecurrentWeights(make_weights(Cell::gru, input_size, hidden_size, options.bias, generator)) {}
+
+Tensor GRUCell::operator()(const Tensor& input, const Tensor& hidden) const {
+  return one_step("GRUCell", Cell::gru, *this, input, {hidden, {}}).hidden;
+}
+
+LSTMCell::LSTMCell(int64_t input_size, int64_t hidden_size, CellOptions options,
+                   Generator& generator)
+    : RecurrentWeights(make_weights(Cell::lstm, input_size, hidden_size, options.bias, generator)) {
+}
+
+LSTMState LSTMCell::operator()(const Tensor& input, const LSTMState& state) const {
+  return one_step("LSTMCell", Cell::lstm, *this, input, state);
+}
+
+}  // namespace regrad::nn

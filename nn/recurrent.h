@@ -1,0 +1,135 @@
+// Recurrent layers and their cells. Names, gate order and formulas are PyTorch's; the layout is
+// batch first. A sequence's padding never changes its result when lengths are given.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nn/layers.h"
+
+namespace regrad::nn {
+
+struct RecurrentOptions {
+  int64_t layers = 1;
+  bool bidirectional = false;
+  double dropout = 0;  // between layers, in training
+  bool bias = true;
+  bool batch_first = true;  // [B, T, I]; otherwise input and output are [T, B, I]
+  bool relu = false;        // RNN alone: max(x, 0) in place of tanh
+};
+
+// The parameters of one direction of one layer, or of a cell. G is the number of gates.
+struct RecurrentWeights {
+  Tensor weight_ih, weight_hh;  // [G H, I], [G H, H]
+  Tensor bias_ih, bias_hh;      // [G H]; undefined without bias
+
+  void visit(auto&& each, const std::string& suffix = "") {
+    each("weight_ih" + suffix, weight_ih);
+    each("weight_hh" + suffix, weight_hh);
+    each("bias_ih" + suffix, bias_ih);
+    each("bias_hh" + suffix, bias_hh);
+  }
+};
+
+enum class Cell { rnn_tanh, rnn_relu, gru, lstm };
+
+struct RecurrentOutput {
+  Tensor output;  // [B, T, D H]: the last layer's states, D directions side by side; 0 in padding
+  Tensor hidden;  // [L D, B, H]: each layer's and direction's state at the end of its sequence
+};
+
+struct LSTMState {
+  Tensor hidden, cell;
+};
+
+struct LSTMOutput {
+  Tensor output, hidden, cell;  // as RecurrentOutput; cell [L D, B, H]
+};
+
+// What RNN, GRU and LSTM have in common.
+class Recurrent {
+ public:
+  Recurrent(Cell cell, int64_t input_size, int64_t hidden_size, const RecurrentOptions& options,
+            Generator& generator);
+  void visit(auto&& each) {
+    for (size_t i = 0; i < weights_.size(); ++i) weights_[i].visit(each, suffix(i));
+    each("dropout", dropout_);
+  }
+  int64_t input_size() const { return input_size_; }
+  int64_t hidden_size() const { return hidden_size_; }
+  const RecurrentOptions& options() const { return options_; }
+
+ protected:
+  LSTMOutput run(const char* op, const Tensor& input, const LSTMState& start,
+                 const Tensor& lengths) const;
+
+ private:
+  std::string suffix(size_t i) const;  // "_l0", "_l0_reverse", "_l1", ..
+  void check_arguments(const char* op, const Tensor& input, const LSTMState& start,
+                       const Tensor& lengths) const;
+
+  Cell cell_;
+  int64_t input_size_, hidden_size_;
+  RecurrentOptions options_;
+  std::vector<RecurrentWeights> weights_;
+  Dropout dropout_;
+};
+
+// input [B, T, I]; hidden [L D, B, H], zeros when left out; lengths int64 [B], each from 0 to T.
+
+// h' = tanh(W_ih x + b_ih + W_hh h + b_hh)
+struct RNN : Recurrent {
+  RNN(int64_t input_size, int64_t hidden_size, const RecurrentOptions& options = {},
+      Generator& generator = default_generator());
+  RecurrentOutput operator()(const Tensor& input, const Tensor& hidden = {},
+                             const Tensor& lengths = {}) const;
+};
+
+// Cho et al., 2014, in the form with the reset gate after the product (gates in the order r, z, n):
+//   r = σ(W_ir x + b_ir + W_hr h + b_hr)       z = σ(W_iz x + b_iz + W_hz h + b_hz)
+//   n = tanh(W_in x + b_in + r (W_hn h + b_hn))      h' = (1 - z) n + z h
+struct GRU : Recurrent {
+  GRU(int64_t input_size, int64_t hidden_size, const RecurrentOptions& options = {},
+      Generator& generator = default_generator());
+  RecurrentOutput operator()(const Tensor& input, const Tensor& hidden = {},
+                             const Tensor& lengths = {}) const;
+};
+
+// Hochreiter and Schmidhuber, 1997, with forget gates (gates in the order i, f, g, o):
+//   i, f, o = σ(W_i x + b_i + W_h h + b_h)   g = tanh(..)   c' = f c + i g   h' = o tanh(c')
+struct LSTM : Recurrent {
+  LSTM(int64_t input_size, int64_t hidden_size, const RecurrentOptions& options = {},
+       Generator& generator = default_generator());
+  LSTMOutput operator()(const Tensor& input, const LSTMState& state = {},
+                        const Tensor& lengths = {}) const;
+};
+
+struct CellOptions {
+  bool bias = true;
+  bool relu = false;  // RNNCell alone
+};
+
+// One step: input [B, I] and hidden [B, H] (zeros when left out) -> the next hidden [B, H].
+struct RNNCell : RecurrentWeights {
+  RNNCell(int64_t input_size, int64_t hidden_size, CellOptions options = {},
+          Generator& generator = default_generator());
+  Tensor operator()(const Tensor& input, const Tensor& hidden = {}) const;
+  bool relu;
+};
+
+struct GRUCell : RecurrentWeights {
+  GRUCell(int64_t input_size, int64_t hidden_size, CellOptions options = {},
+          Generator& generator = default_generator());
+  Tensor operator()(const Tensor& input, const Tensor& hidden = {}) const;
+};
+
+struct LSTMCell : RecurrentWeights {
+  LSTMCell(int64_t input_size, int64_t hidden_size, CellOptions options = {},
+           Generator& generator = default_generator());
+  LSTMState operator()(const Tensor& input, const LSTMState& state = {}) const;
+};
+
+// x [T, ..] as T views [..].
+std::vector<Tensor> unbind(const Tensor& x);
+
+}  // namespace regrad::nn

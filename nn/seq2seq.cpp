@@ -1,0 +1,136 @@
+#include "nn/seq2seq.h"
+
+#include "autograd/check.h"
+#include "ops/ops.h"
+
+namespace regrad::nn {
+
+Seq2SeqModel::Seq2SeqModel(int64_t input_size, int64_t hidden_size, int64_t output_size,
+                           Generator& generator)
+    : input_layer(input_size, hidden_size, {}, generator),
+      hidden_layer(hidden_size, hidden_size, {}, generator),
+      output_layer(hidden_size, output_size, {}, generator),
+      attention(hidden_size, generator) {
+  if (output_size != hidden_size)
+    back.emplace(output_size, hidden_size, LinearOptions{}, generator);
+}
+
+Tensor Seq2SeqModel::operator()(const Tensor& x, const Tensor& mask) const {
+  return steps(x, mask).outputs;
+}
+
+Seq2SeqModelOutput Seq2SeqModel::steps(const Tensor& x, const Tensor& mask) const {
+  check(x.rank() == 3 && x.size(1) > 0,
+        "Seq2SeqModel: x must be [batch, time, input] with a step or more, not {}",
+        x.shape().str());
+  Tensor hidden = hidden_layer(relu(input_layer(x)));
+  Tensor allowed = mask;
+  std::vector<Tensor> outputs, weights;
+  for (int64_t t = 0; t < x.size(1); ++t) {
+    weights.push_back(attention(hidden, allowed).weights);
+    outputs.push_back(output_layer(bmm(transpose(weights.back()), hidden)));
+    if (t + 1 == x.size(1)) break;
+    const Tensor grown = back ? (*back)(outputs.back()) : outputs.back();
+    hidden = hidden_layer(concat({hidden, grown}, 1));
+    if (allowed.defined()) allowed = pad(allowed, {0, 1}, 1);
+  }
+  return {concat(outputs, 1), std::move(weights)};
+}
+
+Seq2Seq::Seq2Seq(int64_t source_count, int64_t target_count, const Seq2SeqOptions& options,
+                 Generator& generator)
+    : source_embedding(source_count, options.embedding, {.padding_idx = options.padding_idx},
+                       generator),
+      target_embedding(target_count, options.embedding, {.padding_idx = options.padding_idx},
+                       generator),
+      encoder(options.embedding, options.hidden, {.bidirectional = options.bidirectional},
+              generator),
+      score(make_score(options.score, {.hidden = options.hidden, .max_length = options.max_length},
+                       generator)),
+      decoder(options.embedding + options.hidden, options.hidden, {}, generator),
+      output(2 * options.hidden, target_count, {}, generator),
+      dropout(options.dropout, generator) {
+  if (!options.bidirectional) return;
+  memory.emplace(2 * options.hidden, options.hidden, LinearOptions{}, generator);
+  bridge.emplace(2 * options.hidden, options.hidden, LinearOptions{}, generator);
+}
+
+DecoderState Seq2Seq::encode(const Tensor& source, const Tensor& lengths) const {
+  check(source.dtype() == int64 && source.rank() == 2,
+        "Seq2Seq: the source must be int64 [batch, time], not {} {}", name(source.dtype()),
+        source.shape().str());
+  const RecurrentOutput encoded = encoder(dropout(source_embedding(source)), {}, lengths);
+  DecoderState state;
+  state.memory = memory ? (*memory)(encoded.output) : encoded.output;
+  state.keys = std::visit([&](const auto& f) { return f.prepare(state.memory); }, score);
+  if (lengths.defined()) state.mask = unsqueeze(length_mask(lengths, source.size(1)), 1);
+  const Tensor forwards = select(encoded.hidden, 0, 0);
+  state.hidden =
+      bridge ? tanh((*bridge)(concat({forwards, select(encoded.hidden, 0, 1)}, 1))) : forwards;
+  return state;
+}
+
+Seq2Seq::Advanced Seq2Seq::advance(const DecoderState& state, const Tensor& embedded) const {
+  const Tensor query = unsqueeze(state.hidden, 1);
+  const Tensor scores =
+      std::visit([&](const auto& f) { return f.scores(query, state.keys); }, score);
+  const Tensor weights =
+      state.mask.defined() ? masked_softmax(scores, state.mask, 2) : softmax(scores, 2);
+  const Tensor context = squeeze(bmm(weights, state.memory), 1);
+  return {decoder(concat({embedded, context}, 1), state.hidden), context, weights};
+}
+
+Seq2SeqOutput Seq2Seq::operator()(const Tensor& source, const Tensor& lengths,
+                                  const Tensor& target) const {
+  check(target.dtype() == int64 && target.rank() == 2 && target.size(1) > 0 &&
+            target.size(0) == source.size(0),
+        "Seq2Seq: the target must be int64 [{}, time] with a step or more, not {} {}",
+        source.size(0), name(target.dtype()), target.shape().str());
+  DecoderState state = encode(source, lengths);
+  std::vector<Tensor> read, weights;
+  for (const Tensor& embedded : unbind(dropout(target_embedding(transpose(target, 0, 1))))) {
+    Advanced next = advance(state, embedded);
+    state.hidden = next.hidden;
+    read.push_back(concat({next.hidden, next.context}, 1));
+    weights.push_back(next.weights);
+  }
+  return {output(dropout(stack(read, 1))), concat(weights, 1)};
+}
+
+DecoderStep Seq2Seq::step(const DecoderState& state, const Tensor& ids) const {
+  Advanced next = advance(state, dropout(target_embedding(ids)));
+  DecoderState after = state;
+  after.hidden = next.hidden;
+  return {output(dropout(concat({next.hidden, next.context}, 1))), squeeze(next.weights, 1),
+          std::move(after)};
+}
+
+Decoded Seq2Seq::greedy(const Tensor& source, const Tensor& lengths,
+                        const DecodeOptions& options) const {
+  const NoGrad guard;
+  DecoderState state = encode(source, lengths);
+  const auto batch = static_cast<size_t>(source.size(0));
+  Decoded decoded;
+  decoded.ids.resize(batch);
+  std::vector<bool> ended(batch, false);
+  std::vector<Tensor> rows;
+  Tensor ids = full({source.size(0)}, static_cast<double>(options.bos), {.dtype = int64});
+  for (int64_t t = 0; t < options.max_length; ++t) {
+    DecoderStep next = step(state, ids.to(source.device()));
+    state = std::move(next.state);
+    rows.push_back(next.weights);
+    ids = argmax(next.logits, 1);
+    const std::vector<int64_t> chosen = ids.to_vector<int64_t>();
+    bool all_ended = true;
+    for (size_t b = 0; b < batch; ++b) {
+      ended[b] = ended[b] || chosen[b] == options.eos;
+      if (!ended[b]) decoded.ids[b].push_back(chosen[b]);
+      all_ended = all_ended && ended[b];
+    }
+    if (all_ended) break;
+  }
+  decoded.weights = rows.empty() ? zeros({source.size(0), 0, source.size(1)}) : stack(rows, 1);
+  return decoded;
+}
+
+}  // namespace regrad::nn

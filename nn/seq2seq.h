@@ -1,0 +1,126 @@
+// From a sequence to a sequence: the tutorial's model, and an encoder-decoder with attention that
+// learns real tasks.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nn/attention.h"
+#include "nn/recurrent.h"
+
+namespace regrad::nn {
+
+struct Seq2SeqModelOutput {
+  Tensor outputs;               // [B, T, O]
+  std::vector<Tensor> weights;  // of step t: [B, T + t, 1]
+};
+
+// The tutorial's Seq2SeqModel in the form that runs:
+//   hidden = hidden_layer(relu(input_layer(x)))              [B, T, I] -> [B, T, H]
+//   T times: output = output_layer(weightsᵀ hidden), and
+//            hidden = hidden_layer(concat(hidden, back(output)))   grows by one position
+// The last growth, which nothing reads, is left out. mask bool [B, T]: the positions that exist.
+struct Seq2SeqModel {
+  Linear input_layer, hidden_layer, output_layer;
+  Attention attention;
+  std::optional<Linear> back;  // O -> H; none where O = H
+
+  Seq2SeqModel(int64_t input_size, int64_t hidden_size, int64_t output_size,
+               Generator& generator = default_generator());
+  Tensor operator()(const Tensor& x, const Tensor& mask = {}) const;         // the outputs
+  Seq2SeqModelOutput steps(const Tensor& x, const Tensor& mask = {}) const;  // and the weights
+  void visit(auto&& each) {
+    each("input_layer", input_layer);
+    each("hidden_layer", hidden_layer);
+    each("output_layer", output_layer);
+    each("attention", attention);
+    each("back", back);
+  }
+};
+
+struct Seq2SeqOptions {
+  int64_t embedding = 128;
+  int64_t hidden = 256;
+  bool bidirectional = true;       // the encoder
+  double dropout = 0;              // of embeddings and of what the output layer reads
+  std::string score = "additive";  // see make_score()
+  int64_t max_length = 0;          // of a source, for the score "location" alone
+  int64_t padding_idx = 0;         // -1: none
+};
+
+// What the decoder reads and where it stands.
+struct DecoderState {
+  Tensor memory;  // [B, S, H]: the encoded source
+  Tensor keys;    // the memory as the score function prepared it
+  Tensor mask;    // bool [B, 1, S]; undefined when no lengths were given
+  Tensor hidden;  // [B, H]
+};
+
+struct Seq2SeqOutput {
+  Tensor logits;   // [B, T, V]
+  Tensor weights;  // [B, T, S]: what each output attended to
+};
+
+struct DecoderStep {
+  Tensor logits;   // [B, V]
+  Tensor weights;  // [B, S]
+  DecoderState state;
+};
+
+struct DecodeOptions {
+  int64_t bos = 1, eos = 2;
+  int64_t max_length = 100;  // stop here, <eos> or not
+};
+
+struct Decoded {
+  std::vector<std::vector<int64_t>> ids;  // of each sequence, without <bos> and <eos>
+  Tensor
+      weights;  // [B, T, S], T steps; row t belongs to ids[b][t], the one after the last to <eos>
+};
+
+// GRU encoder, GRU decoder, and attention between them with any score function (after Bahdanau et
+// al., 2015). Each step: weights = softmax(score(hidden, memory)); context = weights memory;
+// hidden = decoder([embedding, context], hidden); logits = output([hidden, context]).
+// source int64 [B, S], lengths int64 [B]; padding never changes a result.
+struct Seq2Seq {
+  Embedding source_embedding, target_embedding;
+  GRU encoder;
+  std::optional<Linear> memory;  // 2 H -> H, for an encoder of two directions
+  std::optional<Linear> bridge;  // 2 H -> H: from the encoder's last states to the decoder's first
+  ScoreFunction score;
+  GRUCell decoder;
+  Linear output;
+  Dropout dropout;
+
+  Seq2Seq(int64_t source_count, int64_t target_count, const Seq2SeqOptions& options = {},
+          Generator& generator = default_generator());
+
+  // Teacher forcing: target int64 [B, T] is what the decoder is given (<bos> y1 y2 ..).
+  Seq2SeqOutput operator()(const Tensor& source, const Tensor& lengths, const Tensor& target) const;
+
+  DecoderState encode(const Tensor& source, const Tensor& lengths = {}) const;
+  DecoderStep step(const DecoderState& state, const Tensor& ids) const;  // ids int64 [B]
+  Decoded greedy(const Tensor& source, const Tensor& lengths = {},
+                 const DecodeOptions& options = {}) const;  // the likeliest at each step
+
+  void visit(auto&& each) {
+    each("source_embedding", source_embedding);
+    each("target_embedding", target_embedding);
+    each("encoder", encoder);
+    each("memory", memory);
+    each("bridge", bridge);
+    each("score", score);
+    each("decoder", decoder);
+    each("output", output);
+    each("dropout", dropout);
+  }
+
+ private:
+  struct Advanced {
+    Tensor hidden, context, weights;
+  };
+  Advanced advance(const DecoderState& state, const Tensor& embedded) const;
+};
+
+}  // namespace regrad::nn

@@ -1,0 +1,99 @@
+#include "nn/transformer.h"
+
+#include <cmath>
+
+#include "autograd/check.h"
+#include "ops/ops.h"
+
+namespace regrad::nn {
+namespace {
+
+// One residual block, x + f(x), with its layer norm after it, or before f.
+template <class Function>
+Tensor residual(const Tensor& x, const LayerNorm& norm, bool norm_first, const Function& f) {
+  return norm_first ? x + f(norm(x)) : norm(x + f(x));
+}
+
+template <class Layer>
+Tensor feed_forward(const Layer& layer, const Tensor& x) {
+  const Tensor inner = layer.linear1(x);
+  return layer.linear2(layer.dropout(layer.gelu ? gelu(inner) : relu(inner)));
+}
+
+}  // namespace
+
+TransformerEncoderLayer::TransformerEncoderLayer(int64_t dim, int64_t heads,
+                                                 TransformerOptions options, Generator& generator)
+    : self_attn(dim, heads, {.dropout = options.dropout}, generator),
+      linear1(dim, options.feedforward, {}, generator),
+      linear2(options.feedforward, dim, {}, generator),
+      norm1(dim, {.eps = options.eps}),
+      norm2(dim, {.eps = options.eps}),
+      dropout(options.dropout, generator),
+      dropout1(options.dropout, generator),
+      dropout2(options.dropout, generator),
+      norm_first(options.norm_first),
+      gelu(options.gelu) {}
+
+Tensor TransformerEncoderLayer::operator()(const Tensor& x,
+                                           const MultiheadAttentionInput& self) const {
+  const Tensor attended = residual(x, norm1, norm_first, [&](const Tensor& y) {
+    return dropout1(self_attn(y, y, y, self).output);
+  });
+  return residual(attended, norm2, norm_first,
+                  [&](const Tensor& y) { return dropout2(feed_forward(*this, y)); });
+}
+
+TransformerDecoderLayer::TransformerDecoderLayer(int64_t dim, int64_t heads,
+                                                 TransformerOptions options, Generator& generator)
+    : self_attn(dim, heads, {.dropout = options.dropout}, generator),
+      multihead_attn(dim, heads, {.dropout = options.dropout}, generator),
+      linear1(dim, options.feedforward, {}, generator),
+      linear2(options.feedforward, dim, {}, generator),
+      norm1(dim, {.eps = options.eps}),
+      norm2(dim, {.eps = options.eps}),
+      norm3(dim, {.eps = options.eps}),
+      dropout(options.dropout, generator),
+      dropout1(options.dropout, generator),
+      dropout2(options.dropout, generator),
+      dropout3(options.dropout, generator),
+      norm_first(options.norm_first),
+      gelu(options.gelu) {}
+
+Tensor TransformerDecoderLayer::operator()(const Tensor& x, const Tensor& memory,
+                                           const MultiheadAttentionInput& self,
+                                           const MultiheadAttentionInput& cross) const {
+  const Tensor attended = residual(x, norm1, norm_first, [&](const Tensor& y) {
+    return dropout1(self_attn(y, y, y, self).output);
+  });
+  const Tensor crossed = residual(attended, norm2, norm_first, [&](const Tensor& y) {
+    return dropout2(multihead_attn(y, memory, memory, cross).output);
+  });
+  return residual(crossed, norm3, norm_first,
+                  [&](const Tensor& y) { return dropout3(feed_forward(*this, y)); });
+}
+
+Tensor sinusoidal_positions(int64_t length, int64_t dim, TensorOptions options) {
+  check(length >= 0 && dim >= 0, "sinusoidal_positions: sizes must be 0 or more, not {} and {}",
+        length, dim);
+  std::vector<double> values(static_cast<size_t>(checked_mul(length, dim)));
+  for (int64_t t = 0; t < length; ++t) {
+    for (int64_t i = 0; i < dim; ++i) {
+      const double share = static_cast<double>(i - i % 2) / static_cast<double>(dim);
+      const double angle = static_cast<double>(t) / std::pow(10000.0, share);
+      values[static_cast<size_t>(t * dim + i)] = i % 2 == 0 ? std::sin(angle) : std::cos(angle);
+    }
+  }
+  if (!options.dtype) options.dtype = float32;
+  return tensor(values, {length, dim}, options);
+}
+
+PositionalEncoding::PositionalEncoding(double chance) : dropout(chance) {}
+
+Tensor PositionalEncoding::operator()(const Tensor& x) const {
+  check(x.rank() >= 2, "PositionalEncoding: takes [.., time, dim], not {}", x.shape().str());
+  return dropout(
+      x + sinusoidal_positions(x.size(-2), x.size(-1), {.dtype = x.dtype(), .device = x.device()}));
+}
+
+}  // namespace regrad::nn

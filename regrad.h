@@ -1,0 +1,11 @@
+// regrad: tensors that remember how they were computed. This one include is the whole library.
+#pragma once
+
+#include "autograd/error.h"
+#include "autograd/gradcheck.h"
+#include "autograd/node.h"
+#include "autograd/tensor.h"
+#include "nn/nn.h"
+#include "ops/backend.h"
+#include "ops/ops.h"
+#include "optim/optim.h"
