@@ -1,0 +1,50 @@
+// Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019).
+#pragma once
+
+#include "optim/optimizer.h"
+
+namespace regrad::optim {
+
+struct AdamOptions {
+  double lr = 1e-3;
+  std::pair<double, double> betas = {0.9, 0.999};
+  double eps = 1e-8;
+  double weight_decay = 0;
+};
+
+struct AdamWOptions {
+  double lr = 1e-3;
+  std::pair<double, double> betas = {0.9, 0.999};
+  double eps = 1e-8;
+  double weight_decay = 1e-2;
+};
+
+// m = β1 m + (1 - β1) g      v = β2 v + (1 - β2) g²      t counts a parameter's steps
+// θ = θ - lr m / (1 - β1^t) / (sqrt(v / (1 - β2^t)) + eps),  with g = gradient + weight_decay θ
+class Adam : public Optimizer {
+ public:
+  explicit Adam(std::vector<Tensor> parameters, AdamOptions options = {});
+  void step() override;
+
+ protected:
+  Adam(const char* name, std::vector<Tensor> parameters, const AdamOptions& options,
+       bool decoupled);
+
+ private:
+  std::vector<std::pair<std::string, Slots*>> slots() override;
+  std::vector<std::pair<std::string, std::vector<int64_t>*>> counters() override;
+  void step_one(size_t i);
+
+  AdamOptions options_;
+  bool decoupled_;  // weight decay acts on θ itself, not through the gradient
+  Slots mean_, square_;
+  std::vector<int64_t> steps_;
+};
+
+// As Adam, but θ = (1 - lr weight_decay) θ before the step, and g is the gradient alone.
+class AdamW : public Adam {
+ public:
+  explicit AdamW(std::vector<Tensor> parameters, AdamWOptions options = {});
+};
+
+}  // namespace regrad::optim

@@ -1,0 +1,104 @@
+#include "optim/optimizer.h"
+
+#include <cmath>
+#include <map>
+
+#include "autograd/check.h"
+#include "ops/ops.h"
+
+namespace regrad::optim {
+namespace {
+
+bool shares_body_with_earlier(const std::vector<Tensor>& tensors, size_t i) {
+  for (size_t j = 0; j < i; ++j) {
+    if (tensors[j].shares_body(tensors[i])) return true;
+  }
+  return false;
+}
+
+void check_lr(const char* name, double lr) {
+  check(lr >= 0 && std::isfinite(lr), "{}: the learning rate must be 0 or more, not {}", name, lr);
+}
+
+std::string key(const std::string& slot, size_t i) { return fmt::format("{}.{}", slot, i); }
+
+}  // namespace
+
+Optimizer::Optimizer(const char* name, std::vector<Tensor> parameters, double lr)
+    : name_(name), parameters_(std::move(parameters)), lr_(lr) {
+  check_lr(name, lr);
+  check(!parameters_.empty(), "{}: there are no parameters to optimise", name);
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Tensor& parameter = parameters_[i];
+    check(parameter.defined() && parameter.is_leaf(),
+          "{}: parameter {} is {}; it must be a tensor that a user made", name, i,
+          parameter.defined() ? "computed by " + parameter.node()->called() : "undefined");
+    check(!shares_body_with_earlier(parameters_, i), "{}: parameter {} was given twice: {}", name,
+          i, parameter.name().empty() ? parameter.shape().str() : parameter.name());
+  }
+}
+
+void Optimizer::zero_grad() {
+  for (Tensor& parameter : parameters_) parameter.zero_grad();
+}
+
+void Optimizer::set_lr(double lr) {
+  check_lr(name_, lr);
+  lr_ = lr;
+}
+
+State Optimizer::state_dict() const {
+  auto& self = const_cast<Optimizer&>(*this);  // slots() serves loading too
+  State state = {{"lr", scalar(lr_, float64)}};
+  for (const auto& [name, slots] : self.slots()) {
+    for (size_t i = 0; i < slots->size(); ++i) {
+      if ((*slots)[i].defined()) state.emplace_back(key(name, i), (*slots)[i]);
+    }
+  }
+  for (const auto& [name, counts] : self.counters()) {
+    state.emplace_back(name, tensor(*counts, {static_cast<int64_t>(counts->size())}));
+  }
+  return state;
+}
+
+void Optimizer::load_state_dict(const State& state) {
+  std::map<std::string, Tensor> given(state.begin(), state.end());
+  std::string wrong;
+  const auto take = [&](const std::string& name, const Shape& shape, DType dtype, bool needed) {
+    const auto at = given.extract(name);
+    if (at.empty()) {
+      if (needed) wrong += fmt::format("\n  missing: {}", name);
+      return Tensor();
+    }
+    const Tensor value = at.mapped();
+    const bool fits = value.defined() && value.shape() == shape && value.dtype() == dtype;
+    if (!fits) {
+      wrong += fmt::format("\n  {} must be {} {}", name, shape.str(), regrad::name(dtype));
+    }
+    return fits ? value : Tensor();
+  };
+  const NoGrad guard;
+  const Tensor lr = take("lr", {}, float64, true);
+  std::vector<std::pair<Slots*, Slots>> loaded;
+  for (const auto& [name, slots] : slots()) {
+    Slots values;
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      const Tensor& parameter = parameters_[i];
+      const Tensor value = take(key(name, i), parameter.shape(), parameter.dtype(), false);
+      values.push_back(value.defined() ? value.to(parameter.device()).clone() : value);
+    }
+    loaded.emplace_back(slots, std::move(values));
+  }
+  std::vector<std::pair<std::vector<int64_t>*, std::vector<int64_t>>> counted;
+  for (const auto& [name, counts] : counters()) {
+    const Tensor value = take(name, {static_cast<int64_t>(parameters_.size())}, int64, true);
+    if (value.defined()) counted.emplace_back(counts, value.to_vector<int64_t>());
+  }
+  for (const auto& [name, value] : given) wrong += fmt::format("\n  not known: {}", name);
+  check(wrong.empty(), "{}: this state does not fit the optimiser:{}", name_, wrong);
+  set_lr(lr.item<double>());
+  for (auto& [slots, values] : loaded) *slots = std::move(values);
+  for (auto& [counts, values] : counted) *counts = std::move(values);
+}
+
+}  // namespace regrad::optim

@@ -1,0 +1,42 @@
+// What all optimisers share: the parameters, the learning rate, and state that can be saved.
+// Parameters without a gradient are left alone.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autograd/tensor.h"
+
+namespace regrad::optim {
+
+using State = std::vector<std::pair<std::string, Tensor>>;  // what save_safetensors() takes
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  virtual void step() = 0;  // moves every parameter that has a gradient, in place
+  void zero_grad();
+  double lr() const { return lr_; }
+  void set_lr(double lr);  // takes effect with the next step
+  const std::vector<Tensor>& parameters() const { return parameters_; }
+
+  // The learning rate and what the optimiser remembers of each parameter, by the parameter's
+  // number. The tensors share memory with the optimiser: save or clone them before the next step.
+  State state_dict() const;
+  // One Error for anything missing, left over or of a wrong shape; nothing is changed then.
+  void load_state_dict(const State& state);
+
+ protected:
+  // Under `name`, one slot for each parameter: undefined until the parameter is first stepped.
+  using Slots = std::vector<Tensor>;
+  Optimizer(const char* name, std::vector<Tensor> parameters, double lr);
+  virtual std::vector<std::pair<std::string, Slots*>> slots() = 0;
+  virtual std::vector<std::pair<std::string, std::vector<int64_t>*>> counters() { return {}; }
+
+  const char* name_;
+  std::vector<Tensor> parameters_;
+  double lr_;
+};
+
+}  // namespace regrad::optim

@@ -1,0 +1,76 @@
+#include "optim/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "autograd/check.h"
+
+namespace regrad::optim {
+
+void Schedule::set_steps(int64_t steps) {
+  check(steps >= 0, "a schedule cannot stand at step {}", steps);
+  steps_ = steps;
+  optimizer_.set_lr(rate(steps));
+}
+
+StepLR::StepLR(Optimizer& optimizer, int64_t step_size, double gamma)
+    : Schedule(optimizer), step_size_(step_size), gamma_(gamma) {
+  check(step_size > 0, "StepLR: the step size must be above 0, not {}", step_size);
+}
+
+double StepLR::rate(int64_t steps) const {
+  return base_lr() * std::pow(gamma_, static_cast<double>(steps / step_size_));
+}
+
+CosineLR::CosineLR(Optimizer& optimizer, int64_t total_steps, double min_lr)
+    : Schedule(optimizer), total_steps_(total_steps), min_lr_(min_lr) {
+  check(total_steps > 0, "CosineLR: the number of steps must be above 0, not {}", total_steps);
+}
+
+double CosineLR::rate(int64_t steps) const {
+  const double done = static_cast<double>(steps) / static_cast<double>(total_steps_);
+  return min_lr_ + (base_lr() - min_lr_) * (1 + std::cos(std::numbers::pi * done)) / 2;
+}
+
+WarmupLR::WarmupLR(Optimizer& optimizer, int64_t warmup_steps, WarmupOptions options)
+    : Schedule(optimizer), warmup_steps_(warmup_steps), options_(options) {
+  check(warmup_steps > 0, "WarmupLR: the number of steps must be above 0, not {}", warmup_steps);
+  optimizer.set_lr(rate(0));
+}
+
+double WarmupLR::rate(int64_t steps) const {
+  const double share = static_cast<double>(steps + 1) / static_cast<double>(warmup_steps_);
+  if (share <= 1) return base_lr() * share;
+  return options_.inverse_sqrt ? base_lr() / std::sqrt(share) : base_lr();
+}
+
+ReduceOnPlateau::ReduceOnPlateau(Optimizer& optimizer, PlateauOptions options)
+    : optimizer_(optimizer), options_(options) {
+  check(options.factor > 0 && options.factor < 1,
+        "ReduceOnPlateau: the factor must be between 0 and 1, not {}", options.factor);
+  if (options.maximise) progress_.best = -progress_.best;
+}
+
+void ReduceOnPlateau::step(double metric) {
+  const double best = progress_.best;
+  const bool better = options_.maximise ? metric > best * (1 + options_.threshold)
+                                        : metric < best * (1 - options_.threshold);
+  if (better) {
+    progress_.best = metric;
+    progress_.bad_steps = 0;
+  } else {
+    ++progress_.bad_steps;
+  }
+  if (progress_.cooldown_left > 0) {
+    --progress_.cooldown_left;
+    progress_.bad_steps = 0;
+  }
+  if (progress_.bad_steps <= options_.patience) return;
+  progress_.cooldown_left = options_.cooldown;
+  progress_.bad_steps = 0;
+  const double reduced = std::max(optimizer_.lr() * options_.factor, options_.min_lr);
+  if (optimizer_.lr() - reduced > 1e-8) optimizer_.set_lr(reduced);
+}
+
+}  // namespace regrad::optim

@@ -1,0 +1,96 @@
+// Learning rates that change: call step() once after each epoch (or step) of the optimiser, which
+// must outlive its schedule. The rate at the time of construction is the base.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "optim/optimizer.h"
+
+namespace regrad::optim {
+
+// A rate that depends on the number of steps alone, which is all that a checkpoint needs.
+class Schedule {
+ public:
+  virtual ~Schedule() = default;
+  void step() { set_steps(steps_ + 1); }
+  int64_t steps() const { return steps_; }
+  void set_steps(int64_t steps);
+  double base_lr() const { return base_; }
+
+ protected:
+  explicit Schedule(Optimizer& optimizer) : optimizer_(optimizer), base_(optimizer.lr()) {}
+  virtual double rate(int64_t steps) const = 0;
+
+ private:
+  Optimizer& optimizer_;
+  double base_;
+  int64_t steps_ = 0;
+};
+
+// base gamma^floor(steps / step_size)
+class StepLR : public Schedule {
+ public:
+  StepLR(Optimizer& optimizer, int64_t step_size, double gamma = 0.1);
+
+ private:
+  double rate(int64_t steps) const override;
+  int64_t step_size_;
+  double gamma_;
+};
+
+// min_lr + (base - min_lr) (1 + cos(π steps / total_steps)) / 2   (Loshchilov and Hutter, 2017)
+class CosineLR : public Schedule {
+ public:
+  CosineLR(Optimizer& optimizer, int64_t total_steps, double min_lr = 0);
+
+ private:
+  double rate(int64_t steps) const override;
+  int64_t total_steps_;
+  double min_lr_;
+};
+
+struct WarmupOptions {
+  bool inverse_sqrt = false;  // afterwards base sqrt(warmup_steps / t); otherwise base
+};
+
+// base t / warmup_steps for step t = 1 .. warmup_steps; sets the rate of the first step at once.
+class WarmupLR : public Schedule {
+ public:
+  WarmupLR(Optimizer& optimizer, int64_t warmup_steps, WarmupOptions options = {});
+
+ private:
+  double rate(int64_t steps) const override;
+  int64_t warmup_steps_;
+  WarmupOptions options_;
+};
+
+struct PlateauOptions {
+  double factor = 0.1;
+  int64_t patience = 10;    // steps without an improvement that are let pass
+  double threshold = 1e-4;  // an improvement is by more than this share of the best
+  int64_t cooldown = 0;     // steps after a reduction in which nothing is counted
+  double min_lr = 0;
+  bool maximise = false;  // the metric is an accuracy, not a loss
+};
+
+// Multiplies the rate by factor when the metric has stopped improving.
+class ReduceOnPlateau {
+ public:
+  explicit ReduceOnPlateau(Optimizer& optimizer, PlateauOptions options = {});
+  void step(double metric);
+
+  struct Progress {
+    double best = std::numeric_limits<double>::infinity();
+    int64_t bad_steps = 0, cooldown_left = 0;
+  };
+  const Progress& progress() const { return progress_; }  // for a checkpoint
+  void set_progress(const Progress& progress) { progress_ = progress; }
+
+ private:
+  Optimizer& optimizer_;
+  PlateauOptions options_;
+  Progress progress_;
+};
+
+}  // namespace regrad::optim

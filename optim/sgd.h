@@ -1,0 +1,29 @@
+// Gradient descent, plain or with momentum.
+#pragma once
+
+#include "optim/optimizer.h"
+
+namespace regrad::optim {
+
+struct SGDOptions {
+  double lr = 1e-3;
+  double momentum = 0, dampening = 0, weight_decay = 0;
+  bool nesterov = false;
+};
+
+// g = gradient + weight_decay θ
+// v = momentum v + (1 - dampening) g, the first time v = g;  g = v, or g + momentum v (Nesterov)
+// θ = θ - lr g
+class SGD : public Optimizer {
+ public:
+  explicit SGD(std::vector<Tensor> parameters, SGDOptions options = {});
+  void step() override;
+
+ private:
+  std::vector<std::pair<std::string, Slots*>> slots() override;
+
+  SGDOptions options_;
+  Slots momentum_;
+};
+
+}  // namespace regrad::optim
