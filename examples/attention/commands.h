@@ -1,0 +1,18 @@
+// The commands of the program: each returns the exit status, or throws Error.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "examples/attention/options.h"
+
+namespace regrad::example {
+
+std::vector<std::string> score_names();  // what --score takes
+
+int run_train(const TrainOptions& options);          // training.cpp
+int run_translate(const TranslateOptions& options);  // translate.cpp
+int run_show(const ShowOptions& options);            // translate.cpp
+int run_tutorial(const TutorialOptions& options);    // tutorial.cpp
+
+}  // namespace regrad::example

@@ -1,0 +1,154 @@
+// attention: learns to turn one line of text into another, and shows what it attends to.
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "autograd/error.h"
+#include "examples/attention/commands.h"
+
+namespace {
+
+using namespace regrad::example;
+
+// CLI11 prints the sizes of the accepted types beside each option; a person wants to read less.
+CLI::Option* named(CLI::Option* option, const std::string& value) {
+  return option->type_name(value)->capture_default_str();
+}
+
+void add_threads(CLI::App& app, int& threads) {
+  app.add_option("--threads", threads, "how many threads compute; any number gives the same bits")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
+}
+
+void add_train(CLI::App& app, TrainOptions& options) {
+  CLI::App* train = app.add_subcommand(
+      "train", "learn from pairs of lines; without --data, from dates made up on the spot");
+  train
+      ->add_option("--data", options.data,
+                   "pairs to learn from: SOURCE<tab>TARGET or SOURCE_TARGET lines, UTF-8")
+      ->type_name("FILE");
+  train
+      ->add_option("--out", options.out,
+                   "where weights and pictures go; runs/ and the name of the data unless given")
+      ->type_name("DIR");
+  named(train->add_option("--score", options.score, "the score function of the attention"), "NAME")
+      ->check(CLI::IsMember(score_names()));
+  named(train->add_option("--tokens", options.tokens, "what a token is: char or word"), "KIND")
+      ->check(CLI::IsMember({"char", "word"}));
+  named(train->add_option("--embedding", options.embedding, "numbers for each token"), "N")
+      ->check(CLI::Range(1, 4096));
+  named(train->add_option("--hidden", options.hidden, "size of the recurrent state"), "N")
+      ->check(CLI::Range(1, 4096));
+  named(train->add_option("--dropout", options.dropout, "chance to drop a number in training"), "P")
+      ->check(CLI::Range(0.0, 0.9));
+  named(train->add_option("--batch", options.batch, "pairs in a step"), "N")
+      ->check(CLI::Range(1, 65536));
+  CLI::Option* steps =
+      train->add_option("--steps", options.steps, "how many steps; 1500 unless told otherwise")
+          ->type_name("N")
+          ->check(CLI::Range(1, 1000000000));
+  train->add_option("--epochs", options.epochs, "or how many times through all pairs")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000000))
+      ->excludes(steps);
+  named(train->add_option("--lr", options.rate, "the highest learning rate of Adam"), "RATE")
+      ->check(CLI::Range(1e-9, 10.0));
+  named(train->add_option("--held-out", options.held_out,
+                          "the share of sources kept from training, to measure on"),
+        "SHARE")
+      ->check(CLI::Range(0.0, 0.9));
+  train->add_option("--pairs", options.pairs, "use the first N pairs only; or make up N dates")
+      ->type_name("N")
+      ->check(CLI::Range(1, 100000000));
+  named(train->add_option("--seed", options.seed, "another seed, another run"), "N");
+  add_threads(*train, options.threads);
+}
+
+CLI::Option* add_weights(CLI::App& app, std::string& weights) {
+  return app.add_option("--weights", weights, "a run of `train`: its folder, or the file itself")
+      ->type_name("DIR")
+      ->capture_default_str();
+}
+
+void add_translate(CLI::App& app, TranslateOptions& options) {
+  CLI::App* translate = app.add_subcommand(
+      "translate", "one line in, one line out: from TEXT, from a pipe, or typed");
+  add_weights(*translate, options.weights);
+  translate->add_option("TEXT", options.texts, "lines to translate; none: read standard input")
+      ->type_name("");
+  add_threads(*translate, options.threads);
+}
+
+void add_show(CLI::App& app, ShowOptions& options) {
+  CLI::App* show = app.add_subcommand("show", "draw what the model attends to for one line");
+  add_weights(*show, options.weights);
+  show->add_option("TEXT", options.text, "the line to translate")->type_name("")->required();
+  show->add_option("--svg", options.svg, "also write an SVG picture")->type_name("FILE");
+  show->add_option("--html", options.html, "also write a page for the browser")->type_name("FILE");
+}
+
+void add_tutorial(CLI::App& app, TutorialOptions& options) {
+  CLI::App* tutorial = app.add_subcommand(
+      "tutorial", "the tutorial's equations with numbers, its descent, and three facts about it");
+  std::vector<std::string> names = score_names();
+  names.push_back("all");
+  named(tutorial->add_option("--score", options.score, "the score function f(h_i, h_j)"), "NAME")
+      ->check(CLI::IsMember(names));
+  named(tutorial->add_option("--iterations", options.iterations, "stop after so many"), "N")
+      ->check(CLI::Range(1, 1000000));
+  named(tutorial->add_option("--threshold", options.threshold, "or when the loss is below"), "L")
+      ->check(CLI::NonNegativeNumber);
+  named(tutorial->add_option("--lr", options.rate, "the step size, alpha"), "RATE")
+      ->check(CLI::PositiveNumber);
+  named(tutorial->add_option("--seed", options.seed, "another seed, other numbers"), "N");
+}
+
+int run(int argc, char** argv) {
+  CLI::App app(
+      "attention: learns to turn one line of text into another, and shows what it attends to.\n"
+      "Without a command: learns dates, shows what it learnt, and says where everything is.",
+      "attention");
+  app.set_version_flag("--version", "attention (regrad) 0.1.0");
+  app.require_subcommand(0, 1);
+  app.failure_message(CLI::FailureMessage::simple);
+  app.footer(
+      "\nExamples:\n"
+      "  attention                                        about a minute, no data needed\n"
+      "  attention train --data eng-fra.tsv --tokens word\n"
+      "  attention translate \"september 27, 1994\"\n"
+      "  attention show \"september 27, 1994\" --html map.html\n"
+      "  attention tutorial\n"
+      "\n`attention COMMAND --help` lists the options of a command.");
+  TrainOptions train;
+  TranslateOptions translate;
+  ShowOptions show;
+  TutorialOptions tutorial;
+  add_train(app, train);
+  add_translate(app, translate);
+  add_show(app, show);
+  add_tutorial(app, tutorial);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (app.got_subcommand("translate")) return run_translate(translate);
+  if (app.got_subcommand("show")) return run_show(show);
+  if (app.got_subcommand("tutorial")) return run_tutorial(tutorial);
+  return run_train(train);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const regrad::Error& error) {
+    std::cerr << "attention: " << error.what() << "\n";
+  } catch (const std::bad_alloc&) {
+    std::cerr << "attention: out of memory; smaller --hidden, --embedding or --batch need less\n";
+  } catch (const std::exception& error) {
+    std::cerr << "attention: " << error.what() << "\n";
+  }
+  return 1;
+}

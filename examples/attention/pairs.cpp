@@ -1,0 +1,166 @@
+#include "examples/attention/pairs.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string_view>
+
+#include "autograd/error.h"
+#include "examples/attention/vocabulary.h"
+
+namespace regrad::example {
+namespace {
+
+constexpr std::size_t longest_line = 1'000'000;  // bytes
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
+enum class Form { tabs, padded };
+
+struct Place {
+  const std::string& path;
+  int64_t line;
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(fmt::format("{}:{}: {}", path, line, what));
+  }
+};
+
+// The next line without its end; false at the end of the file. Never holds more than one line of
+// the greatest length, whatever the file is.
+bool read_line(std::streambuf& input, std::string& line, const Place& place) {
+  line.clear();
+  constexpr int end = std::char_traits<char>::eof();
+  int byte = input.sbumpc();
+  if (byte == end) return false;
+  for (; byte != end && byte != '\n'; byte = input.sbumpc()) {
+    if (line.size() == longest_line) {
+      place.fail("the line is longer than 1 MB; expected one pair on each line");
+    }
+    line.push_back(static_cast<char>(byte));
+  }
+  if (line.ends_with('\r')) line.pop_back();
+  return true;
+}
+
+void check_text(std::string_view line, const Place& place) {
+  if (line.starts_with("\xFF\xFE") || line.starts_with("\xFE\xFF")) {
+    place.fail("the file looks like UTF-16; expected UTF-8");
+  }
+  for (std::size_t i = 0; i < line.size();) {
+    const std::size_t length = code_point_length(line, i);
+    const auto byte = static_cast<unsigned char>(line[i]);
+    if (length == 0) {
+      place.fail(fmt::format("byte {} (0x{:02X}) is not UTF-8; expected UTF-8 text", i + 1, byte));
+    }
+    if (byte == 0) place.fail(fmt::format("byte {} is NUL; expected UTF-8 text", i + 1));
+    if (byte == '\r') {
+      place.fail(fmt::format("byte {} is a carriage return; expected lines that end in LF or CRLF",
+                             i + 1));
+    }
+    i += length;
+  }
+}
+
+std::string trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(' ');
+  if (first == std::string_view::npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(' ') - first + 1));
+}
+
+bool has_one_underscore(std::string_view line) {
+  const std::size_t first = line.find('_');
+  return first != std::string_view::npos && line.find('_', first + 1) == std::string_view::npos;
+}
+
+Form form_of(std::string_view line, const Place& place) {
+  if (line.find('\t') != std::string_view::npos) return Form::tabs;
+  if (has_one_underscore(line)) return Form::padded;
+  place.fail("no separator; expected \"source<TAB>target\" or \"source _target\"");
+}
+
+Pair parse(std::string_view line, Form form, const Place& place) {
+  const bool tabs = form == Form::tabs;
+  const char* expected = tabs ? "source<TAB>target" : "source _target";
+  const std::size_t cut = line.find(tabs ? '\t' : '_');
+  if (cut == std::string_view::npos) {
+    place.fail(fmt::format("no {}; expected \"{}\", as on line 1", tabs ? "tab" : "'_'", expected));
+  }
+  if (!tabs && !has_one_underscore(line)) {
+    place.fail(fmt::format("more than one '_'; expected \"{}\", as on line 1", expected));
+  }
+  std::string_view rest = line.substr(cut + 1);
+  if (tabs) rest = rest.substr(0, rest.find('\t'));
+  Pair pair{trimmed(line.substr(0, cut)), trimmed(rest)};
+  if (pair.source.empty())
+    place.fail(fmt::format("the source is empty; expected \"{}\"", expected));
+  if (pair.target.empty())
+    place.fail(fmt::format("the target is empty; expected \"{}\"", expected));
+  return pair;
+}
+
+std::ifstream open(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    throw Error(fmt::format("{}: this is a directory; expected a file of text pairs", path));
+  }
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    throw Error(fmt::format("{}: cannot be read: {}; expected a file of text pairs", path,
+                            errno != 0 ? std::strerror(errno) : "unknown reason"));
+  }
+  return file;
+}
+
+// 64-bit FNV-1a, then the finaliser of splitmix64, so that short texts fill all the bits.
+uint64_t hash(std::string_view text, uint64_t seed) {
+  uint64_t h = 0xcbf29ce484222325u ^ (seed * 0x9e3779b97f4a7c15u);
+  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
+  h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
+  return h ^ (h >> 31);
+}
+
+}  // namespace
+
+std::vector<Pair> read_pairs(const std::string& path) {
+  std::ifstream file = open(path);
+  std::vector<Pair> pairs;
+  std::optional<Form> form;
+  std::string buffer;
+  int64_t empty_line = 0;
+  for (Place place{path, 1}; read_line(*file.rdbuf(), buffer, place); ++place.line) {
+    std::string_view line = buffer;
+    if (place.line == 1 && line.starts_with(byte_order_mark)) {
+      line.remove_prefix(byte_order_mark.size());
+    }
+    if (line.empty()) {
+      if (empty_line == 0) empty_line = place.line;
+      continue;
+    }
+    if (empty_line != 0) Place{path, empty_line}.fail("the line is empty; expected a pair");
+    check_text(line, place);
+    if (!form) form = form_of(line, place);
+    pairs.push_back(parse(line, *form, place));
+  }
+  if (pairs.empty()) throw Error(path + ": the file is empty; expected one text pair on each line");
+  return pairs;
+}
+
+Split split(const std::vector<Pair>& pairs, double held_out_fraction, uint64_t seed) {
+  if (!(held_out_fraction >= 0 && held_out_fraction <= 1)) {
+    throw Error(fmt::format("split: held_out_fraction is {}; it must be between 0 and 1",
+                            held_out_fraction));
+  }
+  Split result;
+  for (const Pair& pair : pairs) {
+    const double place = static_cast<double>(hash(pair.source, seed) >> 11) * 0x1p-53;
+    (place < held_out_fraction ? result.held_out : result.train).push_back(pair);
+  }
+  return result;
+}
+
+}  // namespace regrad::example

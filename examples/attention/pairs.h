@@ -1,0 +1,34 @@
+// Text pairs to learn from: reading them from files that people really have, and holding some out.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace regrad::example {
+
+// One example: the text that goes in and the text that should come out, both valid UTF-8.
+struct Pair {
+  std::string source, target;
+  bool operator==(const Pair&) const = default;
+};
+
+// The pairs of a UTF-8 file, in its order. The first line decides which of two forms it has:
+//   source <TAB> target [<TAB> attribution or count, ignored]     as Tatoeba and Anki export them
+//   source, padded with spaces _ target, padded with spaces       one '_' and no tab
+// A byte order mark, CRLF line ends and empty last lines are fine; spaces around a side are
+// trimmed. Throws Error for a file that is missing, a directory or without a pair, and Error
+// "FILE:LINE: what is wrong; what was expected" for a line that is longer than 1 MB, is not UTF-8,
+// holds a NUL byte, or lacks the separator or a side.
+std::vector<Pair> read_pairs(const std::string& path);
+
+struct Split {
+  std::vector<Pair> train, held_out;
+};
+
+// Divides the pairs by a hash of (seed, source), so that no source is on both sides and a pair's
+// side depends neither on its place nor on the other pairs. Both sides keep the order.
+// held_out_fraction of the distinct sources is held out, on average; throws Error outside [0, 1].
+Split split(const std::vector<Pair>& pairs, double held_out_fraction, uint64_t seed);
+
+}  // namespace regrad::example

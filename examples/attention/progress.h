@@ -1,0 +1,65 @@
+// How far a training run is: a bar that redraws itself on a terminal, plain lines anywhere else.
+// Everything goes to stderr, so that stdout stays clean for results. And what a terminal needs to
+// know of a text: its width, and that nothing in it is a command.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace regrad::example {
+
+// text without what may not reach a terminal or a page as it is: control characters become their
+// pictures (U+2400 on); marks that turn text round, and bytes that are not UTF-8, become U+FFFD.
+std::string printable(std::string_view text);
+
+// The terminal columns that text takes, after East Asian Width (Unicode TR 11): a combining mark
+// none, a Chinese, Japanese or Korean character two.
+int display_columns(std::string_view text);
+
+// automatic: a bar where stderr is a terminal that can draw one, lines elsewhere.
+enum class ProgressMode { automatic, bar, lines, off };
+
+struct ProgressState {
+  std::string label;
+  int64_t step = 0, total = 0;    // in steps; total 0: not known
+  double loss = 0, accuracy = 0;  // accuracy in [0, 1]; NaN: not known, and left out
+  double seconds = 0;             // since the first step
+  double steps_per_second = 0;    // 0: not known
+};
+
+// One line without its line end, at most `columns` terminal columns wide (0: no limit and no bar);
+// what matters least is left out first. No final escape sequence stays open.
+std::string progress_line(const ProgressState& state, int columns, bool colour);
+
+class Progress {
+ public:
+  explicit Progress(const std::string& label, int64_t total_steps,
+                    ProgressMode mode = ProgressMode::automatic);
+  ~Progress();  // calls finish()
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // `step` steps are done. Cheap: draws at most 10 times a second, or a line every 10 seconds.
+  // Pass NaN for a figure that is not known. Colour is left out where NO_COLOR is set.
+  void update(int64_t step, double loss, double accuracy);
+
+  // Prints a line of its own above the bar, whatever the mode.
+  void note(const std::string& line);
+
+  // Draws the last state and ends its line. Further calls do nothing.
+  void finish();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void draw();
+
+  ProgressState state_;
+  ProgressMode mode_;
+  bool colour_, started_ = false, finished_ = false, on_screen_ = false, pending_ = false;
+  int64_t first_step_ = 0;
+  Clock::time_point start_, last_draw_;
+};
+
+}  // namespace regrad::example

@@ -1,0 +1,86 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "autograd/check.h"
+#include "examples/attention/commands.h"
+#include "examples/attention/report.h"
+#include "examples/attention/translator.h"
+#include "ops/backend.h"
+
+namespace regrad::example {
+namespace {
+
+std::string trimmed(const std::string& line) {
+  const char* blank = " \t\r\n";
+  const size_t first = line.find_first_not_of(blank);
+  if (first == std::string::npos) return "";
+  return line.substr(first, line.find_last_not_of(blank) - first + 1);
+}
+
+// Lines in, as many lines out: an empty line stays one. Batches keep a pipe fast; a person typing
+// gets an answer to each line.
+void translate_stream(Translator& translator, bool prompt) {
+  const size_t at_once = prompt ? 1 : 64;
+  std::vector<std::string> lines;
+  const auto flush = [&] {
+    std::vector<std::string> texts;
+    std::copy_if(lines.begin(), lines.end(), std::back_inserter(texts),
+                 [](const std::string& line) { return !line.empty(); });
+    const std::vector<std::string> answers = translator.translate(texts);
+    size_t next = 0;
+    for (const std::string& line : lines)
+      std::cout << (line.empty() ? "" : answers[next++]) << "\n";
+    std::cout << std::flush;
+    lines.clear();
+  };
+  if (prompt) std::cerr << "One line in, one line out; Ctrl-D ends.\n";
+  int64_t number = 0;
+  for (std::string line; (prompt ? std::cerr << "> " : std::cerr), std::getline(std::cin, line);) {
+    ++number;
+    lines.push_back(trimmed(line));
+    try {
+      code_points(lines.back());
+    } catch (const Error& error) {
+      lines.pop_back();
+      flush();
+      fail("standard input:{}: {}", number, error.what());
+    }
+    if (lines.size() == at_once) flush();
+  }
+  flush();
+  if (prompt) std::cerr << "\n";
+}
+
+}  // namespace
+
+int run_translate(const TranslateOptions& options) {
+  if (options.threads > 0) set_num_threads(options.threads);
+  Translator translator = Translator::load(options.weights);
+  if (options.texts.empty()) {
+    translate_stream(translator, isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1);
+    return 0;
+  }
+  std::vector<std::string> texts;
+  for (const std::string& text : options.texts) {
+    texts.push_back(trimmed(text));
+    check(!texts.back().empty(), "translate: a text is empty; it must hold at least one character");
+  }
+  for (const std::string& answer : translator.translate(texts)) std::cout << answer << "\n";
+  return 0;
+}
+
+int run_show(const ShowOptions& options) {
+  Translator translator = Translator::load(options.weights);
+  const std::string text = trimmed(options.text);
+  check(!text.empty(), "show: the text is empty; it must hold at least one character");
+  const Translation translation = translator.show(text);
+  std::cout << translation.text << "\n\n";
+  print_map(translation.map);
+  if (!options.svg.empty()) write_file(options.svg, to_svg(translation.map));
+  if (!options.html.empty()) write_file(options.html, to_html({translation.map}, {}, {}, text));
+  return 0;
+}
+
+}  // namespace regrad::example

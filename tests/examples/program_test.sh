@@ -1,0 +1,91 @@
+#!/bin/sh
+# The attention program from end to end, in seconds: what it prints, writes, refuses, and repeats.
+# usage: program_test.sh path/to/attention
+set -u
+program=$(realpath "$1")
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failures=0
+
+fault() {
+  echo "FAILED: $*" >&2
+  failures=$((failures + 1))
+}
+
+# expect STATUS TEXT COMMAND...: the exit status, and a text that stdout or stderr must hold.
+expect() {
+  status=$1 text=$2
+  shift 2
+  "$@" >out 2>err </dev/null
+  got=$?
+  [ "$got" = "$status" ] || fault "$*: exit $got, expected $status: $(head -c 300 err)"
+  grep -q -F -- "$text" out err || fault "$*: no \"$text\" in: $(head -c 300 out err)"
+  # An error is one line for the user, never an abort.
+  if [ "$status" = 1 ]; then
+    [ "$(wc -l <err)" = 1 ] && grep -q '^attention: ' err || fault "$*: not one clear line: $(cat err)"
+  fi
+}
+
+small="--hidden 16 --embedding 8 --batch 8 --steps 12 --pairs 120"
+
+expect 0 "Usage" "$program" --help
+expect 0 "--score" "$program" train --help
+expect 2 "" "$program" dance
+expect 2 "" "$program" train --steps none
+expect 2 "" "$program" train --steps 5 --epochs 5
+expect 2 "" "$program" train --score psychic
+
+# The same bits for one thread and for two, and from run to run.
+expect 0 "exact match" "$program" train $small --out one --threads 1
+expect 0 "exact match" "$program" train $small --out two --threads 2
+expect 0 "exact match" "$program" train $small --out again --threads 2
+cmp one/weights.safetensors two/weights.safetensors || fault "1 and 2 threads differ"
+cmp two/weights.safetensors again/weights.safetensors || fault "two runs differ"
+cmp one/curves.tsv two/curves.tsv || fault "the losses of 1 and 2 threads differ"
+grep -q '<svg' one/report.html || fault "no picture in report.html"
+grep -q '<svg' one/attention.svg || fault "no picture in attention.svg"
+
+# Every score function trains.
+for score in dot scaled general additive location distance cosine; do
+  expect 0 "exact match" "$program" train $small --steps 2 --score $score --out $score
+done
+
+# One line in, one line out.
+expect 0 "" "$program" translate --weights one "may 5, 1999" "1/2/03"
+[ "$(wc -l <out)" = 2 ] || fault "two texts gave $(wc -l <out) lines"
+printf 'may 5, 1999\n\n1/2/03' | "$program" translate --weights one >out || fault "a pipe"
+[ "$(wc -l <out)" = 3 ] || fault "three lines gave $(wc -l <out)"
+[ -z "$(sed -n 2p out)" ] || fault "an empty line gave a text"
+"$program" translate --weights one "may 5, 1999" >alone
+head -n 1 out | cmp - alone || fault "a text is translated otherwise beside others"
+expect 0 "" "$program" show --weights one "may 5, 1999" --svg map.svg --html map.html
+grep -q '<svg' map.svg || fault "no map.svg"
+grep -q '<html' map.html || fault "no map.html"
+
+# Files that are not what they should be.
+expect 1 "missing" "$program" translate --weights missing hello
+head -c 2000 one/weights.safetensors >cut.safetensors
+expect 1 "cut.safetensors" "$program" translate --weights cut.safetensors hello
+echo "hello" >foreign.safetensors
+expect 1 "foreign.safetensors" "$program" translate --weights foreign.safetensors hello
+: >empty.safetensors
+expect 1 "empty.safetensors" "$program" translate --weights empty.safetensors hello
+printf 'a\tb\nno tab here\n' >broken.tsv
+expect 1 "broken.tsv:2:" "$program" train --data broken.tsv
+expect 1 "absent.tsv" "$program" train --data absent.tsv
+: >occupied
+expect 1 "occupied" "$program" train $small --out occupied
+printf 'a\tb\n' >single.tsv
+expect 1 "hold" "$program" train --data single.tsv --held-out 0.9
+
+# Words, and pairs of one's own.
+for i in 1 2 3 4 5 6 7 8 9; do printf 'number %s .\tle nombre %s .\n' $i $i; done >words.tsv
+expect 0 "exact match" "$program" train --data words.tsv --tokens word --hidden 8 --steps 5 --out w
+expect 0 "" "$program" translate --weights w "number 3 ."
+
+expect 0 "threshold" "$program" tutorial --iterations 20
+expect 0 "gradient" "$program" tutorial --score additive --iterations 5
+
+[ "$failures" = 0 ] || { echo "$failures failures" >&2; exit 1; }
+echo "all good"
