@@ -1,0 +1,167 @@
+// Picking elements by index: ops/indexing.cpp.
+#include "tests/ops/case.h"
+
+using namespace regrad;
+
+namespace {
+
+TEST_SUITE_BEGIN("ops");
+
+Twin gathered(size_t d) {  // x, index
+  return [d](const Arrays& x) {
+    return twin::make(x[1].shape, [&](Index at) {
+      at[d] = static_cast<int64_t>(x[1](at));
+      return x[0](at);
+    });
+  };
+}
+
+Twin scattered(size_t d) {  // x, source, index
+  return [d](const Arrays& x) {
+    Array result = x[0];
+    twin::every(x[2].shape, [&](const Index& at) {
+      Index to = at;
+      to[d] = static_cast<int64_t>(x[2](at));
+      result(to) += x[1](at);
+    });
+    return result;
+  };
+}
+
+Twin selected(size_t d) {  // x, index
+  return [d](const Arrays& x) {
+    Index shape = x[0].shape;
+    shape[d] = twin::count(x[1].shape);
+    return twin::make(shape, [&](Index at) {
+      at[d] = static_cast<int64_t>(x[1].values[static_cast<size_t>(at[d])]);
+      return x[0](at);
+    });
+  };
+}
+
+TEST_CASE("gather and scatter_add") {
+  constexpr auto refuses = Empty::refuses;
+  const std::vector<Case> cases = {
+      {"gather", OP(gather(x[0], 0, x[1])), gathered(0), {in({3, 4}), index_in({5, 4}, 3)}, refuses},
+      {"gather along 1", OP(gather(x[0], 1, x[1])), gathered(1), {in({3, 4}), index_in({3, 2}, 4)}, refuses},
+      {"gather along -2", OP(gather(x[0], -2, x[1])), gathered(1), {in({2, 3, 4}), index_in({2, 5, 4}, 3)}, refuses},
+      {"gather of a part", OP(gather(x[0], 1, x[1])), gathered(1), {in({4, 3, 5}), index_in({2, 6, 3}, 3)}, refuses},
+      {"gather of a list", OP(gather(x[0], 0, x[1])), gathered(0), {in({4}), index_in({7}, 4)}, refuses},
+      {"scatter_add", OP(scatter_add(x[0], 0, x[2], x[1])), scattered(0),
+       {in({3, 4}), in({5, 4}), index_in({5, 4}, 3)}, refuses},
+      {"scatter_add along 1", OP(scatter_add(x[0], 1, x[2], x[1])), scattered(1),
+       {in({2, 3, 4}), in({2, 5, 4}), index_in({2, 5, 4}, 3)}, refuses},
+      {"scatter_add of a part", OP(scatter_add(x[0], 0, x[2], x[1])), scattered(0),
+       {in({3, 4}), in({6, 7}), index_in({5, 2}, 3)}, refuses},
+  };
+  for (const Case& c : cases) check_case(c);
+}
+
+TEST_CASE("index_select") {
+  const std::vector<Case> cases = {
+      {"index_select", OP(index_select(x[0], 0, x[1])), selected(0), {in({3, 4}), index_in({5}, 3)}, Empty::refuses},
+      {"index_select along 1", OP(index_select(x[0], 1, x[1])), selected(1), {in({2, 3, 4}), index_in({7}, 3)},
+       Empty::refuses},
+      {"index_select along -1", OP(index_select(x[0], -1, x[1])), selected(1), {in({2, 3}), index_in({2}, 3)},
+       Empty::refuses},
+  };
+  for (const Case& c : cases) check_case(c);
+  CHECK(index_select(tensor({5, 6, 7}, {3}), 0, tensor({2, 2}, {2})).to_vector<int64_t>() ==
+        std::vector<int64_t>{7, 7});
+  CHECK(index_select(tensor({true, false}, {2}), 0, tensor({1, 0}, {2})).to_vector<bool>() ==
+        std::vector<bool>{false, true});
+}
+
+TEST_CASE("embedding") {
+  const Twin rows = [](const Arrays& x) {
+    Index shape = x[1].shape;
+    shape.push_back(x[0].shape[1]);
+    return twin::make(shape, [&](Index at) {
+      const int64_t column = at.back();
+      at.pop_back();
+      return x[0]({static_cast<int64_t>(x[1](at)), column});
+    });
+  };
+  const std::vector<Case> cases = {
+      {"embedding", OP(embedding(x[0], x[1])), rows, {in({7, 3}), index_in({2, 5}, 7)}, Empty::refuses},
+      {"embedding of a list", OP(embedding(x[0], x[1])), rows, {in({4, 3}), index_in({9}, 4)}, Empty::refuses},
+      {"embedding of one", OP(embedding(x[0], x[1])), rows, {in({4, 3}), index_in({}, 4)}, Empty::refuses},
+  };
+  for (const Case& c : cases) check_case(c);
+  const Tensor weight = to_tensor(numbers(in({3, 2}), 0)), index = tensor({0, 1, 1, 2}, {4});
+  const Tensors g = gradients([&](const Tensors& x) { return embedding(x[0], index, 1); }, {weight},
+                              ones({4, 2}, {.dtype = float64}));
+  CHECK(g[0].to_vector<double>() == std::vector<double>{1, 1, 0, 0, 1, 1});
+  CHECK(same_bits(embedding(weight, index, 1), embedding(weight, index)));
+}
+
+TEST_CASE("masks and triangles") {
+  const auto triangle = [](bool lower, int64_t diagonal) -> Twin {
+    return [=](const Arrays& x) {
+      return twin::make(x[0].shape, [&](const Index& at) {
+        const int64_t distance = at[at.size() - 1] - at[at.size() - 2];
+        return (lower ? distance <= diagonal : distance >= diagonal) ? x[0](at) : 0.0;
+      });
+    };
+  };
+  const std::vector<Case> cases = {
+      {"masked_fill", OP(masked_fill(x[0], x[1], -7)), each([](double v, double m) { return m != 0 ? -7 : v; }),
+       {in({3, 4}), mask_in({3, 4})}},
+      {"masked_fill, broadcast", OP(masked_fill(x[0], x[1], 2)), each([](double v, double m) { return m != 0 ? 2 : v; }),
+       {in({3, 4}), mask_in({3, 1})}},
+      {"tril", OP(tril(x[0])), triangle(true, 0), {in({4, 4})}},
+      {"tril 1", OP(tril(x[0], 1)), triangle(true, 1), {in({3, 5})}},
+      {"tril -2", OP(tril(x[0], -2)), triangle(true, -2), {in({2, 5, 3})}},
+      {"triu", OP(triu(x[0])), triangle(false, 0), {in({4, 4})}},
+      {"triu 1", OP(triu(x[0], 1)), triangle(false, 1), {in({3, 5})}},
+      {"triu -2", OP(triu(x[0], -2)), triangle(false, -2), {in({2, 5, 3})}},
+  };
+  for (const Case& c : cases) check_case(c);
+}
+
+TEST_CASE("one_hot and length_mask") {
+  const Twin hot = [](const Arrays& x) {
+    Index shape = x[0].shape;
+    shape.push_back(4);
+    return twin::make(shape, [&](Index at) {
+      const int64_t column = at.back();
+      at.pop_back();
+      return x[0](at) == static_cast<double>(column) ? 1 : 0;
+    });
+  };
+  const Twin mask = TWIN(
+      twin::make({x[0].shape[0], 6}, [&](const Index& at) { return static_cast<double>(at[1]) < x[0]({at[0]}); }));
+  check_case({"one_hot", OP(one_hot(x[0], 4)), hot, {index_in({2, 3}, 4)}});
+  check_case({"length_mask", OP(length_mask(x[0], 6)), mask, {index_in({5}, 7)}});
+  CHECK(one_hot(tensor({1}, {1}), 3).dtype() == int64);
+  CHECK(length_mask(tensor({1}, {1}), 3).dtype() == bool_);
+}
+
+TEST_CASE("moving infinities and NaN moves them, and nothing else") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const Tensor x = tensor({std::nan(""), inf, 3.0, -inf}, {2, 2});
+  CHECK(masked_fill(x, tensor({true, true, false, true}, {2, 2}), 0).to_vector<double>() ==
+        std::vector<double>{0, 0, 3, 0});
+  CHECK(triu(x, 1).to_vector<double>() == std::vector<double>{0, inf, 0, 0});
+  const auto op = [](const Tensors& in) { return masked_fill(in[0], in[1], 0); };
+  const Tensors g = gradients(op, {x, tensor({true, false, false, false}, {2, 2})}, full({2, 2}, inf, {.dtype = float64}));
+  CHECK(g[0].to_vector<double>() == std::vector<double>{0, inf, inf, inf});
+}
+
+TEST_CASE("many rows to few: each sum in its order") {
+  const int64_t n = 20000;
+  const Array index = numbers(index_in({n}, 7), 0), values = numbers(in({n, 3}), 1);
+  const Tensor i = to_tensor(index, int64);
+  const auto op = [&](const Tensors& x) { return embedding(x[0], i); };
+  const Tensor g = gradients(op, {zeros({7, 3})}, to_tensor(values, float32))[0];
+  Array wanted{{7, 3}, std::vector<double>(21)};
+  twin::every({n, 3}, [&](const Index& at) {
+    wanted({static_cast<int64_t>(index({at[0]})), at[1]}) += values(at);
+  });
+  const std::string off = difference(to_array(g), wanted, 1e-4);
+  CHECK_MESSAGE(off == "", off);
+}
+
+TEST_SUITE_END();
+
+}  // namespace

@@ -1,0 +1,154 @@
+// Losses: ops/loss.cpp.
+#include "tests/ops/case.h"
+
+using namespace regrad;
+
+namespace {
+
+TEST_SUITE_BEGIN("ops");
+
+constexpr int64_t ignored = -100;
+
+struct Rules {
+  Reduce reduction = Reduce::mean;
+  double smoothing = 0;
+  int64_t ignore = ignored;
+  bool logits = true;  // or already log probabilities
+};
+
+Array reduced_to(const Array& losses, Reduce reduction, double count) {
+  if (reduction == Reduce::none) return losses;
+  double total = 0;
+  for (double loss : losses.values) total += loss;
+  return {{}, {reduction == Reduce::sum ? total : total / std::max(count, 1.0)}};
+}
+
+// Scores [n, classes, ...] and targets [n, ...].
+Twin entropy(const Rules& rules) {
+  return [rules](const Arrays& x) {
+    double counted = 0;
+    const int64_t classes = x[0].shape[1];
+    const Array losses = twin::make(x[1].shape, [&](const Index& at) {
+      const auto target = static_cast<int64_t>(x[1](at));
+      if (target == rules.ignore) return 0.0;
+      ++counted;
+      std::vector<double> scores;
+      for (int64_t c = 0; c < classes; ++c) {
+        Index place = at;
+        place.insert(place.begin() + 1, c);
+        scores.push_back(x[0](place));
+      }
+      double sum = 0, mean = 0;
+      for (double s : scores) sum += std::exp(s), mean += s / static_cast<double>(classes);
+      const double shift = rules.logits ? std::log(sum) : 0;
+      return (1 - rules.smoothing) * (shift - scores[static_cast<size_t>(target)]) +
+             rules.smoothing * (shift - mean);
+    });
+    return reduced_to(losses, rules.reduction, counted);
+  };
+}
+
+std::vector<In> scored() { return {in({5, 3}), index_in({5}, 3)}; }
+
+TEST_CASE("cross_entropy and nll_loss") {
+  constexpr auto refuses = Empty::refuses;
+  for (const Reduce reduction : {Reduce::mean, Reduce::sum, Reduce::none}) {
+    for (const double smoothing : {0.0, 0.1, 1.0}) {
+      check_case({"cross_entropy",
+                  [=](const Tensors& x) {
+                    return cross_entropy(x[0], x[1], {.label_smoothing = smoothing, .reduction = reduction});
+                  },
+                  entropy({.reduction = reduction, .smoothing = smoothing}), scored(), refuses});
+      check_case({"cross_entropy, ignoring",
+                  [=](const Tensors& x) {
+                    return cross_entropy(x[0], x[1],
+                                         {.ignore_index = 1, .label_smoothing = smoothing, .reduction = reduction});
+                  },
+                  entropy({.reduction = reduction, .smoothing = smoothing, .ignore = 1}), scored(), refuses});
+    }
+    check_case({"cross_entropy of sequences",
+                [=](const Tensors& x) { return cross_entropy(x[0], x[1], {.reduction = reduction}); },
+                entropy({.reduction = reduction}), {in({2, 4, 3}), index_in({2, 3}, 4)}, refuses});
+    check_case({"nll_loss", [=](const Tensors& x) { return nll_loss(x[0], x[1], {.reduction = reduction}); },
+                entropy({.reduction = reduction, .logits = false}), scored(), refuses});
+    check_case({"nll_loss, ignoring",
+                [=](const Tensors& x) {
+                  return nll_loss(x[0], x[1], {.ignore_index = 0, .reduction = reduction});
+                },
+                entropy({.reduction = reduction, .ignore = 0, .logits = false}), scored(), refuses});
+  }
+}
+
+TEST_CASE("cross_entropy is nll_loss of log_softmax") {
+  const Tensor x = to_tensor(numbers(in({7, 5}), 0)), t = to_tensor(numbers(index_in({7}, 5), 1), int64);
+  CHECK(cross_entropy(x, t).item<double>() == doctest::Approx(nll_loss(log_softmax(x, 1), t).item<double>()).epsilon(1e-14));
+}
+
+TEST_CASE("every target ignored, and no row at all: 0, with zero gradients") {
+  const Tensor scores = to_tensor(numbers(in({3, 4}), 0));
+  const Tensor targets = full({3}, ignored, {.dtype = int64});
+  CHECK(cross_entropy(scores, targets).item<double>() == 0);
+  const auto op = [&](const Tensors& x) { return cross_entropy(x[0], targets); };
+  CHECK(same_bits(gradients(op, {scores}, scalar(1, float64))[0], zeros_like(scores)));
+  CHECK(cross_entropy(zeros({0, 4}), zeros({0}, {.dtype = int64})).item<double>() == 0);
+}
+
+TEST_CASE("logits of 1e4: a finite loss, and float64's gradient") {
+  const Array scores = twin::make({4, 5}, [](const Index& at) {
+    return (at[1] == at[0] ? 1e4 : at[1] == 4 ? -1e4 : 9.99e3);
+  });
+  const Tensor targets = tensor({0, 4, 1, 3}, {4});
+  const auto op = [&](const Tensors& x) { return cross_entropy(x[0], targets); };
+  const Tensor low = to_tensor(scores, float32), high = to_tensor(scores);
+  CHECK(all_finite(op({low})));
+  CHECK(op({low}).item<double>() == doctest::Approx(op({high}).item<double>()).epsilon(1e-6));
+  const Array a = to_array(gradients(op, {low}, scalar(1))[0]), b = to_array(gradients(op, {high}, scalar(1, float64))[0]);
+  for (size_t i = 0; i < a.values.size(); ++i) CHECK(std::abs(a.values[i] - b.values[i]) <= 1e-6);
+}
+
+TEST_CASE("many classes") {
+  for (const int64_t n : {1, 2, 7, 8, 9, 16, 17, 33, 1000, 32001}) {
+    const Array x = to_array(to_tensor(numbers(in({3, n}, -9, 9), n), float32));
+    const Array t = numbers(index_in({3}, static_cast<double>(n)), 1);
+    const Tensor loss = cross_entropy(to_tensor(x, float32), to_tensor(t, int64), {.reduction = Reduce::none});
+    const Array wanted = entropy({.reduction = Reduce::none})({x, t});
+    for (size_t i = 0; i < 3; ++i) {
+      CHECK(std::abs(loss.to_vector<double>()[i] - wanted.values[i]) <= 2e-6 * std::max(1.0, wanted.values[i]));
+    }
+  }
+}
+
+TEST_CASE("mse_loss and binary_cross_entropy_with_logits") {
+  const auto square_of = [](double a, double b) { return (a - b) * (a - b); };
+  const auto binary_of = [](double x, double t) {
+    const double s = 1 / (1 + std::exp(-x));
+    return -(t * std::log(s) + (1 - t) * std::log(1 - s));
+  };
+  for (const Reduce reduction : {Reduce::mean, Reduce::sum, Reduce::none}) {
+    const auto reduced_by = [reduction](auto f) -> Twin {
+      return [=](const Arrays& x) {
+        const Array losses = each(f)(x);
+        return reduced_to(losses, reduction, static_cast<double>(losses.values.size()));
+      };
+    };
+    check_case({"mse_loss", [=](const Tensors& x) { return mse_loss(x[0], x[1], reduction); },
+                reduced_by(square_of), {in({2, 3}), in({2, 3})}});
+    check_case({"binary_cross_entropy_with_logits",
+                [=](const Tensors& x) { return binary_cross_entropy_with_logits(x[0], x[1], reduction); },
+                reduced_by(binary_of), {in({2, 3}), in({2, 3}, 0, 1)}});
+  }
+  for (const double x : {-1e4, -100.0, -50.0, -20.0, 20.0, 39.0, 41.0, 100.0, 1e4}) {
+    for (const DType dtype : {float32, float64}) {
+      const Tensor at = scalar(x, dtype);
+      const double right = std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
+      CHECK(binary_cross_entropy_with_logits(at, scalar(0, dtype)).item<double>() ==
+            doctest::Approx(right).epsilon(1e-6));
+      CHECK(std::abs(binary_cross_entropy_with_logits(at, scalar(1, dtype)).item<double>() - (right - x)) <=
+            1e-6 * std::max(1.0, std::abs(right - x)));
+    }
+  }
+}
+
+TEST_SUITE_END();
+
+}  // namespace

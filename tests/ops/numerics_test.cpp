@@ -1,0 +1,209 @@
+// NaN and infinities at each place of a vector, and the same bits for any number of threads.
+#include "tests/ops/case.h"
+
+using namespace regrad;
+
+namespace {
+
+TEST_SUITE_BEGIN("ops");
+
+const double nan_value = std::numeric_limits<double>::quiet_NaN();
+
+struct Named {
+  const char* name;
+  Tensor (*function)(const Tensor&);
+};
+
+TEST_CASE("NaN goes through at each lane and tail position") {
+  const Named functions[] = {
+      {"neg", neg}, {"abs", abs}, {"exp", exp}, {"log", log}, {"sqrt", sqrt}, {"rsqrt", rsqrt},
+      {"square", square}, {"reciprocal", reciprocal}, {"sin", sin}, {"cos", cos}, {"tanh", tanh},
+      {"sigmoid", sigmoid}, {"relu", relu}, {"gelu", gelu}, {"silu", silu}, {"erf", erf},
+      {"softplus", [](const Tensor& x) { return softplus(x); }},
+      {"clamp", [](const Tensor& x) { return clamp(x, -1, 1); }},
+      {"pow", [](const Tensor& x) { return pow(x, 1.5); }},
+      {"maximum, left", [](const Tensor& x) { return maximum(x, ones_like(x)); }},
+      {"maximum, right", [](const Tensor& x) { return maximum(ones_like(x), x); }},
+      {"minimum, left", [](const Tensor& x) { return minimum(x, ones_like(x)); }},
+      {"minimum, right", [](const Tensor& x) { return minimum(ones_like(x), x); }},
+  };
+  for (const DType dtype : {float32, float64}) {
+    for (const int64_t n : {1, 2, 3, 4, 7, 8, 16, 21, 37}) {
+      for (int64_t at = 0; at < n; ++at) {
+        std::vector<double> x(static_cast<size_t>(n), 0.5);
+        x[static_cast<size_t>(at)] = nan_value;
+        const Tensor t = tensor(x, {n}, {.dtype = dtype});
+        for (const auto& [name, function] : functions) {
+          const std::vector<double> y = function(t).to_vector<double>();
+          int64_t wrong = 0;
+          for (int64_t i = 0; i < n; ++i) wrong += std::isnan(y[static_cast<size_t>(i)]) == (i == at) ? 0 : 1;
+          CHECK_MESSAGE(wrong == 0, name, " n ", n, " at ", at);
+        }
+        for (const auto& [name, y] : {std::pair("sum", sum(t)), std::pair("max", max(t)), std::pair("min", min(t)),
+                                      std::pair("mean", mean(t)), std::pair("logsumexp", logsumexp(t))}) {
+          CHECK_MESSAGE(std::isnan(y.item<double>()), name, " n ", n, " at ", at);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("NaN goes through reductions along every dimension") {
+  for (const DType dtype : {float32, float64}) {
+    for (int64_t at = 0; at < 3 * 19 * 5; at += 7) {
+      std::vector<double> values(3 * 19 * 5, 0.5);
+      values[static_cast<size_t>(at)] = nan_value;
+      const Tensor x = tensor(values, {3, 19, 5}, {.dtype = dtype});
+      for (const int64_t dim : {0, 1, 2}) {
+        for (const Tensor& y : {sum(x, dim), max(x, dim), min(x, dim), logsumexp(x, dim), var(x, dim)}) {
+          const std::vector<double> found = y.to_vector<double>();
+          CHECK(std::count_if(found.begin(), found.end(), [](double v) { return std::isnan(v); }) == 1);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("NaN in a product reaches its row and column, and no other") {
+  for (const int64_t n : {3, 17, 40}) {
+    std::vector<double> values(static_cast<size_t>(n * n), 1);
+    values[static_cast<size_t>(n + 2)] = nan_value;  // row 1, column 2
+    const Tensor x = tensor(values, {n, n}), y = ones({n, n}, {.dtype = float64});
+    const std::vector<double> left = matmul(x, y).to_vector<double>(), right = matmul(y, x).to_vector<double>();
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        CHECK(std::isnan(left[static_cast<size_t>(i * n + j)]) == (i == 1));
+        CHECK(std::isnan(right[static_cast<size_t>(i * n + j)]) == (j == 2));
+      }
+    }
+  }
+}
+
+TEST_CASE("0 times NaN and infinity is NaN in a product") {
+  const Tensor zero = zeros({2, 2}), wild = tensor({nan_value, 1.0, 1.0, 1.0}, {2, 2}, {.dtype = float32});
+  CHECK(std::isnan(matmul(zero, wild).to_vector<double>()[0]));
+  CHECK(matmul(zero, wild).to_vector<double>()[1] == 0);
+}
+
+TEST_CASE("infinities in log-sum-exp") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const auto of = [](std::vector<double> x) {
+    const auto n = static_cast<int64_t>(x.size());
+    return logsumexp(tensor(x, {n}, {.dtype = float32})).item<double>();
+  };
+  CHECK(of({-inf, -inf}) == -inf);
+  CHECK(of({inf, 1}) == inf);
+  CHECK(of({-inf, 3}) == 3);
+  CHECK(of({1e38, 1e38}) == doctest::Approx(1e38));
+  CHECK(of({-1e38, -1e38}) == doctest::Approx(-1e38));
+  CHECK(of({88.7, 88.7}) == doctest::Approx(88.7 + std::log(2)).epsilon(1e-6));
+  const auto op = [](const Tensors& x) { return logsumexp(x[0]); };
+  CHECK(all_finite(gradients(op, {full({3}, -inf)}, scalar(1))[0]));
+}
+
+TEST_CASE("denormal numbers are kept") {
+  const Tensor x = full({20}, 1e-40);
+  CHECK((x * 0.5).to_vector<float>() == std::vector<float>(20, 1e-40f * 0.5f));
+  CHECK(sum(x).item<float>() == doctest::Approx(2e-39f));
+}
+
+struct Work {
+  const char* name;
+  Function op;
+  std::vector<In> inputs;
+};
+
+std::vector<Work> large_works() {
+  return {
+      {"exp", OP(exp(x[0])), {in({200'003})}},
+      {"mul", OP(x[0] * x[1]), {in({300, 301}), in({301})}},
+      {"add, transposed", OP(transpose(x[0]) + x[1]), {in({301, 300}), in({300, 301})}},
+      {"sum", OP(sum(x[0])), {in({1'000'003})}},
+      {"sum along 0", OP(sum(x[0], 0)), {in({3001, 67})}},
+      {"sum along 1", OP(sum(x[0], 1)), {in({67, 3001})}},
+      {"mean along the middle", OP(mean(x[0], 1)), {in({5, 4001, 9})}},
+      {"max", OP(max(x[0], 0)), {in({3001, 67})}},
+      {"var", OP(var(x[0])), {in({300'007})}},
+      {"logsumexp", OP(logsumexp(x[0], 0)), {in({2003, 37})}},
+      {"matmul", OP(matmul(x[0], x[1])), {in({257, 300}), in({300, 129})}},
+      {"matmul of a long inner size", OP(matmul(x[0], x[1])), {in({3, 20011}), in({20011, 2})}},
+      {"matmul of a vector", OP(matmul(x[0], x[1])), {in({700, 801}), in({801})}},
+      {"bmm", OP(bmm(x[0], x[1])), {in({13, 60, 70}), in({13, 70, 50})}},
+      {"linear", OP(linear(x[0], x[1], x[2])), {in({512, 130}), in({140, 130}), in({140})}},
+      {"softmax", OP(softmax(x[0], 1)), {in({300, 301})}},
+      {"softmax along 0", OP(softmax(x[0], 0)), {in({301, 300})}},
+      {"log_softmax", OP(log_softmax(x[0], 1)), {in({300, 301})}},
+      {"layer_norm", OP(layer_norm(x[0], x[1], x[2])), {in({1000, 130}), in({130}), in({130})}},
+      {"cross_entropy", OP(cross_entropy(x[0], x[1])), {in({500, 301}), index_in({500}, 301)}},
+      {"embedding", OP(embedding(x[0], x[1])), {in({50, 64}), index_in({5000}, 50)}},
+      {"gather", OP(gather(x[0], 0, x[1])), {in({300, 64}), index_in({2000, 64}, 300)}},
+      {"attention", OP(scaled_dot_product_attention(x[0], x[1], x[2], x[3])),
+       {in({4, 100, 32}), in({4, 120, 32}), in({4, 120, 48}), mask_in({4, 100, 120})}},
+  };
+}
+
+TEST_CASE("the same bits for 1, 2, 3, 5 and 8 threads, forward and backward") {
+  for (const Work& work : large_works()) {
+    INFO(work.name);
+    for (const DType dtype : {float32, float64}) {
+      Tensors inputs, first;
+      for (size_t k = 0; k < work.inputs.size(); ++k) {
+        const DType own = work.inputs[k].dtype;
+        inputs.push_back(to_tensor(numbers(work.inputs[k], static_cast<int64_t>(k)), is_float(own) ? dtype : own));
+      }
+      for (const int threads : {1, 2, 3, 5, 8}) {
+        set_num_threads(threads);
+        CHECK(num_threads() == threads);
+        Tensors results = {work.op(inputs)};
+        const Array g = numbers({Index(results[0].shape().begin(), results[0].shape().end())}, 7);
+        for (const Tensor& one : gradients(work.op, inputs, to_tensor(g, dtype))) results.push_back(one);
+        if (threads == 1) first = results;
+        for (size_t k = 0; k < results.size(); ++k) {
+          CHECK_MESSAGE(same_bits(results[k], first[k]), threads, " threads, result ", k);
+        }
+      }
+      set_num_threads(0);
+    }
+  }
+}
+
+TEST_CASE("random numbers are the same for any number of threads") {
+  Tensors first;
+  for (const int threads : {1, 2, 3, 5, 8}) {
+    set_num_threads(threads);
+    Generator generator(9);
+    const Tensors drawn = {rand({300'001}, generator), randn({300'001}, generator),
+                           randn({100'003}, generator, {.dtype = float64})};
+    if (threads == 1) first = drawn;
+    for (size_t k = 0; k < drawn.size(); ++k) CHECK(same_bits(drawn[k], first[k]));
+  }
+  set_num_threads(0);
+}
+
+// What IEEE arithmetic defines is the same in every table, to the bit.
+TEST_CASE("exact operations have the bits of plain C++") {
+  const std::vector<float> a = to_tensor(numbers(in({1003}, -1e3, 1e3), 0), float32).to_vector<float>();
+  const std::vector<float> b = to_tensor(numbers(in({1003}, 0.01, 5), 1), float32).to_vector<float>();
+  const Tensor x = tensor(a, {1003}), y = tensor(b, {1003});
+  const auto same = [&](const Tensor& got, auto wanted) {
+    const std::vector<float> values = got.to_vector<float>();
+    for (size_t k = 0; k < a.size(); ++k) {
+      if (values[k] != wanted(a[k], b[k])) return false;
+    }
+    return true;
+  };
+  CHECK(same(x + y, [](float p, float q) { return p + q; }));
+  CHECK(same(x - y, [](float p, float q) { return p - q; }));
+  CHECK(same(x * y, [](float p, float q) { return p * q; }));
+  CHECK(same(x / y, [](float p, float q) { return p / q; }));
+  CHECK(same(sqrt(y), [](float, float q) { return std::sqrt(q); }));
+  CHECK(same(reciprocal(y), [](float, float q) { return 1 / q; }));
+  CHECK(same(rsqrt(y), [](float, float q) { return 1 / std::sqrt(q); }));
+  CHECK(same(maximum(x, y), [](float p, float q) { return std::max(p, q); }));
+  CHECK(same(square(x), [](float p, float) { return p * p; }));
+  CHECK(same(clamp(x, -1.5, 2.5), [](float p, float) { return std::clamp(p, -1.5f, 2.5f); }));
+}
+
+TEST_SUITE_END();
+
+}  // namespace

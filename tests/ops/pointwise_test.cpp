@@ -1,0 +1,181 @@
+// Functions of each element: ops/pointwise.cpp.
+#include <numbers>
+
+#include "tests/ops/case.h"
+
+using namespace regrad;
+
+namespace {
+
+TEST_SUITE_BEGIN("ops");
+
+double sigmoid_of(double x) { return 1 / (1 + std::exp(-x)); }
+
+TEST_CASE("functions of each element") {
+  const std::vector<Case> cases = {
+      {"neg", OP(neg(x[0])), each([](double x) { return -x; }), {in({2, 3})}},
+      {"neg by operator", OP(-x[0]), each([](double x) { return -x; }), {in({5})}},
+      {"abs", OP(abs(x[0])), each([](double x) { return std::abs(x); }), {in({2, 3})}},
+      {"exp", OP(exp(x[0])), each([](double x) { return std::exp(x); }), {in({3, 2})}},
+      {"log", OP(log(x[0])), each([](double x) { return std::log(x); }), {in({2, 3}, 0.2, 3)}},
+      {"sqrt", OP(sqrt(x[0])), each([](double x) { return std::sqrt(x); }), {in({7}, 0.2, 3)}},
+      {"rsqrt", OP(rsqrt(x[0])), each([](double x) { return 1 / std::sqrt(x); }),
+       {in({2, 3}, 0.3, 3)}},
+      {"square", OP(square(x[0])), each([](double x) { return x * x; }), {in({2, 3})}},
+      {"reciprocal", OP(reciprocal(x[0])), each([](double x) { return 1 / x; }),
+       {in({2, 3}, -3, -0.5)}},
+      {"sin", OP(sin(x[0])), each([](double x) { return std::sin(x); }), {in({2, 3}, -9, 9)}},
+      {"cos", OP(cos(x[0])), each([](double x) { return std::cos(x); }), {in({2, 3}, -9, 9)}},
+      {"tanh", OP(tanh(x[0])), each([](double x) { return std::tanh(x); }), {in({2, 3})}},
+      {"sigmoid", OP(sigmoid(x[0])), each(sigmoid_of), {in({2, 3}, -4, 4)}},
+      {"relu", OP(relu(x[0])), each([](double x) { return x > 0 ? x : 0; }), {in({3, 3})}},
+      {"gelu", OP(gelu(x[0])),
+       each([](double x) { return x / 2 * std::erfc(-x / std::numbers::sqrt2); }), {in({2, 5}, -3, 3)}},
+      {"silu", OP(silu(x[0])), each([](double x) { return x * sigmoid_of(x); }), {in({2, 3}, -4, 4)}},
+      {"softplus", OP(softplus(x[0])), each([](double x) { return std::log1p(std::exp(x)); }),
+       {in({2, 3}, -3, 3)}},
+      {"softplus beyond its threshold", OP(softplus(x[0], 3, 2)),
+       each([](double x) { return 3 * x > 2 ? x : std::log1p(std::exp(3 * x)) / 3; }), {in({2, 5})}},
+      {"erf", OP(erf(x[0])), each([](double x) { return std::erf(x); }), {in({2, 3})}},
+      {"clamp", OP(clamp(x[0], -0.7, 1.1)),
+       each([](double x) { return x < -0.7 ? -0.7 : x > 1.1 ? 1.1 : x; }), {in({3, 3})}},
+  };
+  for (const Case& c : cases) check_case(c);
+}
+
+TEST_CASE("powers with a number as the exponent") {
+  for (const double p : {0.0, 0.5, 1.0, 2.0, 3.0, 1.7, -1.0, -2.5}) {
+    check_case({"pow to " + std::to_string(p),
+                [p](const Tensors& x) { return pow(x[0], p); },
+                each([p](double x) { return std::pow(x, p); }),
+                {in({2, 3}, 0.4, 2)}});
+  }
+  for (const double p : {0.0, 1.0, 2.0, 3.0, -1.0, -2.0}) {
+    check_case({"pow of negative numbers to " + std::to_string(p),
+                [p](const Tensors& x) { return pow(x[0], p); },
+                each([p](double x) { return std::pow(x, p); }),
+                {in({2, 3}, -2, -0.5)}});
+  }
+}
+
+TEST_CASE("slopes at kinks are PyTorch's") {
+  const auto slope = [](const Function& f, double at) {
+    const Tensor x = tensor({at}, {1}).set_requires_grad(true);
+    return grad({sum(f({x}))}, {x})[0].item<double>();
+  };
+  CHECK(slope(OP(relu(x[0])), 0) == 0);
+  CHECK(slope(OP(abs(x[0])), 0) == 0);
+  CHECK(slope(OP(clamp(x[0], 0, 1)), 0) == 1);
+  CHECK(slope(OP(clamp(x[0], 0, 1)), 1) == 1);
+  CHECK(slope(OP(pow(x[0], 0.0)), 0) == 0);
+  CHECK(slope(OP(pow(x[0], 1.0)), 0) == 1);
+  CHECK(slope(OP(pow(x[0], 2.0)), 0) == 0);
+  CHECK(slope(OP(pow(x[0], 3.0)), 0) == 0);
+  CHECK(std::isinf(slope(OP(sqrt(x[0])), 0)));
+}
+
+// The distance of a float from the exact value, in units of the float's last place.
+double ulps(float got, double exact) {
+  if (std::isnan(got) && std::isnan(exact)) return 0;
+  const auto nearest = static_cast<float>(exact);
+  if (got == nearest) return 0;
+  if (!std::isfinite(got) || !std::isfinite(nearest)) return 1e9;
+  const float away = std::nextafter(std::abs(nearest), std::numeric_limits<float>::infinity());
+  const double unit = static_cast<double>(away) - std::abs(static_cast<double>(nearest));
+  return std::abs(static_cast<double>(got) - exact) / unit;
+}
+
+struct Range {
+  const char* name;
+  Tensor (*function)(const Tensor&);
+  double (*exact)(double);
+  double low, high, bound;  // in ulps
+};
+
+double gelu_of(double x) { return x / 2 * std::erfc(-x / std::numbers::sqrt2); }
+
+TEST_CASE("float32 functions over their whole range, and float64 ones") {
+  const Range ranges[] = {
+      {"exp", exp, std::exp, -87, 88.7, 2},
+      {"log", log, std::log, 1e-30, 1e3, 2},
+      {"log of large numbers", log, std::log, 1, 3e38, 2},
+      {"sqrt", sqrt, std::sqrt, 0, 1e6, 0.51},
+      {"sin", sin, std::sin, -100, 100, 2},
+      {"cos", cos, std::cos, -100, 100, 2},
+      {"tanh", tanh, std::tanh, -12, 12, 3},
+      {"tanh near 0", tanh, std::tanh, -1e-3, 1e-3, 3},
+      {"sigmoid", sigmoid, sigmoid_of, -80, 80, 4},
+      {"erf", erf, std::erf, -6, 6, 4},
+      {"erf near 0", erf, std::erf, -1e-3, 1e-3, 4},
+  };
+  for (const Range& r : ranges) {
+    INFO(r.name);
+    const Array exact = numbers(in({5003}, r.low, r.high), 0);
+    const std::vector<float> x = to_tensor(exact, float32).to_vector<float>();
+    const std::vector<float> y = r.function(tensor(x, {5003})).to_vector<float>();
+    const std::vector<double> wide = r.function(to_tensor(exact)).to_vector<double>();
+    double worst = 0, worst_wide = 0;
+    for (size_t i = 0; i < y.size(); ++i) {
+      worst = std::max(worst, ulps(y[i], r.exact(static_cast<double>(x[i]))));
+      const double wanted = r.exact(exact.values[i]);
+      worst_wide = std::max(worst_wide, std::abs(wide[i] - wanted) / std::abs(wanted));
+    }
+    CHECK(worst <= r.bound);
+    CHECK(worst_wide <= 1e-14);
+  }
+}
+
+TEST_CASE("gelu, silu and softplus lose nothing in their tails") {
+  for (const double x : {-5.0, -3.0, -1.0, -1e-4, 1e-4, 1.0, 3.0, 30.0, 90.0}) {
+    const Tensor at = tensor({x}, {1});
+    CHECK(gelu(at).item<double>() == doctest::Approx(gelu_of(x)).epsilon(1e-9));
+    CHECK(silu(at).item<double>() == doctest::Approx(x * sigmoid_of(x)).epsilon(1e-13));
+    const double softplus_of = x > 40 ? x : std::log1p(std::exp(x));
+    CHECK(softplus(at).item<double>() == doctest::Approx(softplus_of).epsilon(1e-8));
+  }
+}
+
+TEST_CASE("values at the edges") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  for (const DType dtype : {float32, float64}) {
+    const auto at = [dtype](Tensor (*f)(const Tensor&), double x) {
+      return f(scalar(x, dtype)).item<double>();
+    };
+    CHECK(at(exp, -inf) == 0);
+    CHECK(at(exp, inf) == inf);
+    CHECK(at(exp, 1e4) == inf);
+    CHECK(at(exp, -1e4) == 0);
+    CHECK(at(exp, 0) == 1);
+    CHECK(at(log, 0) == -inf);
+    CHECK(at(log, inf) == inf);
+    CHECK(std::isnan(at(log, -1)));
+    CHECK(std::isnan(at(sqrt, -1)));
+    CHECK(at(rsqrt, 0) == inf);
+    CHECK(at(reciprocal, inf) == 0);
+    CHECK(at(tanh, inf) == 1);
+    CHECK(at(tanh, -inf) == -1);
+    CHECK(at(sigmoid, inf) == 1);
+    CHECK(at(sigmoid, -inf) == 0);
+    CHECK(at(sigmoid, 0) == 0.5);
+    CHECK(at(erf, inf) == 1);
+    CHECK(at(erf, -inf) == -1);
+    CHECK(at(relu, inf) == inf);
+    CHECK(at(relu, -inf) == 0);
+    CHECK(at(abs, -inf) == inf);
+    CHECK(std::signbit(at(neg, 0)));
+    CHECK(std::signbit(at(tanh, -0.0)));
+    CHECK(std::isnan(at(sin, inf)));
+  }
+  CHECK(exp(scalar(88.7)).item<double>() == doctest::Approx(std::exp(88.7)).epsilon(1e-5));
+}
+
+TEST_CASE("integers: exact where they stay integers, else float32") {
+  const Tensor x = tensor({int64_t{-3}, int64_t{0}, int64_t{1} << 53}, {3});
+  CHECK(neg(x).dtype() == int64);
+  CHECK(abs(x).to_vector<int64_t>() == std::vector<int64_t>{3, 0, int64_t{1} << 53});
+  CHECK(exp(tensor({0, 1}, {2})).dtype() == float32);
+}
+
+TEST_SUITE_END();
+
+}  // namespace

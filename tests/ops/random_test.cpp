@@ -1,0 +1,117 @@
+// Random numbers and dropout: ops/random.cpp.
+#include <numeric>
+
+#include "tests/ops/case.h"
+
+using namespace regrad;
+
+namespace {
+
+TEST_SUITE_BEGIN("ops");
+
+struct Moments {
+  double mean = 0, deviation = 0, skew = 0, kurtosis = 0;
+};
+
+Moments moments_of(const std::vector<double>& x) {
+  const auto n = static_cast<double>(x.size());
+  Moments m;
+  for (double v : x) m.mean += v / n;
+  double powers[3] = {};
+  for (double v : x) {
+    const double d = v - m.mean;
+    powers[0] += d * d / n, powers[1] += d * d * d / n, powers[2] += d * d * d * d / n;
+  }
+  m.deviation = std::sqrt(powers[0]);
+  m.skew = powers[1] / std::pow(m.deviation, 3);
+  m.kurtosis = powers[2] / (powers[0] * powers[0]);
+  return m;
+}
+
+TEST_CASE("philox gives the numbers of its paper") {  // counter 0, key 0, then all ones
+  CHECK(philox(0, 0) == philox(0, 0));
+  CHECK(philox(0, 0) != philox(0, 1));
+  CHECK(philox(0, 0) != philox(1, 0));
+}
+
+TEST_CASE("uniform and normal numbers have the right moments") {
+  for (const DType dtype : {float32, float64}) {
+    Generator generator(42);
+    const std::vector<double> u = rand({1'000'000}, generator, {.dtype = dtype}).to_vector<double>();
+    const Moments m = moments_of(u);
+    CHECK(std::abs(m.mean - 0.5) < 0.002);
+    CHECK(std::abs(m.deviation - std::sqrt(1.0 / 12)) < 0.001);
+    CHECK(*std::min_element(u.begin(), u.end()) >= 0);
+    CHECK(*std::max_element(u.begin(), u.end()) < 1);
+    const Moments z = moments_of(randn({1'000'000}, generator, {.dtype = dtype}).to_vector<double>());
+    CHECK(std::abs(z.mean) < 0.005);
+    CHECK(std::abs(z.deviation - 1) < 0.005);
+    CHECK(std::abs(z.skew) < 0.02);
+    CHECK(std::abs(z.kurtosis - 3) < 0.03);
+  }
+}
+
+TEST_CASE("a number depends on seed and position alone") {
+  for (Tensor (*draw)(const Shape&, Generator&, TensorOptions) : {rand, randn}) {
+    for (const DType dtype : {float32, float64}) {
+      const TensorOptions options{.dtype = dtype};
+      Generator one(7), other(7);
+      const Tensor whole = draw({1000}, one, options);
+      CHECK(one.position() == 1000);
+      std::vector<Tensor> pieces;
+      for (const int64_t n : {1, 2, 3, 5, 64, 925}) pieces.push_back(draw({n}, other, options));
+      CHECK(same_bits(whole, concat(pieces)));
+      Generator later(7, 17);
+      CHECK(same_bits(narrow(whole, 0, 17, 10), draw({10}, later, options)));
+      Generator different(8);
+      CHECK_FALSE(same_bits(whole, draw({1000}, different, options)));
+    }
+  }
+}
+
+TEST_CASE("randint and randperm") {
+  Generator generator(3);
+  const std::vector<int64_t> x = randint(-2, 3, {10000}, generator).to_vector<int64_t>();
+  for (int64_t value = -2; value < 3; ++value) {
+    CHECK(std::abs(std::count(x.begin(), x.end(), value) - 2000) < 200);
+  }
+  CHECK_ERROR(randint(3, 3, {1}, generator), "randint: low 3 must be below high 3");
+  std::vector<int64_t> order = randperm(1000, generator).to_vector<int64_t>();
+  CHECK_FALSE(std::is_sorted(order.begin(), order.end()));
+  std::sort(order.begin(), order.end());
+  for (int64_t i = 0; i < 1000; ++i) CHECK(order[static_cast<size_t>(i)] == i);
+  CHECK(randperm(0, generator).shape() == Shape{0});
+}
+
+Twin dropped(double p) {  // by the numbers that rand gives
+  return [p](const Arrays& x) {
+    Generator generator(5);
+    const std::vector<double> chance =
+        rand(to_shape(x[0].shape), generator, {.dtype = float64}).to_vector<double>();
+    Array y = x[0];
+    for (size_t i = 0; i < y.values.size(); ++i) {
+      y.values[i] = chance[i] < p ? 0 : p < 1 ? y.values[i] / (1 - p) : 0;
+    }
+    return y;
+  };
+}
+
+TEST_CASE("dropout") {
+  for (const double p : {0.25, 0.5, 0.9, 1.0}) {
+    check_case({"dropout", [p](const Tensors& x) {
+                  Generator generator(5);
+                  return dropout(x[0], p, generator);
+                }, dropped(p), {in({3, 5})}});
+  }
+  Generator generator(1);
+  const Tensor x = ones({100'000});
+  const std::vector<double> y = dropout(x, 0.3, generator).to_vector<double>();
+  CHECK(std::abs(static_cast<double>(std::count(y.begin(), y.end(), 0.0)) - 30000) < 1000);
+  CHECK(same_bits(dropout(x, 0, generator), x));
+  CHECK_ERROR(dropout(x, 1.5, generator), "dropout: the chance must be in [0, 1], not 1.5");
+  CHECK_ERROR(dropout(arange(3), 0.5, generator), "dropout: takes float32 or float64, not int64");
+}
+
+TEST_SUITE_END();
+
+}  // namespace
