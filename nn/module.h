@@ -91,6 +91,12 @@ class Visitor {
   void hand_over(T& module) {
     module.visit(*this);
   }
+  template <class T>
+  void hand_over(T&) {
+    static_assert(sizeof(T) == 0,
+                  "visit() takes tensors, modules (with a visit() of their own), optional, variant "
+                  "and vector of these, bool training, and Generator");
+  }
 
   Actions actions_;
   std::string path_;

@@ -40,18 +40,9 @@ LSTMState advance(Cell cell, const RecurrentWeights& w, const Tensor& projected,
   const Tensor recurrent = linear(h, w.weight_hh, w.bias_hh);
   if (cell == Cell::rnn_tanh) return {tanh(projected + recurrent), {}};
   if (cell == Cell::rnn_relu) return {relu(projected + recurrent), {}};
-  if (cell == Cell::gru) {
-    const Tensor rz =
-        sigmoid(narrow(projected, 1, 0, 2 * size) + narrow(recurrent, 1, 0, 2 * size));
-    const Tensor n = tanh(narrow(projected, 1, 2 * size, size) +
-                          narrow(rz, 1, 0, size) * narrow(recurrent, 1, 2 * size, size));
-    return {n + narrow(rz, 1, size, size) * (h - n), {}};  // (1 - z) n + z h
-  }
-  const Tensor gates = projected + recurrent;
-  const Tensor inputs = sigmoid(narrow(gates, 1, 0, 2 * size));
-  const Tensor c = narrow(inputs, 1, size, size) * state.cell +
-                   narrow(inputs, 1, 0, size) * tanh(narrow(gates, 1, 2 * size, size));
-  return {sigmoid(narrow(gates, 1, 3 * size, size)) * tanh(c), c};
+  if (cell == Cell::gru) return {gru_step(projected, recurrent, h), {}};
+  const Tensor next = lstm_step(projected + recurrent, state.cell);
+  return {narrow(next, 1, 0, size), narrow(next, 1, size, size)};
 }
 
 // Which sequences of the batch still run at each step.
@@ -63,8 +54,8 @@ struct Running {
     const std::vector<int64_t> all = lengths.to_vector<int64_t>();
     const int64_t shortest = *std::min_element(all.begin(), all.end());
     for (int64_t t = shortest; t < steps; ++t) {
-      masks[static_cast<size_t>(t)] =
-          unsqueeze(gt(lengths, scalar(static_cast<double>(t), int64)), 1);
+      const Tensor at = scalar(static_cast<double>(t), int64).to(lengths.device());
+      masks[static_cast<size_t>(t)] = unsqueeze(gt(lengths, at), 1);
     }
   }
 };

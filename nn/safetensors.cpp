@@ -183,6 +183,8 @@ Safetensors read(const std::string& path) {
   const auto data = static_cast<int64_t>(8 + length);
   const std::string header = file.text(8, static_cast<int64_t>(length));
   check(header.starts_with('{'), "the header does not begin with {{");
+  // The parser would take a NUL for the end, and leave what follows it unread.
+  check(header.find('\0') == std::string::npos, "the header is not JSON: it holds a NUL byte");
   HeaderReader reader;
   const bool parsed = json::sax_parse(header, &reader);
   check(parsed, "{}", reader.error);

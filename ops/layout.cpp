@@ -208,6 +208,8 @@ Tensor expand(const Tensor& x, const Shape& wanted) {
     const bool inside = i >= lead;
     const int64_t size = inside ? x.shape()[i - lead] : 1;
     if (shape[i] == -1 && inside) shape[i] = size;
+    check(shape[i] >= 0, "expand: {} to {}: size {} of a new dimension must be 0 or more",
+          x.shape(), wanted, shape[i]);
     check(shape[i] == size || size == 1,
           "expand: {} does not expand to {}: dimension {} is {}, not 1", x.shape(),
           wanted, i, size);

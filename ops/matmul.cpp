@@ -44,6 +44,8 @@ Tensor product(const Tensor& a, const Tensor& b) {
 
 Shape batch_of(const Tensor& x) { return Shape(x.shape().begin(), x.shape().size() - 2); }
 
+int64_t rows_of(const Shape& shape) { return Shape(shape.begin(), shape.size() - 1).numel(); }
+
 Tensor with_batch(const Tensor& x, Shape shape) {
   if (batch_of(x) == shape) return x;
   shape.push_back(x.size(-2));
@@ -65,7 +67,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   if (a.rank() > 2 && b.rank() == 2) {  // one large product instead of a batch of small ones
     Shape shape = a.shape();
     shape[shape.rank() - 1] = b.size(-1);
-    return reshape(product(reshape(a, {a.numel() / std::max<int64_t>(a.size(-1), 1), a.size(-1)}), b), shape);
+    const int64_t rows = rows_of(a.shape());
+    return reshape(product(reshape(a, {rows, a.size(-1)}), b), shape);
   }
   const Shape batch = broadcast_shapes("matmul", batch_of(a), batch_of(b));
   return product(with_batch(a, batch), with_batch(b, batch));

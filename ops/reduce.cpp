@@ -1,6 +1,7 @@
 // Reductions. The dimensions to reduce are brought together, x is seen as [outer, n, inner], and a
 // kernel works along n. Derivatives spread the gradient back over what was reduced.
 #include <algorithm>
+#include <limits>
 
 #include "ops/dispatch.h"
 #include "ops/ops.h"
@@ -145,7 +146,9 @@ Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim) {
   });
   return record("logsumexp", std::move(out),
                 {{x, [x, kept = work.kept](const Tensor& g, const Tensor& y) {
-                    const Tensor weight = exp(sub(x, reshape(y, kept)));
+                    // -inf of -inf alone: exp(-inf - 0) gives gradients of 0, not NaN.
+                    const Tensor nothing = y == -std::numeric_limits<double>::infinity();
+                    const Tensor weight = exp(sub(x, reshape(where(nothing, 0, y), kept)));
                     return mul(spread(g, kept, x.shape()), weight);
                   }}});
 }

@@ -20,6 +20,33 @@ void check_lr(const char* name, double lr) {
   check(lr >= 0 && std::isfinite(lr), "{}: the learning rate must be 0 or more, not {}", name, lr);
 }
 
+// Takes tensors out of a state by name and collects what is wrong with them.
+struct Reader {
+  std::map<std::string, Tensor> given;
+  std::string wrong;
+
+  explicit Reader(const State& state) {
+    for (const auto& [name, value] : state) {
+      if (!given.emplace(name, value).second) wrong += fmt::format("\n  twice: {}", name);
+    }
+  }
+  Tensor take(const std::string& name, const Shape& shape, DType dtype, bool needed) {
+    const auto at = given.extract(name);
+    if (at.empty()) {
+      if (needed) wrong += fmt::format("\n  missing: {}", name);
+      return {};
+    }
+    const Tensor value = at.mapped();
+    if (value.defined() && value.shape() == shape && value.dtype() == dtype) return value;
+    wrong += fmt::format("\n  {} must be {} {}", name, shape.str(), regrad::name(dtype));
+    return {};
+  }
+  void check_all(const char* optimiser) {
+    for (const auto& [name, value] : given) wrong += fmt::format("\n  not known: {}", name);
+    check(wrong.empty(), "{}: this state does not fit the optimiser:{}", optimiser, wrong);
+  }
+};
+
 std::string key(const std::string& slot, size_t i) { return fmt::format("{}.{}", slot, i); }
 
 }  // namespace
@@ -62,40 +89,32 @@ State Optimizer::state_dict() const {
 }
 
 void Optimizer::load_state_dict(const State& state) {
-  std::map<std::string, Tensor> given(state.begin(), state.end());
-  std::string wrong;
-  const auto take = [&](const std::string& name, const Shape& shape, DType dtype, bool needed) {
-    const auto at = given.extract(name);
-    if (at.empty()) {
-      if (needed) wrong += fmt::format("\n  missing: {}", name);
-      return Tensor();
-    }
-    const Tensor value = at.mapped();
-    const bool fits = value.defined() && value.shape() == shape && value.dtype() == dtype;
-    if (!fits) {
-      wrong += fmt::format("\n  {} must be {} {}", name, shape.str(), regrad::name(dtype));
-    }
-    return fits ? value : Tensor();
-  };
+  Reader reader(state);
   const NoGrad guard;
-  const Tensor lr = take("lr", {}, float64, true);
+  const Tensor lr = reader.take("lr", {}, float64, true);
+  std::vector<std::pair<std::vector<int64_t>*, std::vector<int64_t>>> counted;
+  std::vector<bool> stepped(parameters_.size(), false);  // and so has something to remember
+  for (const auto& [name, counts] : counters()) {
+    const Tensor value = reader.take(name, {static_cast<int64_t>(parameters_.size())}, int64, true);
+    if (!value.defined()) continue;
+    counted.emplace_back(counts, value.to_vector<int64_t>());
+    for (size_t i = 0; i < stepped.size(); ++i) {
+      const int64_t count = counted.back().second[i];
+      if (count < 0) reader.wrong += fmt::format("\n  {} holds {}", name, count);
+      stepped[i] = stepped[i] || count > 0;
+    }
+  }
   std::vector<std::pair<Slots*, Slots>> loaded;
   for (const auto& [name, slots] : slots()) {
     Slots values;
     for (size_t i = 0; i < parameters_.size(); ++i) {
       const Tensor& parameter = parameters_[i];
-      const Tensor value = take(key(name, i), parameter.shape(), parameter.dtype(), false);
+      const Tensor value = reader.take(key(name, i), parameter.shape(), parameter.dtype(), stepped[i]);
       values.push_back(value.defined() ? value.to(parameter.device()).clone() : value);
     }
     loaded.emplace_back(slots, std::move(values));
   }
-  std::vector<std::pair<std::vector<int64_t>*, std::vector<int64_t>>> counted;
-  for (const auto& [name, counts] : counters()) {
-    const Tensor value = take(name, {static_cast<int64_t>(parameters_.size())}, int64, true);
-    if (value.defined()) counted.emplace_back(counts, value.to_vector<int64_t>());
-  }
-  for (const auto& [name, value] : given) wrong += fmt::format("\n  not known: {}", name);
-  check(wrong.empty(), "{}: this state does not fit the optimiser:{}", name_, wrong);
+  reader.check_all(name_);
   set_lr(lr.item<double>());
   for (auto& [slots, values] : loaded) *slots = std::move(values);
   for (auto& [counts, values] : counted) *counts = std::move(values);

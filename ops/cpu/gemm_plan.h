@@ -40,7 +40,7 @@ struct GemmPlan {
   static constexpr int64_t most_k = 1536 / element;
   static constexpr int64_t most_group_bytes = 1 << 19;
   static constexpr int64_t most_packed = 4096;       // rows of A and columns of B packed at once
-  static constexpr double chunk_operations = 0.3e6;  // what is worth another thread
+  static constexpr double chunk_operations = 0.5e6;  // what is worth another thread
   static constexpr int64_t most_chunks = 256;
 
   int64_t batches = 1;
@@ -72,9 +72,9 @@ struct GemmPlan {
     if (each == 1) return;
     // The columns first: then what is packed or fetched of B serves all the rows.
     row_groups = at_most(each, ceil_divide(tiles, group_tiles));
-    column_groups = at_most(ceil_divide(each, row_groups), at_least(panels / 4, 1));
+    column_groups = at_most(ceil_divide(each, row_groups), at_least(panels / 2, 1));
     if (row_groups * column_groups < at_most(each, 16)) {
-      row_groups = at_most(ceil_divide(at_most(each, 16), column_groups), ceil_divide(tiles, 2));
+      row_groups = at_most(ceil_divide(at_most(each, 16), column_groups), at_least(tiles / 3, 1));
     }
   }
 

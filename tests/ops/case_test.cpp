@@ -43,7 +43,7 @@ TEST_CASE("a derivative that reads a gradient's memory as if it were contiguous 
   };
   const Tensors x = {to_tensor(numbers(in({2, 3}), 0))};
   const Array plain = numbers(in({2, 3}), 1);
-  const Viewed turned = transposed(plain, float64);
+  const Viewed turned = viewed(plain, float64, Layout::transposed);
   CHECK(to_array(gradients(careless, x, to_tensor(plain))[0]).values == plain.values);
   CHECK(to_array(gradients(careless, x, turned.view(turned.leaf))[0]).values != plain.values);
 }

@@ -22,7 +22,7 @@ TEST_CASE("constants of every dtype") {
     }
   }
   CHECK(full({2}, -3.5).to_vector<double>() == Doubles{-3.5, -3.5});
-  CHECK(full_like(ones({2}, {.dtype = float64}), 0.1).item<double>() == 0.1);
+  CHECK(full_like(ones({1}, {.dtype = float64}), 0.1).item<double>() == 0.1);
   CHECK(scalar(0.1, float64).item<double>() == 0.1);
   CHECK(ones({2}, {.requires_grad = true}).requires_grad());
 }

@@ -144,7 +144,7 @@ TEST_CASE("shapes that a layout cannot take") {
   CHECK_ERROR(reshape(f({0, 3}), {0, -1}), "reshape: [0, 3] has 0 elements, which [0, -1] cannot hold");
   CHECK_ERROR(expand(f({2, 3}), {2, 4}), "expand: [2, 3] does not expand to [2, 4]: dimension 1 is 3, not 1");
   CHECK_ERROR(expand(f({2, 3}), {3}), "expand: [2, 3] has more dimensions than [3]");
-  CHECK_ERROR(expand(f({3}), {-1, 3}), "expand: ");
+  CHECK_ERROR(expand(f({3}), {-1, 3}), "expand: [3] to [-1, 3]: size -1 of a new dimension must be 0 or more");
   CHECK_ERROR(narrow(f({2, 3}), 1, 2, 2), "narrow: 2 elements from 2 do not fit into dimension 1 of shape [2, 3]");
   CHECK_ERROR(narrow(f({2, 3}), 0, -1, 1), "narrow: 1 elements from -1 do not fit into dimension 0 of shape [2, 3]");
   CHECK_ERROR(select(f({2, 3}), 1, 3), "select: index 3 is out of range for dimension 1 of [2, 3]");

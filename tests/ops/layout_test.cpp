@@ -192,6 +192,31 @@ TEST_CASE("views share storage and copies do not") {
   }
 }
 
+TEST_CASE("what moves elements moves every dtype") {
+  using Doubles = std::vector<double>;
+  for (const DType dtype : {float32, float64, int64, bool_}) {
+    const Tensor x = tensor({1.0, 0.0, 0.0, 1.0, 1.0, 0.0}, {2, 3}).to(dtype), turned = transpose(x);
+    const Tensor rows = tensor({1, 1, 0}, {3}), places = tensor({1, 0, 1}, {1, 3});
+    const std::pair<Tensor, Doubles> moved[] = {
+        {turned.contiguous(), {1, 1, 0, 1, 0, 0}},
+        {reshape(turned, {6}), {1, 1, 0, 1, 0, 0}},
+        {expand(select(x, 1, 0), {2, 2}).clone(), {1, 1, 1, 1}},
+        {concat({turned, turned}, 1), {1, 1, 1, 1, 0, 1, 0, 1, 0, 0, 0, 0}},
+        {stack({select(x, 0, 0), select(x, 0, 1)}), {1, 0, 0, 1, 1, 0}},
+        {flip(x, {1}), {0, 0, 1, 0, 1, 1}},
+        {pad(x, {1, 0}, 1), {1, 1, 0, 0, 1, 1, 1, 0}},
+        {slice(x, 1, 0, 3, 2).clone(), {1, 0, 1, 0}},
+        {index_select(turned, 1, rows), {1, 1, 1, 1, 1, 0, 0, 0, 0}},
+        {gather(x, 0, places), {1, 0, 0}},
+        {where(x.to(bool_), x, zeros_like(x)), {1, 0, 0, 1, 1, 0}},
+    };
+    for (const auto& [y, wanted] : moved) {
+      CHECK(y.dtype() == dtype);
+      CHECK(y.to_vector<double>() == wanted);
+    }
+  }
+}
+
 TEST_CASE("conversions") {
   const Tensor x = tensor({-1.9, 0.0, 2.5, 3e9}, {4});
   CHECK(x.to(int64).to_vector<int64_t>() == std::vector<int64_t>{-1, 0, 2, 3'000'000'000});

@@ -1,4 +1,4 @@
-// Products: ops/matmul.cpp, ops/einsum.cpp.
+// Products: ops/matmul.cpp.
 #include "tests/ops/case.h"
 
 using namespace regrad;
@@ -52,43 +52,6 @@ TEST_CASE("linear") {
       {"linear to one number", OP(linear(x[0], x[1], x[2])), with_bias("ij,kj->ik"), {in({4, 3}), in({1, 3}), in({1})}},
   };
   for (const Case& c : cases) check_case(c);
-}
-
-TEST_CASE("einsum") {
-  struct Spec {
-    const char* text;
-    std::vector<In> inputs;
-  };
-  const std::vector<Spec> specs = {
-      {"ij->ji", {in({2, 3})}},
-      {"ij->", {in({2, 3})}},
-      {"ij->j", {in({2, 3})}},
-      {"ii->i", {in({3, 3})}},
-      {"ii->", {in({3, 3})}},
-      {"iij->j", {in({3, 3, 2})}},
-      {"i,j->ij", {in({2}), in({3})}},
-      {"ij,ij->", {in({2, 3}), in({2, 3})}},
-      {"ij,jk->ik", {in({2, 3}), in({3, 4})}},
-      {"ij,jk->ki", {in({2, 3}), in({3, 4})}},
-      {"bij,bjk->bik", {in({2, 3, 4}), in({2, 4, 5})}},
-      {"bqhd,bkhd->bhqk", {in({2, 3, 2, 4}), in({2, 5, 2, 4})}},
-      {"bhqk,bkhd->bqhd", {in({2, 2, 3, 5}), in({2, 5, 2, 4})}},
-      {"ij,kl->jl", {in({2, 3}), in({4, 5})}},
-      {"ij,jk,kl->il", {in({2, 3}), in({3, 4}), in({4, 2})}},
-      {"i,ij,j->", {in({2}), in({2, 3}), in({3})}},
-      {"bi,oij,bj->bo", {in({2, 3}), in({5, 3, 4}), in({2, 4})}},
-      {"ij,ji->", {in({2, 3}), in({3, 2})}},
-      {"Ab,bA->bA", {in({2, 3}), in({3, 2})}},
-  };
-  for (const Spec& spec : specs) {
-    const std::string text = spec.text;
-    check_case({"einsum " + text, [text](const Tensors& x) { return einsum(text, x); },
-                twin::einsum(text), spec.inputs});
-  }
-  const Tensor a = to_tensor(numbers(in({2, 3}), 0)), b = to_tensor(numbers(in({3, 4}), 1));
-  CHECK(same_bits(einsum("ij,jk", {a, b}), einsum("ij,jk->ik", {a, b})));
-  CHECK(same_bits(einsum(" i j , j k -> i k ", {a, b}), einsum("ij,jk->ik", {a, b})));
-  CHECK(same_bits(einsum("ba", {a}), transpose(a)));
 }
 
 // The product in double, whatever the operands.

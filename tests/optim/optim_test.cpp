@@ -70,6 +70,10 @@ TEST_CASE("an optimiser continues from its saved state") {
   check_resume([](Parameters p) { return optim::SGD(p, {.lr = 0.1, .momentum = 0.9}); });
   check_resume([](Parameters p) { return optim::AdamW(p, {.lr = 0.1}); });
   optim::Adam adam({start()});
+  CHECK_ERROR(adam.load_state_dict({{"lr", tensor({0.1}, {})}, {"steps", tensor({3}, {1})}}),
+              "missing: square.0");
+  CHECK_ERROR(adam.load_state_dict({{"lr", tensor({0.1}, {})}, {"steps", tensor({-3}, {1})}}),
+              "steps holds -3");
   optim::State state = adam.state_dict();
   state.emplace_back("mean.0", zeros({4}, {.dtype = float64}));
   state.emplace_back("speed", zeros({1}));
