@@ -8,13 +8,18 @@
 namespace regrad {
 namespace {
 
-std::vector<Tensor> composed(const Tensor& y, const std::vector<Tensor>& inputs, Needed needed,
+// The gradients of formula(inputs), as part of the graph. Each input gets a node of its own first:
+// one input may depend on another, and that path is not this step's.
+template <class Formula>
+std::vector<Tensor> composed(const Formula& formula, std::vector<Tensor> inputs, Needed needed,
                              const Tensor& g) {
   std::vector<Tensor> wanted, all(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
+    inputs[i] = record("input", inputs[i].detach(), {{inputs[i], [](const Tensor& h) { return h; }}});
     if (needed[i]) wanted.push_back(inputs[i]);
   }
-  std::vector<Tensor> found = grad({y}, wanted, {.grad_outputs = {g}, .create_graph = true});
+  std::vector<Tensor> found =
+      grad({formula(inputs)}, wanted, {.grad_outputs = {g}, .create_graph = true});
   size_t next = 0;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (needed[i]) all[i] = std::move(found[next++]);
@@ -22,7 +27,8 @@ std::vector<Tensor> composed(const Tensor& y, const std::vector<Tensor>& inputs,
   return all;
 }
 
-Tensor gru_of_ops(const Tensor& x, const Tensor& h, const Tensor& hidden) {
+Tensor gru_of_ops(const std::vector<Tensor>& in) {
+  const Tensor &x = in[0], &h = in[1], &hidden = in[2];
   const int64_t size = hidden.size(1);
   const auto gate = [size](const Tensor& gates, int64_t i) {
     return narrow(gates, 1, i * size, size);
@@ -33,7 +39,8 @@ Tensor gru_of_ops(const Tensor& x, const Tensor& h, const Tensor& hidden) {
   return add(n, mul(z, sub(hidden, n)));
 }
 
-Tensor lstm_of_ops(const Tensor& gates, const Tensor& cell) {
+Tensor lstm_of_ops(const std::vector<Tensor>& in) {
+  const Tensor &gates = in[0], &cell = in[1];
   const int64_t size = cell.size(1);
   const auto gate = [&](int64_t i) { return narrow(gates, 1, i * size, size); };
   const Tensor next = add(mul(sigmoid(gate(1)), cell), mul(sigmoid(gate(0)), tanh(gate(2))));
@@ -67,8 +74,7 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
       "gru_step", std::move(out), {gates_x, gates_h, hidden},
       [gates_x, gates_h, hidden, saved](const Tensor& g, Needed needed) -> std::vector<Tensor> {
         if (GradMode::enabled()) {
-          return composed(gru_of_ops(gates_x, gates_h, hidden), {gates_x, gates_h, hidden}, needed,
-                          g);
+          return composed(gru_of_ops, {gates_x, gates_h, hidden}, needed, g);
         }
         const Tensor dx = empty(gates_x.shape(), g.dtype()), dh = empty(gates_h.shape(), g.dtype());
         const Tensor dhidden = empty(hidden.shape(), g.dtype());
@@ -95,7 +101,7 @@ Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
   return record("lstm_step", std::move(out), {gates, cell},
                 [gates, cell, saved](const Tensor& g, Needed needed) -> std::vector<Tensor> {
                   if (GradMode::enabled()) {
-                    return composed(lstm_of_ops(gates, cell), {gates, cell}, needed, g);
+                    return composed(lstm_of_ops, {gates, cell}, needed, g);
                   }
                   const Tensor dgates = empty(gates.shape(), g.dtype());
                   const Tensor dcell = empty(cell.shape(), g.dtype());

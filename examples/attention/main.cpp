@@ -1,4 +1,6 @@
 // attention: learns to turn one line of text into another, and shows what it attends to.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <iostream>
 
@@ -44,7 +46,9 @@ void add_train(CLI::App& app, TrainOptions& options) {
   named(train->add_option("--batch", options.batch, "pairs in a step"), "N")
       ->check(CLI::Range(1, 65536));
   CLI::Option* steps =
-      train->add_option("--steps", options.steps, "how many steps; 1500 unless told otherwise")
+      train
+          ->add_option("--steps", options.steps,
+                       fmt::format("how many steps; {} unless given", TrainOptions::default_steps))
           ->type_name("N")
           ->check(CLI::Range(1, 1000000000));
   train->add_option("--epochs", options.epochs, "or how many times through all pairs")
@@ -110,6 +114,7 @@ int run(int argc, char** argv) {
       "attention");
   app.set_version_flag("--version", "attention (regrad) 0.1.0");
   app.require_subcommand(0, 1);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.failure_message(CLI::FailureMessage::simple);
   app.footer(
       "\nExamples:\n"

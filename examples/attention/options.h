@@ -21,7 +21,7 @@ struct TrainOptions {
   int threads = 0;    // 0: as many as there are cores
   int64_t pairs = 0;  // use only the first so many; of generated dates: how many; 0: all
 
-  static constexpr int64_t default_steps = 1500;
+  static constexpr int64_t default_steps = 800;
   static constexpr int64_t default_dates = 20000;
 };
 

@@ -77,7 +77,7 @@ expect 1 "absent.tsv" "$program" train --data absent.tsv
 : >occupied
 expect 1 "occupied" "$program" train $small --out occupied
 printf 'a\tb\n' >single.tsv
-expect 1 "hold" "$program" train --data single.tsv --held-out 0.9
+expect 1 "held out" "$program" train --data single.tsv --held-out 0.9
 
 # Words, and pairs of one's own.
 for i in 1 2 3 4 5 6 7 8 9; do printf 'number %s .\tle nombre %s .\n' $i $i; done >words.tsv
