@@ -90,7 +90,8 @@ class HeaderReader {
     for (; digits < rest_.size() && rest_[digits] >= '0' && rest_[digits] <= '9'; ++digits) {
       value = checked_add(checked_mul(value, 10), rest_[digits] - '0');
     }
-    check(digits > 0, "its header should have a size at: {}", printable(rest_));
+    const bool padded = digits > 1 && rest_[0] == '0';  // not a number to Python
+    check(digits > 0 && !padded, "its header should have a size at: {}", printable(rest_));
     rest_.remove_prefix(digits);
     take('L');  // Python 2 wrote long integers so
     return value;

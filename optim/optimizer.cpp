@@ -109,7 +109,8 @@ void Optimizer::load_state_dict(const State& state) {
     Slots values;
     for (size_t i = 0; i < parameters_.size(); ++i) {
       const Tensor& parameter = parameters_[i];
-      const Tensor value = reader.take(key(name, i), parameter.shape(), parameter.dtype(), stepped[i]);
+      const Tensor value =
+          reader.take(key(name, i), parameter.shape(), parameter.dtype(), stepped[i]);
       values.push_back(value.defined() ? value.to(parameter.device()).clone() : value);
     }
     loaded.emplace_back(slots, std::move(values));

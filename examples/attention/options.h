@@ -13,7 +13,7 @@ struct TrainOptions {
   std::string score = "additive";
   std::string tokens = "char";
   int64_t embedding = 32, hidden = 96, batch = 64;
-  int64_t steps = 0, epochs = 0;  // one of them; both 0: default_steps
+  int64_t steps = 0, epochs = 0;  // one of them; 0: by default
   double rate = 5e-3;
   double dropout = 0;
   double held_out = 0.1;
@@ -21,7 +21,8 @@ struct TrainOptions {
   int threads = 0;    // 0: as many as there are cores
   int64_t pairs = 0;  // use only the first so many; of generated dates: how many; 0: all
 
-  static constexpr int64_t default_steps = 800;
+  // Dates are learnt in so many steps; other data gets so many epochs where that is more.
+  static constexpr int64_t default_steps = 800, default_epochs = 5;
   static constexpr int64_t default_dates = 20000;
 };
 

@@ -21,7 +21,7 @@ namespace {
 
 constexpr double clip_norm = 1, warmup_share = 0.05;
 constexpr size_t measured_often = 200, measured_at_end = 2000;  // held-out pairs
-constexpr int64_t measurements = 10;
+constexpr int64_t measurements = 20;
 constexpr size_t samples = 6, maps = 4;
 constexpr int64_t spare_tokens = 10;  // a text may be this much longer than any seen
 
@@ -124,7 +124,7 @@ Training learn(Translator& translator, Batches& batches, const std::vector<Quest
     loss_sum += step(translator, optimiser, batches.next());
     training.steps_done = ++done;
     const double mean_loss = loss_sum / static_cast<double>(++loss_count);
-    if (done % std::max<int64_t>(1, interval / 10) == 0 || done == steps) {
+    if (done % std::max<int64_t>(1, interval / 5) == 0 || done == steps) {
       training.losses.emplace_back(done, mean_loss);
       loss_sum = 0;
       loss_count = 0;
@@ -163,7 +163,7 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
       {"tokens", fmt::format("{}: {} in the source, {} in the target", options.tokens,
                              translator.source().size(), translator.target().size())},
       {"model",
-       fmt::format("GRU encoder-decoder, {} attention, embedding {}, hidden {}: {} numbers",
+       fmt::format("GRU encoder-decoder, {} attention, embedding {}, hidden {}: {} parameters",
                    options.score, options.embedding, options.hidden,
                    nn::num_parameters(translator.model()))},
       {"training", fmt::format("{} steps of {} pairs, Adam at {}, seed {}", training.steps_done,
@@ -234,6 +234,13 @@ void finish(const TrainOptions& options, const Task& task, Translator& translato
             << " TEXT`\n";
 }
 
+int64_t steps_of(const TrainOptions& options, const Batches& batches) {
+  if (options.steps > 0) return options.steps;
+  if (options.epochs > 0) return options.epochs * batches.per_epoch();
+  if (options.data.empty()) return TrainOptions::default_steps;
+  return std::max(TrainOptions::default_steps, TrainOptions::default_epochs * batches.per_epoch());
+}
+
 }  // namespace
 
 int run_train(const TrainOptions& options) {
@@ -246,9 +253,7 @@ int run_train(const TrainOptions& options) {
   Translator translator = make_translator(options, task, generator);
   Batches batches(encode(task.data.train, translator.source(), translator.target()), options.batch,
                   nn::fork(generator));
-  const int64_t steps = options.epochs > 0  ? options.epochs * batches.per_epoch()
-                        : options.steps > 0 ? options.steps
-                                            : TrainOptions::default_steps;
+  const int64_t steps = steps_of(options, batches);
   const Training training =
       learn(translator, batches, questions(task.data.held_out, task.tokeniser, measured_often),
             steps, options.rate);

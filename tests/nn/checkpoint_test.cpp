@@ -291,6 +291,7 @@ TEST_CASE("npy: a malformed file is one error that names it") {
   refuses(npy(start + "(2)}"), "comma");
   refuses(npy(start + "(-2,)}"), "should have a size");
   refuses(npy(start + "(2.5,)}"), "comma");
+  refuses(npy(start + "(02,)}"), "should have a size");
   refuses(npy(start + "(99999999999999999999,)}"), "too large");
   refuses(npy(start + "(4294967296, 4294967296)}"), "too large");
   refuses(npy(start + "(1, 1, 1, 1, 1, 1, 1, 1, 1)}"), "more than 8");

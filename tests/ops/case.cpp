@@ -144,10 +144,14 @@ bool has_gradient(const Function& op, const Tensors& inputs) {
 void check_recorded(const Function& op, const Tensors& inputs, const Shape& shape) {
   const Tensor g = to_tensor(numbers({Index(shape.begin(), shape.end()), 0.5, 1.5}, 9));
   const Tensors plain = gradients(op, inputs, g), recorded = gradients(op, inputs, g, true);
+  Tensors wanted;
+  for (const Tensor& x : inputs) {
+    if (is_float(x.dtype())) wanted.push_back(x);
+  }
   for (size_t k = 0; k < plain.size(); ++k) {
     REQUIRE(plain[k].defined() == recorded[k].defined());
     if (!plain[k].defined()) continue;
-    CHECK(plain[k].shape() == inputs[k].shape());
+    CHECK(plain[k].shape() == wanted[k].shape());
     const std::string off = difference(to_array(recorded[k]), to_array(plain[k]), 1e-11);
     CHECK_MESSAGE(off == "", "recorded gradient ", k, ": ", off);
   }
