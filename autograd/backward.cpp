@@ -1,141 +1,9 @@
-// The backward pass: gradients walk the graph from the youngest node to the oldest. A node's
-// consumers are all younger than it is, so when its turn comes its gradient is complete.
-#include <algorithm>
-#include <atomic>
+// backward() and grad(): where a pass begins, and what becomes of the gradients it brings.
 #include <unordered_map>
-#include <unordered_set>
 
-#include "autograd/check.h"
-#include "autograd/node.h"
+#include "autograd/pass.h"
 
 namespace regrad {
-namespace {
-
-std::atomic<uint64_t> next_pass{1};
-
-class Pass {
- public:
-  explicit Pass(BackwardOptions options) : options_(options), grad_mode_(options.create_graph) {}
-  Pass(const Pass&) = delete;
-  Pass& operator=(const Pass&) = delete;
-
-  ~Pass() {
-    for (const Ref<Node>& node : waiting_) node->pending = Tensor();
-    for (Suspended& one : suspended_) {
-      one.node->pending = std::move(one.pending);
-      one.node->pass = one.pass;
-    }
-  }
-
-  // Only nodes from which one of `targets` can be reached take part; the others are not computed.
-  void restrict_to(const std::unordered_set<Node*>& targets, const std::vector<Tensor>& outputs);
-
-  void give(const Ref<Node>& node, Tensor gradient) {
-    if (restricted_ && !useful_.contains(node.get())) return;
-    if (node->pass == number_ && node->pending.defined()) {
-      node->pending = add_gradients(std::move(node->pending), gradient);
-      return;
-    }
-    if (node->pending.defined()) {  // a pass around this one is at work on the same graph
-      suspended_.push_back({node, std::move(node->pending), node->pass});
-    }
-    node->pass = number_;
-    node->pending = std::move(gradient);
-    waiting_.push_back(node);
-    std::push_heap(waiting_.begin(), waiting_.end(), older);
-  }
-
-  // The same, for a derivative that adds into the sum itself. False: it cannot be done here.
-  bool add_in_place(const Ref<Node>& node, const Derivative& derivative, const Tensor& gradient) {
-    if (options_.create_graph || !derivative.can_add()) return false;
-    const bool first = node->pass != number_ || !node->pending.defined();
-    if (first) give(node, zeros(node->shape, {.dtype = node->dtype, .device = gradient.device()}));
-    if (!node->pending.sole_owner()) return false;
-    derivative.add_into(node->pending, gradient);
-    return true;
-  }
-
-  // Calls arrived(node, gradient) for every node once its gradient is complete.
-  template <class Arrived>
-  void run(const Arrived& arrived) {
-    while (!waiting_.empty()) {
-      std::pop_heap(waiting_.begin(), waiting_.end(), older);
-      const Ref<Node> node = std::move(waiting_.back());
-      waiting_.pop_back();
-      Tensor gradient = std::move(node->pending);
-      node->pending = Tensor();
-      if (!node->is_leaf()) pass_on(*node, gradient, node);
-      arrived(*node, std::move(gradient));
-    }
-  }
-
- private:
-  static bool older(const Ref<Node>& a, const Ref<Node>& b) { return a->number < b->number; }
-
-  void pass_on(Node& node, const Tensor& gradient, const Ref<Node>& reference) {
-    check(!node.spent,
-          "backward: the graph through {} was used by an earlier backward(), which freed it; call "
-          "that one with {{.retain_graph = true}}, or compute the output again",
-          node.called());
-    node.check_saved();
-    Tensor output = node.output;
-    if (output.defined() && options_.create_graph) {  // the output, as part of the graph
-      output = output.detach();
-      output.body().node = reference;
-    }
-    if (node.derivative_of_all) {
-      give_all(node, gradient, output);
-    } else {
-      give_each(node, gradient, output);
-    }
-    if (!options_.retain_graph && !options_.create_graph) node.forget();
-  }
-
-  void give_each(Node& node, const Tensor& gradient, const Tensor& output) {
-    for (size_t i = 0; i < node.edge_count; ++i) {
-      const Edge& edge = node.edge(i);
-      if (!edge.input || (restricted_ && !useful_.contains(edge.input.get()))) continue;
-      if (add_in_place(edge.input, edge.derivative, gradient)) continue;
-      give_checked(node, i, edge.derivative(gradient, output));
-    }
-  }
-
-  void give_all(Node& node, const Tensor& gradient, const Tensor& output) {
-    std::vector<Tensor> gradients = node.derivative_of_all(gradient, Needed(node), output);
-    check(gradients.size() == node.edge_count,
-          "backward of {}: its derivative returned {} gradients for {} inputs", node.name,
-          gradients.size(), node.edge_count);
-    for (size_t i = 0; i < node.edge_count; ++i) {
-      if (node.edge(i).input) give_checked(node, i, std::move(gradients[i]));
-    }
-  }
-
-  void give_checked(Node& node, size_t i, Tensor gradient) {
-    const Ref<Node>& input = node.edge(i).input;
-    check(gradient.defined(), "backward of {}: its derivative gave no gradient for input {}",
-          node.name, i);
-    check(gradient.shape() == input->shape && gradient.dtype() == input->dtype,
-          "backward of {}: its derivative gave a gradient of shape {} {} for input {}, "
-          "which has shape {} {}",
-          node.name, gradient.shape(), name(gradient.dtype()), i, input->shape,
-          name(input->dtype));
-    give(input, std::move(gradient));
-  }
-
-  struct Suspended {
-    Ref<Node> node;
-    Tensor pending;
-    uint64_t pass;
-  };
-
-  BackwardOptions options_;
-  GradMode grad_mode_;
-  uint64_t number_ = next_pass.fetch_add(1, std::memory_order_relaxed);
-  std::vector<Ref<Node>> waiting_;  // a heap: the youngest node on top
-  std::vector<Suspended> suspended_;
-  bool restricted_ = false;
-  std::unordered_set<Node*> useful_;
-};
 
 void Pass::restrict_to(const std::unordered_set<Node*>& targets,
                        const std::vector<Tensor>& outputs) {
@@ -157,6 +25,8 @@ void Pass::restrict_to(const std::unordered_set<Node*>& targets,
     if (useful) useful_.insert(node);
   }
 }
+
+namespace {
 
 Tensor seed_for(const char* op, const Tensor& output, const Tensor& gradient) {
   check(output.requires_grad(), "{}: the output of shape {} does not depend on anything that "

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "autograd/grad_mode.h"
 #include "autograd/shape.h"
 #include "autograd/storage.h"
 
@@ -137,24 +138,5 @@ struct GradOptions {
 };
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
                          const GradOptions& options = {});
-
-// While one is alive, this thread records no graph.
-class GradMode {
- public:
-  explicit GradMode(bool on) : before_(enabled_) { enabled_ = on; }
-  ~GradMode() { enabled_ = before_; }
-  GradMode(const GradMode&) = delete;
-  GradMode& operator=(const GradMode&) = delete;
-  static bool enabled() { return enabled_; }
-
- private:
-  bool before_;
-  static constinit thread_local bool enabled_;
-};
-
-class [[nodiscard]] NoGrad : public GradMode {
- public:
-  NoGrad() : GradMode(false) {}
-};
 
 }  // namespace regrad

@@ -59,12 +59,12 @@ void cross_entropy_backward_row(int64_t n, T* dx, T g, const T* x, T log_sum, in
   const T each = smoothing / static_cast<T>(n);
   const V first(shift), second(log_sum), share(each), gradient(g);
   for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
-    const V probability = v_exp((load<T, Arch>(x + i, n - i) - first) - second);
+    const V probability = share_exp<T, Arch>((load<T, Arch>(x + i, n - i) - first) - second);
     store<T, Arch>(dx + i, n - i, gradient * (probability - share));
   }
   const T wanted = T(1) - smoothing + each;
   alignas(64) T power[lanes_of<T, Arch>];
-  v_exp(V((x[target] - shift) - log_sum)).store_unaligned(power);
+  share_exp<T, Arch>(V((x[target] - shift) - log_sum)).store_unaligned(power);
   dx[target] = g * (power[0] - wanted);
 }
 

@@ -165,16 +165,28 @@ template <class T, class Arch>
 void layer_norm_backward_rows(int64_t n, int64_t begin, int64_t end, NormGradients<T> at,
                               double* totals, T* sums) {
   const bool adds = at.weight_sum != nullptr || at.bias_sum != nullptr;
-  for (int64_t i = 0; adds && i < 2 * n; ++i) totals[i] = 0;
   if (at.weight_sum != nullptr) at.weight_sum = sums;
   if (at.bias_sum != nullptr) at.bias_sum = sums + n;
   for (int64_t first = begin; first < end; first += 64) {
-    for (int64_t i = 0; adds && i < 2 * n; ++i) sums[i] = T(0);
+    if (adds) __builtin_memset(sums, 0, static_cast<std::size_t>(2 * n) * sizeof(T));
     for (int64_t o = first; o < smaller(first + 64, end); ++o) {
       layer_norm_backward_row<T, Arch>(n, o, at);
     }
-    for (int64_t i = 0; adds && i < 2 * n; ++i) totals[i] += static_cast<double>(sums[i]);
+    if (!adds) continue;
+    for (int64_t i = 0; i < 2 * n; ++i) {
+      const double before = first == begin ? 0 : totals[i];
+      totals[i] = before + static_cast<double>(sums[i]);
+    }
   }
+}
+
+// out[i] = the sum of totals[c][i], in the order of c; the first row of totals is used up.
+template <class T, class Arch>
+void combine_rows(int64_t chunks, int64_t n, T* out, double* totals, int64_t stride) {
+  for (int64_t c = 1; c < chunks; ++c) {
+    for (int64_t i = 0; i < n; ++i) totals[i] += totals[c * stride + i];
+  }
+  for (int64_t i = 0; i < n; ++i) out[i] = chunks == 0 ? T(0) : static_cast<T>(totals[i]);
 }
 
 template <class T, class Arch>
@@ -192,15 +204,8 @@ void layer_norm_backward(Rows rows, T* dx, T* dweight, T* dbias, const T* g, con
     layer_norm_backward_rows<T, Arch>(n, chunk * each, smaller((chunk + 1) * each, rows.outer), at,
                                       totals + chunk * 2 * n, sums + chunk * 2 * n);
   });
-  const auto combine = [&](T* out, int64_t offset) {
-    for (int64_t i = 0; i < n; ++i) {
-      double total = 0;
-      for (int64_t c = 0; c < chunks; ++c) total += totals[c * 2 * n + offset + i];
-      out[i] = static_cast<T>(total);
-    }
-  };
-  if (dweight != nullptr) combine(dweight, 0);
-  if (dbias != nullptr) combine(dbias, n);
+  if (dweight != nullptr) combine_rows<T, Arch>(chunks, n, dweight, totals, 2 * n);
+  if (dbias != nullptr) combine_rows<T, Arch>(chunks, n, dbias, totals + n, 2 * n);
 }
 
 }  // namespace regrad::simd

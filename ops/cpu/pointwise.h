@@ -147,14 +147,23 @@ struct CompareKernel {
 
 template <class T, class Arch>
 struct WhereKernel {
+  // Both sides' bits under a mask: compilers do not make vectors of a choice between two loads.
+  using Word = std::conditional_t<sizeof(T) == 8, uint64_t,
+                                  std::conditional_t<sizeof(T) == 4, uint32_t, uint8_t>>;
+
   static void block(const void*, int64_t n, void* const* operands) {
-    T* out = static_cast<T*>(operands[0]);
-    const bool* condition = static_cast<const bool*>(operands[1]);
-    const T* yes = static_cast<const T*>(operands[2]);
-    const T* no = static_cast<const T*>(operands[3]);
+    char* out = static_cast<char*>(operands[0]);
+    const auto* condition = static_cast<const unsigned char*>(operands[1]);
+    const char* yes = static_cast<const char*>(operands[2]);
+    const char* no = static_cast<const char*>(operands[3]);
     for (int64_t i = 0; i < n; ++i) {
-      const T if_true = yes[i], if_false = no[i];
-      out[i] = condition[i] ? if_true : if_false;
+      const int64_t at = i * int64_t{sizeof(Word)};
+      Word if_true, if_false;
+      __builtin_memcpy(&if_true, yes + at, sizeof(Word));
+      __builtin_memcpy(&if_false, no + at, sizeof(Word));
+      const auto mask = static_cast<Word>(Word{0} - Word{condition[i]});
+      const auto chosen = static_cast<Word>((if_true & mask) | (if_false & ~mask));
+      __builtin_memcpy(out + at, &chosen, sizeof(Word));
     }
   }
   static void run(const Loop& loop, T* out, const bool* condition, const T* yes, const T* no) {

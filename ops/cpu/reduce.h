@@ -262,10 +262,9 @@ int64_t first_equal(int64_t n, const T* x, T wanted) {
       while (i < n && !is_nan(x[i])) ++i;
       return i;
     }
-    constexpr int64_t run = 4 * lanes_of<T, Arch>;
-    for (bool found = false; i + run <= n; i += run) {
-      for (int64_t j = 0; j < run; ++j) found |= x[i + j] == wanted;
-      if (found) break;
+    const Vec<T, Arch> equal(wanted);
+    while (i + lanes_of<T, Arch> <= n && !xsimd::any(Vec<T, Arch>::load_unaligned(x + i) == equal)) {
+      i += lanes_of<T, Arch>;
     }
   }
   while (i < n && !(x[i] == wanted)) ++i;

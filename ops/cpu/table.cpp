@@ -72,8 +72,8 @@ constexpr Kernels<T> kernels(std::integer_sequence<int, U...>) {
       gru_backward<T, Arch>,
       lstm<T, Arch>,
       lstm_backward<T, Arch>,
-      uniform,
-      normal,
+      draw<false, T, Arch>,
+      draw<true, T, Arch>,
   };
 }
 

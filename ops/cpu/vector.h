@@ -105,20 +105,32 @@ REGRAD_INLINE T infinity() {
   return static_cast<T>(__builtin_inf());
 }
 
-// The greatest or least lane, by halves; NaN when any lane is.
+// The greatest or least lane, by halves; NaN when any lane is. V is a compiler's vector.
+template <int sign, class V, int... I>
+REGRAD_INLINE auto extreme_half(V value, std::integer_sequence<int, I...>) {
+  constexpr int half = sizeof...(I);
+  const auto a = __builtin_shufflevector(value, value, I...);
+  const auto b = __builtin_shufflevector(value, value, (I + half)...);
+  const auto best = ((sign > 0 ? a > b : a < b) | (a != a)) ? a : b;
+  if constexpr (half == 2) {
+    const auto x = best[0], y = best[1];
+    return (sign > 0 ? x > y : x < y) || is_nan(x) ? x : y;
+  } else {
+    return extreme_half<sign>(best, std::make_integer_sequence<int, half / 2>{});
+  }
+}
+
 template <int sign, class T, class Arch>
 REGRAD_INLINE T extreme_lane(Vec<T, Arch> value) {
-  constexpr int64_t count = lanes_of<T, Arch>;
-  alignas(64) T lanes[count];
-  value.store_unaligned(lanes);
-  for (int64_t half = count / 2; half > 0; half /= 2) {
-    for (int64_t i = 0; i < half; ++i) {
-      const T a = lanes[i], b = lanes[i + half];
-      const bool keep = (sign > 0 ? a > b : a < b) || is_nan(a);
-      lanes[i] = keep ? a : b;
-    }
+  using B = Blocks<T, Arch>;
+  typename B::Vector lanes;
+  __builtin_memcpy(&lanes, &value, sizeof lanes);
+  if constexpr (B::lanes == 2) {
+    const T x = lanes[0], y = lanes[1];
+    return (sign > 0 ? x > y : x < y) || is_nan(x) ? x : y;
+  } else {
+    return extreme_half<sign>(lanes, std::make_integer_sequence<int, B::lanes / 2>{});
   }
-  return lanes[0];
 }
 
 }  // namespace regrad::simd
