@@ -38,7 +38,7 @@ Tensor seed_for(const char* op, const Tensor& output, const Tensor& gradient) {
   }
   check(gradient.shape() == output.shape() && gradient.dtype() == output.dtype(),
         "{}: the gradient has shape {} {}, the output {} {}; they must be equal", op,
-        gradient.shape(), name(gradient.dtype()), output.shape(), name(output.dtype()));
+        gradient.shape(), gradient.dtype(), output.shape(), output.dtype());
   return gradient;
 }
 

@@ -7,10 +7,20 @@
 #include <string>
 #include <utility>
 
+#include "autograd/dtype.h"
 #include "autograd/error.h"
 #include "autograd/shape.h"
 
-// Shapes are given as they are and turned into text only when a check fails.
+// Shapes and dtypes are given as they are and turned into text only when a check fails.
+template <>
+struct fmt::formatter<regrad::DType> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  template <class Context>
+  auto format(regrad::DType dtype, Context& context) const {
+    return fmt::format_to(context.out(), "{}", regrad::name(dtype));
+  }
+};
+
 template <>
 struct fmt::formatter<regrad::Shape> {
   constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }

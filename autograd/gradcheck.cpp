@@ -57,7 +57,7 @@ std::vector<Tensor> analytic(const Functions& function, const std::vector<Tensor
   for (size_t k = 0; k < results.size(); ++k) {
     const Tensor& y = results[k];
     if (!y.defined() || !y.requires_grad()) continue;
-    check(y.dtype() == float64, "gradcheck: the function gives {}, not float64", name(y.dtype()));
+    check(y.dtype() == float64, "gradcheck: the function gives {}, not float64", y.dtype());
     outputs.push_back(y);
     options.grad_outputs.push_back(weights_for(y, static_cast<int64_t>(k)));
   }

@@ -78,7 +78,7 @@ class Pass {
     check(!node.spent,
           "backward: the graph through {} was used by an earlier backward(), which freed it; call "
           "that one with {{.retain_graph = true}}, or compute the output again",
-          node.called());
+          node.name);
     node.check_saved();
     Tensor output = node.output;
     if (output.defined() && options_.create_graph) {  // the output, as part of the graph
@@ -119,8 +119,8 @@ class Pass {
     check(gradient.shape() == input->shape && gradient.dtype() == input->dtype,
           "backward of {}: its derivative gave a gradient of shape {} {} for input {}, "
           "which has shape {} {}",
-          node.name, gradient.shape(), name(gradient.dtype()), i, input->shape,
-          name(input->dtype));
+          node.name, gradient.shape(), gradient.dtype(), i, input->shape,
+          input->dtype);
     give(input, std::move(gradient));
   }
 

@@ -39,15 +39,7 @@ Tensor view_of(const Tensor& base, const Shape& shape, const Shape& strides, int
   return Tensor(std::move(body));
 }
 
-const TensorBody& Tensor::body() const {
-  check(defined(), "this tensor is undefined: it was never given a value");
-  return *body_;
-}
-
-TensorBody& Tensor::body() {
-  check(defined(), "this tensor is undefined: it was never given a value");
-  return *body_;
-}
+void Tensor::undefined() { fail("this tensor is undefined: it was never given a value"); }
 
 bool Tensor::is_contiguous() const {
   int64_t stride = 1;
@@ -68,7 +60,7 @@ bool Tensor::sole_owner() const {
 
 const void* Tensor::address(DType wanted) const {
   check(wanted == dtype(), "data: this tensor is {}, not {}; convert it with to({})",
-        regrad::name(dtype()), regrad::name(wanted), regrad::name(wanted));
+        dtype(), wanted, wanted);
   const char* bytes = static_cast<const char*>(body().storage->data());
   return bytes + body().offset * static_cast<int64_t>(item_size(dtype()));
 }
@@ -86,7 +78,7 @@ bool Tensor::is_leaf() const { return !requires_grad() || node()->is_leaf(); }
 Tensor& Tensor::set_requires_grad(bool on) {
   if (on == requires_grad()) return *this;
   check(is_float(dtype()), "set_requires_grad: only float32 and float64 tensors have gradients, not {}",
-        regrad::name(dtype()));
+        dtype());
   check(on || is_leaf(), "set_requires_grad(false): this tensor was computed by {}; use detach()",
         node() ? node()->called() : "nothing");
   body().node = on ? Node::leaf(*this) : Ref<Node>();
@@ -100,7 +92,7 @@ void Tensor::set_grad(const Tensor& gradient) {
         shape());
   check(!gradient.defined() || (gradient.shape() == shape() && gradient.dtype() == dtype()),
         "set_grad: a gradient must have its tensor's shape and dtype: {} {}", shape(),
-        regrad::name(dtype()));
+        dtype());
   node()->gradient = gradient;
 }
 

@@ -101,8 +101,14 @@ class Tensor {
   void set_name(const std::string& name);
   std::string str() const;  // the numbers, for people; long ones are shortened
 
-  const TensorBody& body() const;  // an Error when undefined
-  TensorBody& body();
+  const TensorBody& body() const {  // an Error when undefined
+    if (!body_) [[unlikely]] undefined();
+    return *body_;
+  }
+  TensorBody& body() {
+    if (!body_) [[unlikely]] undefined();
+    return *body_;
+  }
   const Ref<Node>& node() const { return body().node; }
   bool shares_body(const Tensor& other) const { return body_.get() == other.body_.get(); }
   bool sole_owner() const;     // nobody else can see these numbers
@@ -113,6 +119,7 @@ class Tensor {
   friend class Node;
   const void* address(DType dtype) const;
   void* address(DType dtype) { return const_cast<void*>(std::as_const(*this).address(dtype)); }
+  [[noreturn]] static void undefined();
   void note_capture() const;
   static constinit thread_local std::vector<struct Saved>* capturing;  // see record.cpp
 

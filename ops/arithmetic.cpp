@@ -129,7 +129,7 @@ Tensor pow(const Tensor& left, const Tensor& right) {
 
 Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no) {
   check(condition.dtype() == bool_, "where: the condition must be bool, not {}",
-        name(condition.dtype()));
+        condition.dtype());
   auto [a, b] = aligned("where", yes, no);
   const Shape shape = broadcast_shapes("where", condition.shape(), a.shape());
   const Tensor choose = spread(condition, shape);

@@ -47,7 +47,7 @@ Loop make_loop(std::initializer_list<const Tensor*> operands) {
 
 void same_dtype(const char* op, const Tensor& a, const Tensor& b) {
   check(a.dtype() == b.dtype(), "{}: {} is {} and {} is {}; convert one with to({})", op, called(a),
-        name(a.dtype()), called(b), name(b.dtype()), name(a.dtype()));
+        a.dtype(), called(b), b.dtype(), a.dtype());
   same_device(op, a, b);
 }
 
@@ -57,7 +57,7 @@ void same_device(const char* op, const Tensor& a, const Tensor& b) {
 }
 
 void check_index(const char* op, const Tensor& index, int64_t size) {
-  check(index.dtype() == int64, "{}: the index must be int64, not {}", op, name(index.dtype()));
+  check(index.dtype() == int64, "{}: the index must be int64, not {}", op, index.dtype());
   const Tensor flat = index.contiguous();
   const int64_t* at = flat.data<int64_t>();
   for (int64_t i = 0; i < flat.numel(); ++i) {

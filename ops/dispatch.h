@@ -26,7 +26,7 @@ void for_floats(const char* op, const Tensor& x, const Body& body) {
     case DType::float32: return body.template operator()<float>();
     case DType::float64: return body.template operator()<double>();
     default: fail("{}: takes float32 or float64, not {}; convert with to(float32)", op,
-                  name(x.dtype()));
+                  x.dtype());
   }
 }
 

@@ -138,7 +138,7 @@ Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx)
 }
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
-  check(mask.dtype() == bool_, "masked_fill: the mask must be bool, not {}", name(mask.dtype()));
+  check(mask.dtype() == bool_, "masked_fill: the mask must be bool, not {}", mask.dtype());
   check(broadcast_shapes("masked_fill", x.shape(), mask.shape()) == x.shape(),
         "masked_fill: a mask of shape {} does not fit shape {}", mask.shape(),
         x.shape());
@@ -155,7 +155,7 @@ Tensor one_hot(const Tensor& index, int64_t classes) {
 
 Tensor length_mask(const Tensor& lengths, int64_t steps) {
   check(lengths.dtype() == int64, "length_mask: lengths must be int64, not {}",
-        name(lengths.dtype()));
+        lengths.dtype());
   return lt(arange(steps), unsqueeze(lengths, -1));
 }
 

@@ -25,7 +25,7 @@ struct Classes {
 Classes classes(const char* op, const Tensor& x, const Tensor& targets, int64_t ignore) {
   check(x.rank() >= 1, "{}: takes scores [n, classes] and targets [n]", op);
   check(targets.dtype() == int64, "{}: targets must be int64 class numbers, not {}", op,
-        name(targets.dtype()));
+        targets.dtype());
   Dims order;
   Shape expected;
   for (int64_t d = 0; d < x.rank(); ++d) {

@@ -56,7 +56,7 @@ Tensor randperm(int64_t n, Generator& generator) {  // Fisher and Yates
 // y = x m, with m = 0 with chance p and 1/(1-p) otherwise; dx = g m.
 Tensor dropout(const Tensor& x, double p, Generator& generator) {
   check(p >= 0 && p <= 1, "dropout: the chance must be in [0, 1], not {}", p);
-  check(is_float(x.dtype()), "dropout: takes float32 or float64, not {}", name(x.dtype()));
+  check(is_float(x.dtype()), "dropout: takes float32 or float64, not {}", x.dtype());
   if (p == 0) return x;
   const Tensor chance = rand(x.shape(), generator, {.dtype = x.dtype(), .device = x.device()});
   const double scale = p < 1 ? 1 / (1 - p) : 0;

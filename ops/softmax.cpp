@@ -64,7 +64,7 @@ Tensor log_softmax(const Tensor& x, int64_t dim) {
 
 Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim) {
   check(mask.dtype() == bool_, "masked_softmax: the mask must be bool (true = may attend), not {}",
-        name(mask.dtype()));
+        mask.dtype());
   check(broadcast_shapes("masked_softmax", x.shape(), mask.shape()) == x.shape(),
         "masked_softmax: a mask of shape {} does not fit scores of shape {}", mask.shape(),
         x.shape());

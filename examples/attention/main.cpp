@@ -46,7 +46,7 @@ void add_train(CLI::App& app, TrainOptions& options) {
   CLI::Option* steps =
       train
           ->add_option("--steps", options.steps,
-                       "how many steps; 800 unless given, or 5 epochs of --data where that is more")
+                       "how many steps; 600 unless given, or 5 epochs of --data where that is more")
           ->type_name("N")
           ->check(CLI::Range(1, 1000000000));
   train->add_option("--epochs", options.epochs, "or how many times through all pairs")

@@ -22,7 +22,7 @@ struct TrainOptions {
   int64_t pairs = 0;  // use only the first so many; of generated dates: how many; 0: all
 
   // Dates are learnt in so many steps; other data gets so many epochs where that is more.
-  static constexpr int64_t default_steps = 800, default_epochs = 5;
+  static constexpr int64_t default_steps = 600, default_epochs = 5;
   static constexpr int64_t default_dates = 20000;
 };
 

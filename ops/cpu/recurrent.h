@@ -23,9 +23,9 @@ void gru(int64_t rows, int64_t size, T* out, T* saved, const T* gates_x, const T
         };
         const V r = v_sigmoid(at(x, 0) + at(h, 0));
         const V z = v_sigmoid(at(x, 1) + at(h, 1));
-        const V n = v_tanh(xsimd::fma(r, at(h, 2), at(x, 2)));
+        const V n = v_tanh(multiply_add(r, at(h, 2), at(x, 2)));
         const V before = load<T, Arch>(hidden + row * size + j, left);
-        store<T, Arch>(out + row * size + j, left, xsimd::fma(z, before - n, n));
+        store<T, Arch>(out + row * size + j, left, multiply_add(z, before - n, n));
         if (keep == nullptr) continue;
         store<T, Arch>(keep + j, left, r);
         store<T, Arch>(keep + size + j, left, z);
@@ -81,7 +81,7 @@ void lstm(int64_t rows, int64_t size, T* out, T* saved, const T* gates, const T*
         };
         const V i = v_sigmoid(at(0)), f = v_sigmoid(at(1)), o = v_sigmoid(at(3));
         const V g = v_tanh(at(2));
-        const V next = xsimd::fma(f, load<T, Arch>(cell + row * size + j, left), i * g);
+        const V next = multiply_add(f, load<T, Arch>(cell + row * size + j, left), i * g);
         const V bent = v_tanh(next);
         store<T, Arch>(out + row * 2 * size + j, left, o * bent);
         store<T, Arch>(out + (row * 2 + 1) * size + j, left, next);
@@ -111,7 +111,7 @@ void lstm_backward(int64_t rows, int64_t size, T* dgates, T* dcell, const T* g, 
         const V one(T(1));
         const V i = at(0), f = at(1), n = at(2), o = at(3), bent = at(4);
         const V dhidden = load<T, Arch>(g + row * 2 * size + j, left);
-        const V dnext = xsimd::fma(dhidden * o, one - bent * bent,
+        const V dnext = multiply_add(dhidden * o, one - bent * bent,
                                    load<T, Arch>(g + (row * 2 + 1) * size + j, left));
         const V before = load<T, Arch>(cell + row * size + j, left);
         const auto put = [&](int64_t gate, V value) {
