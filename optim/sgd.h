@@ -7,8 +7,9 @@ namespace regrad::optim {
 
 struct SGDOptions {
   double lr = 1e-3;
-  double momentum = 0, dampening = 0, weight_decay = 0;
+  double momentum = 0, dampening = 0;
   bool nesterov = false;
+  double weight_decay = 0;
 };
 
 // g = gradient + weight_decay θ

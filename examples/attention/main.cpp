@@ -9,7 +9,13 @@ namespace {
 
 using namespace regrad::example;
 
-// CLI11 prints the sizes of the accepted types beside each option; a person wants to read less.
+// CLI11 prints the accepted range beside each option; a person wants to read less. What is out of
+// range is refused with the range in the message.
+CLI::Validator quiet(CLI::Validator validator) {
+  validator.description("");
+  return validator;
+}
+
 CLI::Option* named(CLI::Option* option, const std::string& value) {
   return option->type_name(value)->capture_default_str();
 }
@@ -17,7 +23,7 @@ CLI::Option* named(CLI::Option* option, const std::string& value) {
 void add_threads(CLI::App& app, int& threads) {
   app.add_option("--threads", threads, "how many threads compute; any number gives the same bits")
       ->type_name("N")
-      ->check(CLI::Range(1, 1024));
+      ->check(quiet(CLI::Range(1, 1024)));
 }
 
 void add_train(CLI::App& app, TrainOptions& options) {
@@ -29,39 +35,42 @@ void add_train(CLI::App& app, TrainOptions& options) {
       ->type_name("FILE");
   train
       ->add_option("--out", options.out,
-                   "where weights and pictures go; runs/ and the name of the data unless given")
+                   "where weights and pictures go; unless given runs/ and the name of the data")
       ->type_name("DIR");
-  named(train->add_option("--score", options.score, "the score function of the attention"), "NAME")
-      ->check(CLI::IsMember(score_names()));
+  named(
+      train->add_option("--score", options.score,
+                        "the score of a source position: additive, dot, scaled, general, location, "
+                        "distance or cosine"),
+      "NAME")
+      ->check(quiet(CLI::IsMember(score_names())));
   named(train->add_option("--tokens", options.tokens, "what a token is: char or word"), "KIND")
-      ->check(CLI::IsMember({"char", "word"}));
+      ->check(quiet(CLI::IsMember({"char", "word"})));
   named(train->add_option("--embedding", options.embedding, "numbers for each token"), "N")
-      ->check(CLI::Range(1, 4096));
+      ->check(quiet(CLI::Range(1, 4096)));
   named(train->add_option("--hidden", options.hidden, "size of the recurrent state"), "N")
-      ->check(CLI::Range(1, 4096));
+      ->check(quiet(CLI::Range(1, 4096)));
   named(train->add_option("--dropout", options.dropout, "chance to drop a number in training"), "P")
-      ->check(CLI::Range(0.0, 0.9));
+      ->check(quiet(CLI::Range(0.0, 0.9)));
   named(train->add_option("--batch", options.batch, "pairs in a step"), "N")
-      ->check(CLI::Range(1, 65536));
-  CLI::Option* steps =
-      train
-          ->add_option("--steps", options.steps,
-                       "how many steps; 600 unless given, or 5 epochs of --data where that is more")
-          ->type_name("N")
-          ->check(CLI::Range(1, 1000000000));
+      ->check(quiet(CLI::Range(1, 65536)));
+  CLI::Option* steps = train
+                           ->add_option("--steps", options.steps,
+                                        "how many steps; unless given 600, or 5 epochs of --data")
+                           ->type_name("N")
+                           ->check(quiet(CLI::Range(1, 1000000000)));
   train->add_option("--epochs", options.epochs, "or how many times through all pairs")
       ->type_name("N")
-      ->check(CLI::Range(1, 1000000))
+      ->check(quiet(CLI::Range(1, 1000000)))
       ->excludes(steps);
   named(train->add_option("--lr", options.rate, "the highest learning rate of Adam"), "RATE")
-      ->check(CLI::Range(1e-9, 10.0));
+      ->check(quiet(CLI::Range(1e-9, 10.0)));
   named(train->add_option("--held-out", options.held_out,
                           "the share of sources kept from training, to measure on"),
         "SHARE")
-      ->check(CLI::Range(0.0, 0.9));
+      ->check(quiet(CLI::Range(0.0, 0.9)));
   train->add_option("--pairs", options.pairs, "use the first N pairs only; or make up N dates")
       ->type_name("N")
-      ->check(CLI::Range(1, 100000000));
+      ->check(quiet(CLI::Range(1, 100000000)));
   named(train->add_option("--seed", options.seed, "another seed, another run"), "N");
   add_threads(*train, options.threads);
 }
@@ -94,14 +103,16 @@ void add_tutorial(CLI::App& app, TutorialOptions& options) {
       "tutorial", "the tutorial's equations with numbers, its descent, and three facts about it");
   std::vector<std::string> names = score_names();
   names.push_back("all");
-  named(tutorial->add_option("--score", options.score, "the score function f(h_i, h_j)"), "NAME")
-      ->check(CLI::IsMember(names));
+  named(tutorial->add_option("--score", options.score,
+                             "the score function f(h_i, h_j): additive, dot, ..., or all"),
+        "NAME")
+      ->check(quiet(CLI::IsMember(names)));
   named(tutorial->add_option("--iterations", options.iterations, "stop after so many"), "N")
-      ->check(CLI::Range(1, 1000000));
+      ->check(quiet(CLI::Range(1, 1000000)));
   named(tutorial->add_option("--threshold", options.threshold, "or when the loss is below"), "L")
-      ->check(CLI::NonNegativeNumber);
+      ->check(quiet(CLI::NonNegativeNumber));
   named(tutorial->add_option("--lr", options.rate, "the step size, alpha"), "RATE")
-      ->check(CLI::PositiveNumber);
+      ->check(quiet(CLI::PositiveNumber));
   named(tutorial->add_option("--seed", options.seed, "another seed, other numbers"), "N");
 }
 
@@ -114,14 +125,6 @@ int run(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.failure_message(CLI::FailureMessage::simple);
-  app.footer(
-      "\nExamples:\n"
-      "  attention                                        about a minute, no data needed\n"
-      "  attention train --data eng-fra.tsv --tokens word\n"
-      "  attention translate \"september 27, 1994\"\n"
-      "  attention show \"september 27, 1994\" --html map.html\n"
-      "  attention tutorial\n"
-      "\n`attention COMMAND --help` lists the options of a command.");
   TrainOptions train;
   TranslateOptions translate;
   ShowOptions show;
@@ -130,6 +133,14 @@ int run(int argc, char** argv) {
   add_translate(app, translate);
   add_show(app, show);
   add_tutorial(app, tutorial);
+  app.footer(
+      "\nExamples:\n"
+      "  attention                                        about a minute, no data needed\n"
+      "  attention train --data eng-fra.tsv --tokens word\n"
+      "  attention translate \"september 27, 1994\"\n"
+      "  attention show \"september 27, 1994\" --html map.html\n"
+      "  attention tutorial\n"
+      "\n`attention COMMAND --help` lists the options of a command.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

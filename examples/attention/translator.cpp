@@ -15,6 +15,7 @@ namespace {
 constexpr const char* form = "regrad attention 1";
 constexpr size_t texts_at_once = 64;
 constexpr int64_t largest_size = 4096;
+constexpr size_t longest_text = 4096;  // in tokens; the memory that it takes grows with it
 
 std::string library_name(const std::string& score) {
   return score == "scaled" ? "scaled_dot" : score;
@@ -141,6 +142,8 @@ Tensor Translator::loss(const Batch& batch) {
 }
 
 void Translator::check_length(const Ids& source) const {
+  check(source.size() <= longest_text, "translate: a text has {} tokens; at most {} are possible",
+        source.size(), longest_text);
   check(
       sizes_.score != "location" || static_cast<int64_t>(source.size()) <= sizes_.longest_source,
       "translate: a text has {} tokens, but this model's location score reaches {} only; train on "
