@@ -10,8 +10,11 @@ void Pass::restrict_to(const std::unordered_set<Node*>& targets,
   restricted_ = true;
   std::unordered_set<Node*> seen;
   std::vector<Node*> reached;
+  uint64_t oldest = UINT64_MAX;  // nothing older than the targets leads to them
+  for (const Node* target : targets) oldest = std::min(oldest, target->number);
   const auto reach = [&](const Ref<Node>& node) {
-    if (node && seen.insert(node.get()).second) reached.push_back(node.get());
+    if (!node || node->number < oldest) return;
+    if (seen.insert(node.get()).second) reached.push_back(node.get());
   };
   for (const Tensor& output : outputs) reach(output.node());
   for (size_t i = 0; i < reached.size(); ++i) {

@@ -135,7 +135,7 @@ int run(int argc, char** argv) {
   add_tutorial(app, tutorial);
   app.footer(
       "\nExamples:\n"
-      "  attention                                        about a minute, no data needed\n"
+      "  attention                                        a minute or less, no data needed\n"
       "  attention train --data eng-fra.tsv --tokens word\n"
       "  attention translate \"september 27, 1994\"\n"
       "  attention show \"september 27, 1994\" --html map.html\n"

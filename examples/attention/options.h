@@ -12,7 +12,7 @@ struct TrainOptions {
   std::string out;   // the run directory; empty: runs/ and the name of the data
   std::string score = "additive";
   std::string tokens = "char";
-  int64_t embedding = 32, hidden = 96, batch = 64;
+  int64_t embedding = 32, hidden = 64, batch = 64;
   int64_t steps = 0, epochs = 0;  // one of them; 0: by default
   double rate = 5e-3;
   double dropout = 0;

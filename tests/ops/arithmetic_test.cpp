@@ -27,11 +27,19 @@ TEST_CASE("arithmetic of two tensors") {
       {"add of a row", OP(x[0] + x[1]), each(sum_of), {in({2, 3}), in({3})}},
       {"sub of a column", OP(x[0] - x[1]), each(difference_of), {in({2, 3}), in({2, 1})}},
       {"mul of a column and a row", OP(x[0] * x[1]), each(product_of), {in({4, 1}), in({3})}},
-      {"div by one number", OP(x[0] / x[1]), each(quotient_of), {in({2, 3}), in({}, 0.5, 2)}, Empty::works, 4e-6},
+      {"div by one number",
+       OP(x[0] / x[1]),
+       each(quotient_of),
+       {in({2, 3}), in({}, 0.5, 2)},
+       Empty::works,
+       4e-6},
       {"div of one number", OP(x[0] / x[1]), each(quotient_of), {in({1, 1}), in({3}, 0.5, 2)}},
       {"pow of a column", OP(pow(x[0], x[1])), each(power_of), {in({2, 1}, 0.3, 2), in({3})}},
       {"maximum of a row", OP(maximum(x[0], x[1])), each(greater_of), {in({2, 3}), in({3})}},
-      {"minimum of rank 3 and 1", OP(minimum(x[0], x[1])), each(lesser_of), {in({2, 1, 3}), in({4, 1})}},
+      {"minimum of rank 3 and 1",
+       OP(minimum(x[0], x[1])),
+       each(lesser_of),
+       {in({2, 1, 3}), in({4, 1})}},
       {"mul by itself", OP(x[0] * x[0]), each([](double a) { return a * a; }), {in({2, 3})}},
       {"div by itself", OP(x[0] / x[0]), each([](double a) { return a / a; }), {in({2, 3}, 1, 2)}},
   };
@@ -54,35 +62,65 @@ TEST_CASE("arithmetic with a number") {
 TEST_CASE("where") {
   const auto choose = [](double c, double a, double b) { return c != 0 ? a : b; };
   const std::vector<Case> cases = {
-      {"where", OP(where(x[0], x[1], x[2])), each(choose), {mask_in({3, 4}), in({3, 4}), in({3, 4})}},
-      {"where, broadcast", OP(where(x[0], x[1], x[2])), each(choose),
+      {"where",
+       OP(where(x[0], x[1], x[2])),
+       each(choose),
+       {mask_in({3, 4}), in({3, 4}), in({3, 4})}},
+      {"where, broadcast",
+       OP(where(x[0], x[1], x[2])),
+       each(choose),
        {mask_in({4}), in({3, 1}), in({2, 1, 1})}},
-      {"where, or a number", OP(where(x[0], x[1], 7)),
-       each([](double c, double a) { return c != 0 ? a : 7; }), {mask_in({3, 4}), in({3, 4})}},
-      {"where, a number or", OP(where(x[0], 7, x[1])),
-       each([](double c, double a) { return c != 0 ? 7 : a; }), {mask_in({3, 4}), in({3, 4})}},
+      {"where, or a number",
+       OP(where(x[0], x[1], 7)),
+       each([](double c, double a) { return c != 0 ? a : 7; }),
+       {mask_in({3, 4}), in({3, 4})}},
+      {"where, a number or",
+       OP(where(x[0], 7, x[1])),
+       each([](double c, double a) { return c != 0 ? 7 : a; }),
+       {mask_in({3, 4}), in({3, 4})}},
   };
   for (const Case& c : cases) check_case(c);
 }
 
 TEST_CASE("comparisons and logic") {
   const std::vector<Case> cases = {
-      {"eq", OP(x[0] == x[1]), each([](double a, double b) { return a == b; }),
+      {"eq",
+       OP(x[0] == x[1]),
+       each([](double a, double b) { return a == b; }),
        {index_in({3, 5}, 3), index_in({3, 5}, 3)}},
-      {"ne", OP(x[0] != x[1]), each([](double a, double b) { return a != b; }),
+      {"ne",
+       OP(x[0] != x[1]),
+       each([](double a, double b) { return a != b; }),
        {index_in({3, 5}, 3), index_in({5}, 3)}},
-      {"lt", OP(x[0] < x[1]), each([](double a, double b) { return a < b; }), {in({3, 5}), in({3, 5})}},
-      {"le", OP(x[0] <= x[1]), each([](double a, double b) { return a <= b; }), {in({3, 1}), in({5})}},
-      {"gt", OP(x[0] > x[1]), each([](double a, double b) { return a > b; }), {in({3, 5}), in({3, 5})}},
-      {"ge", OP(x[0] >= x[1]), each([](double a, double b) { return a >= b; }),
+      {"lt",
+       OP(x[0] < x[1]),
+       each([](double a, double b) { return a < b; }),
+       {in({3, 5}), in({3, 5})}},
+      {"le",
+       OP(x[0] <= x[1]),
+       each([](double a, double b) { return a <= b; }),
+       {in({3, 1}), in({5})}},
+      {"gt",
+       OP(x[0] > x[1]),
+       each([](double a, double b) { return a > b; }),
+       {in({3, 5}), in({3, 5})}},
+      {"ge",
+       OP(x[0] >= x[1]),
+       each([](double a, double b) { return a >= b; }),
        {in({3, 5}), index_in({3, 5}, 2)}},
       {"gt of a number", OP(x[0] > 0.5), each([](double a) { return a > 0.5; }), {in({3, 5})}},
-      {"eq of masks", OP(x[0] == x[1]), each([](double a, double b) { return a == b; }),
+      {"eq of masks",
+       OP(x[0] == x[1]),
+       each([](double a, double b) { return a == b; }),
        {mask_in({3, 5}), mask_in({3, 5})}},
       {"logical_not", OP(!x[0]), each([](double a) { return a == 0; }), {mask_in({3, 5})}},
-      {"logical_and", OP(x[0] & x[1]), each([](double a, double b) { return a != 0 && b != 0; }),
+      {"logical_and",
+       OP(x[0] & x[1]),
+       each([](double a, double b) { return a != 0 && b != 0; }),
        {mask_in({3, 5}), mask_in({5})}},
-      {"logical_or", OP(x[0] | x[1]), each([](double a, double b) { return a != 0 || b != 0; }),
+      {"logical_or",
+       OP(x[0] | x[1]),
+       each([](double a, double b) { return a != 0 || b != 0; }),
        {mask_in({3, 5}), mask_in({3, 1})}},
   };
   for (const Case& c : cases) check_case(c);
@@ -123,10 +161,12 @@ TEST_CASE("every pair of small shapes broadcasts as NumPy's do, or is an error")
   for (const Index& sa : shapes) {
     for (const Index& sb : shapes) {
       const Array a = numbers(in(sa), 0), b = numbers(in(sb), 1);
-      const Tensor x = to_tensor(a).set_requires_grad(true), y = to_tensor(b).set_requires_grad(true);
+      const Tensor x = to_tensor(a).set_requires_grad(true),
+                   y = to_tensor(b).set_requires_grad(true);
       if (!fits(sa, sb)) {
         const std::string text = error_of([&] { static_cast<void>(x * y); });
-        const bool named = text.find("mul") == 0 && text.find(x.shape().str()) != std::string::npos &&
+        const bool named = text.find("mul") == 0 &&
+                           text.find(x.shape().str()) != std::string::npos &&
                            text.find(y.shape().str()) != std::string::npos;
         wrong += named ? 0 : 1;
         continue;
@@ -161,7 +201,8 @@ TEST_CASE("dtypes: integers and masks join floats, two kinds of float do not mee
 }
 
 TEST_CASE("ties share the gradient") {
-  for (const Function& op : {Function(OP(maximum(x[0], x[1]))), Function(OP(minimum(x[0], x[1])))}) {
+  for (const Function& op :
+       {Function(OP(maximum(x[0], x[1]))), Function(OP(minimum(x[0], x[1])))}) {
     const Tensor a = tensor({1.0, 2.0, 3.0}, {3}), b = tensor({1.0, 5.0, -3.0}, {3});
     const Tensors g = gradients(op, {a, b}, tensor({8.0, 8.0, 8.0}, {3}));
     CHECK(g[0].to_vector<double>()[0] == 4);

@@ -84,16 +84,20 @@ template <class F>
 Twin each(F f) {
   return [f](const Arrays& x) {
     return make(broadcast(x), [&](const Index& at) {
-      if constexpr (std::is_invocable_v<F, double>) return f(x[0](at));
-      else if constexpr (std::is_invocable_v<F, double, double>) return f(x[0](at), x[1](at));
-      else return f(x[0](at), x[1](at), x[2](at));
+      if constexpr (std::is_invocable_v<F, double>)
+        return f(x[0](at));
+      else if constexpr (std::is_invocable_v<F, double, double>)
+        return f(x[0](at), x[1](at));
+      else
+        return f(x[0](at), x[1](at), x[2](at));
     });
   };
 }
 
 inline std::vector<bool> marked(const Index& dims, size_t rank) {
   std::vector<bool> mark(rank, dims.empty());
-  for (int64_t d : dims) mark[static_cast<size_t>(d < 0 ? d + static_cast<int64_t>(rank) : d)] = true;
+  for (int64_t d : dims)
+    mark[static_cast<size_t>(d < 0 ? d + static_cast<int64_t>(rank) : d)] = true;
   return mark;
 }
 
@@ -144,11 +148,14 @@ Twin along(F f, int64_t dim) {
 
 // Products and sums over named dimensions: "ij,jk->ik".
 inline Array einsum(const std::string& spec, const Arrays& x) {
-  const std::string left = spec.substr(0, spec.find("->")), right = spec.substr(spec.find("->") + 2);
+  const std::string left = spec.substr(0, spec.find("->")),
+                    right = spec.substr(spec.find("->") + 2);
   std::vector<std::string> names(1);
   for (char c : left) {
-    if (c == ',') names.emplace_back();
-    else names.back().push_back(c);
+    if (c == ',')
+      names.emplace_back();
+    else
+      names.back().push_back(c);
   }
   std::map<char, int64_t> sizes, at;
   std::string letters = right;

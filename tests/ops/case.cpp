@@ -86,10 +86,14 @@ Viewed expanded(const Array& x, DType dtype) {  // the first dimension that can 
 
 Viewed viewed(const Array& x, DType dtype, Layout layout) {
   switch (layout) {
-    case Layout::transposed: return transposed(x, dtype);
-    case Layout::sliced: return sliced(x, dtype);
-    case Layout::expanded: return expanded(x, dtype);
-    default: return {to_tensor(x, dtype), [](const Tensor& t) { return t; }, x};
+    case Layout::transposed:
+      return transposed(x, dtype);
+    case Layout::sliced:
+      return sliced(x, dtype);
+    case Layout::expanded:
+      return expanded(x, dtype);
+    default:
+      return {to_tensor(x, dtype), [](const Tensor& t) { return t; }, x};
   }
 }
 
@@ -127,7 +131,8 @@ Tensors gradients(const Function& op, const Tensors& inputs, const Tensor& g, bo
   }
   const Tensor y = op(leaves);
   if (!y.requires_grad()) return {};
-  return grad({y}, wanted, {.grad_outputs = {g}, .create_graph = create_graph, .allow_unused = true});
+  return grad({y}, wanted,
+              {.grad_outputs = {g}, .create_graph = create_graph, .allow_unused = true});
 }
 
 namespace {
@@ -232,7 +237,8 @@ void check_gradient_layouts(const Case& c) {
     for (size_t k = 0; k < got.size(); ++k) {
       if (!got[k].defined()) continue;
       const std::string off = difference(to_array(got[k]), to_array(wanted[k]), 1e-13);
-      CHECK_MESSAGE(off == "", "gradient layout ", static_cast<int>(layout), ", input ", k, ": ", off);
+      CHECK_MESSAGE(off == "", "gradient layout ", static_cast<int>(layout), ", input ", k, ": ",
+                    off);
     }
   }
 }

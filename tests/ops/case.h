@@ -33,7 +33,9 @@ struct In {
   DType dtype = float64;
 };
 
-inline In in(Index shape, double low = -2, double high = 2) { return {std::move(shape), low, high}; }
+inline In in(Index shape, double low = -2, double high = 2) {
+  return {std::move(shape), low, high};
+}
 inline In index_in(Index shape, double size) { return {std::move(shape), 0, size, int64}; }
 inline In mask_in(Index shape) { return {std::move(shape), 0, 2, bool_}; }
 
@@ -54,7 +56,7 @@ enum class Layout { contiguous, transposed, sliced, expanded };
 inline Shape to_shape(const Index& shape) { return Shape(shape); }
 Tensor to_tensor(const Array& x, DType dtype = float64);
 Array to_array(const Tensor& x);
-Array numbers(const In& input, int64_t salt);  // another salt, other numbers
+Array numbers(const In& input, int64_t salt);        // another salt, other numbers
 double greatest(const std::vector<double>& values);  // of the finite ones, by size
 bool same_bits(const Tensor& a, const Tensor& b);
 

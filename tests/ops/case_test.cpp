@@ -37,9 +37,10 @@ TEST_CASE("a wrong derivative does not pass") {
 
 TEST_CASE("a derivative that reads a gradient's memory as if it were contiguous does not pass") {
   const auto careless = [](const Tensors& in) {
-    return record("careless", in[0].detach() * 1, {{in[0], [](const Tensor& g) {
-                                                      return view_of(g, g.shape(), g.shape().contiguous_strides(), g.body().offset);
-                                                    }}});
+    return record("careless", in[0].detach() * 1,
+                  {{in[0], [](const Tensor& g) {
+                      return view_of(g, g.shape(), g.shape().contiguous_strides(), g.body().offset);
+                    }}});
   };
   const Tensors x = {to_tensor(numbers(in({2, 3}), 0))};
   const Array plain = numbers(in({2, 3}), 1);

@@ -43,10 +43,12 @@ TEST_CASE("sequences") {
 }
 
 TEST_CASE("values go in and come out unchanged") {
-  const std::vector<float> x = {0.1f, -0.0f, 1e-45f, 3.4e38f, std::numeric_limits<float>::infinity()};
+  const std::vector<float> x = {0.1f, -0.0f, 1e-45f, 3.4e38f,
+                                std::numeric_limits<float>::infinity()};
   CHECK(tensor(x, {5}).to_vector<float>() == x);
   CHECK(std::signbit(tensor(x, {5}).to_vector<float>()[1]));
-  const std::vector<int64_t> wide = {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()};
+  const std::vector<int64_t> wide = {std::numeric_limits<int64_t>::min(),
+                                     std::numeric_limits<int64_t>::max()};
   CHECK(tensor(wide, {2}).to_vector<int64_t>() == wide);
   CHECK(tensor({0.1}, {1}, {.dtype = float32}).item<float>() == 0.1f);
   CHECK(tensor({1.9}, {1}, {.dtype = int64}).item<int64_t>() == 1);

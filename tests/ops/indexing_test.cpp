@@ -42,27 +42,66 @@ Twin selected(size_t d) {  // x, index
 TEST_CASE("gather and scatter_add") {
   constexpr auto refuses = Empty::refuses;
   const std::vector<Case> cases = {
-      {"gather", OP(gather(x[0], 0, x[1])), gathered(0), {in({3, 4}), index_in({5, 4}, 3)}, refuses},
-      {"gather along 1", OP(gather(x[0], 1, x[1])), gathered(1), {in({3, 4}), index_in({3, 2}, 4)}, refuses},
-      {"gather along -2", OP(gather(x[0], -2, x[1])), gathered(1), {in({2, 3, 4}), index_in({2, 5, 4}, 3)}, refuses},
-      {"gather of a part", OP(gather(x[0], 1, x[1])), gathered(1), {in({4, 3, 5}), index_in({2, 6, 3}, 3)}, refuses},
-      {"gather of a list", OP(gather(x[0], 0, x[1])), gathered(0), {in({4}), index_in({7}, 4)}, refuses},
-      {"scatter_add", OP(scatter_add(x[0], 0, x[2], x[1])), scattered(0),
-       {in({3, 4}), in({5, 4}), index_in({5, 4}, 3)}, refuses},
-      {"scatter_add along 1", OP(scatter_add(x[0], 1, x[2], x[1])), scattered(1),
-       {in({2, 3, 4}), in({2, 5, 4}), index_in({2, 5, 4}, 3)}, refuses},
-      {"scatter_add of a part", OP(scatter_add(x[0], 0, x[2], x[1])), scattered(0),
-       {in({3, 4}), in({6, 7}), index_in({5, 2}, 3)}, refuses},
+      {"gather",
+       OP(gather(x[0], 0, x[1])),
+       gathered(0),
+       {in({3, 4}), index_in({5, 4}, 3)},
+       refuses},
+      {"gather along 1",
+       OP(gather(x[0], 1, x[1])),
+       gathered(1),
+       {in({3, 4}), index_in({3, 2}, 4)},
+       refuses},
+      {"gather along -2",
+       OP(gather(x[0], -2, x[1])),
+       gathered(1),
+       {in({2, 3, 4}), index_in({2, 5, 4}, 3)},
+       refuses},
+      {"gather of a part",
+       OP(gather(x[0], 1, x[1])),
+       gathered(1),
+       {in({4, 3, 5}), index_in({2, 6, 3}, 3)},
+       refuses},
+      {"gather of a list",
+       OP(gather(x[0], 0, x[1])),
+       gathered(0),
+       {in({4}), index_in({7}, 4)},
+       refuses},
+      {"scatter_add",
+       OP(scatter_add(x[0], 0, x[2], x[1])),
+       scattered(0),
+       {in({3, 4}), in({5, 4}), index_in({5, 4}, 3)},
+       refuses},
+      {"scatter_add along 1",
+       OP(scatter_add(x[0], 1, x[2], x[1])),
+       scattered(1),
+       {in({2, 3, 4}), in({2, 5, 4}), index_in({2, 5, 4}, 3)},
+       refuses},
+      {"scatter_add of a part",
+       OP(scatter_add(x[0], 0, x[2], x[1])),
+       scattered(0),
+       {in({3, 4}), in({6, 7}), index_in({5, 2}, 3)},
+       refuses},
   };
   for (const Case& c : cases) check_case(c);
 }
 
 TEST_CASE("index_select") {
   const std::vector<Case> cases = {
-      {"index_select", OP(index_select(x[0], 0, x[1])), selected(0), {in({3, 4}), index_in({5}, 3)}, Empty::refuses},
-      {"index_select along 1", OP(index_select(x[0], 1, x[1])), selected(1), {in({2, 3, 4}), index_in({7}, 3)},
+      {"index_select",
+       OP(index_select(x[0], 0, x[1])),
+       selected(0),
+       {in({3, 4}), index_in({5}, 3)},
        Empty::refuses},
-      {"index_select along -1", OP(index_select(x[0], -1, x[1])), selected(1), {in({2, 3}), index_in({2}, 3)},
+      {"index_select along 1",
+       OP(index_select(x[0], 1, x[1])),
+       selected(1),
+       {in({2, 3, 4}), index_in({7}, 3)},
+       Empty::refuses},
+      {"index_select along -1",
+       OP(index_select(x[0], -1, x[1])),
+       selected(1),
+       {in({2, 3}), index_in({2}, 3)},
        Empty::refuses},
   };
   for (const Case& c : cases) check_case(c);
@@ -83,9 +122,21 @@ TEST_CASE("embedding") {
     });
   };
   const std::vector<Case> cases = {
-      {"embedding", OP(embedding(x[0], x[1])), rows, {in({7, 3}), index_in({2, 5}, 7)}, Empty::refuses},
-      {"embedding of a list", OP(embedding(x[0], x[1])), rows, {in({4, 3}), index_in({9}, 4)}, Empty::refuses},
-      {"embedding of one", OP(embedding(x[0], x[1])), rows, {in({4, 3}), index_in({}, 4)}, Empty::refuses},
+      {"embedding",
+       OP(embedding(x[0], x[1])),
+       rows,
+       {in({7, 3}), index_in({2, 5}, 7)},
+       Empty::refuses},
+      {"embedding of a list",
+       OP(embedding(x[0], x[1])),
+       rows,
+       {in({4, 3}), index_in({9}, 4)},
+       Empty::refuses},
+      {"embedding of one",
+       OP(embedding(x[0], x[1])),
+       rows,
+       {in({4, 3}), index_in({}, 4)},
+       Empty::refuses},
   };
   for (const Case& c : cases) check_case(c);
   const Tensor weight = to_tensor(numbers(in({3, 2}), 0)), index = tensor({0, 1, 1, 2}, {4});
@@ -105,9 +156,13 @@ TEST_CASE("masks and triangles") {
     };
   };
   const std::vector<Case> cases = {
-      {"masked_fill", OP(masked_fill(x[0], x[1], -7)), each([](double v, double m) { return m != 0 ? -7 : v; }),
+      {"masked_fill",
+       OP(masked_fill(x[0], x[1], -7)),
+       each([](double v, double m) { return m != 0 ? -7 : v; }),
        {in({3, 4}), mask_in({3, 4})}},
-      {"masked_fill, broadcast", OP(masked_fill(x[0], x[1], 2)), each([](double v, double m) { return m != 0 ? 2 : v; }),
+      {"masked_fill, broadcast",
+       OP(masked_fill(x[0], x[1], 2)),
+       each([](double v, double m) { return m != 0 ? 2 : v; }),
        {in({3, 4}), mask_in({3, 1})}},
       {"tril", OP(tril(x[0])), triangle(true, 0), {in({4, 4})}},
       {"tril 1", OP(tril(x[0], 1)), triangle(true, 1), {in({3, 5})}},
@@ -129,8 +184,9 @@ TEST_CASE("one_hot and length_mask") {
       return x[0](at) == static_cast<double>(column) ? 1 : 0;
     });
   };
-  const Twin mask = TWIN(
-      twin::make({x[0].shape[0], 6}, [&](const Index& at) { return static_cast<double>(at[1]) < x[0]({at[0]}); }));
+  const Twin mask = TWIN(twin::make({x[0].shape[0], 6}, [&](const Index& at) {
+    return static_cast<double>(at[1]) < x[0]({at[0]});
+  }));
   check_case({"one_hot", OP(one_hot(x[0], 4)), hot, {index_in({2, 3}, 4)}});
   check_case({"length_mask", OP(length_mask(x[0], 6)), mask, {index_in({5}, 7)}});
   CHECK(one_hot(tensor({1}, {1}), 3).dtype() == int64);
@@ -144,7 +200,8 @@ TEST_CASE("moving infinities and NaN moves them, and nothing else") {
         std::vector<double>{0, 0, 3, 0});
   CHECK(triu(x, 1).to_vector<double>() == std::vector<double>{0, inf, 0, 0});
   const auto op = [](const Tensors& in) { return masked_fill(in[0], in[1], 0); };
-  const Tensors g = gradients(op, {x, tensor({true, false, false, false}, {2, 2})}, full({2, 2}, inf, {.dtype = float64}));
+  const Tensors g = gradients(op, {x, tensor({true, false, false, false}, {2, 2})},
+                              full({2, 2}, inf, {.dtype = float64}));
   CHECK(g[0].to_vector<double>() == std::vector<double>{0, inf, inf, inf});
 }
 

@@ -25,7 +25,11 @@ TEST_CASE("reshape and flatten") {
       {"reshape", OP(reshape(x[0], {3, 4})), reshaped({3, 4}), {in({2, 6})}, fixed},
       {"reshape with -1", OP(reshape(x[0], {2, -1})), reshaped({2, 6}), {in({3, 4})}, fixed},
       {"reshape to a list", OP(reshape(x[0], {-1})), reshaped({24}), {in({2, 3, 4})}, fixed},
-      {"reshape to more", OP(reshape(x[0], {2, 1, 3, 1})), reshaped({2, 1, 3, 1}), {in({6})}, fixed},
+      {"reshape to more",
+       OP(reshape(x[0], {2, 1, 3, 1})),
+       reshaped({2, 1, 3, 1}),
+       {in({6})},
+       fixed},
       {"reshape to a number", OP(reshape(x[0], {})), reshaped({}), {in({1, 1})}, fixed},
       {"reshape of a number", OP(reshape(x[0], {1, 1})), reshaped({1, 1}), {in({})}, fixed},
       {"flatten", OP(flatten(x[0])), reshaped({24}), {in({2, 3, 4})}, fixed},
@@ -52,7 +56,9 @@ TEST_CASE("orders of dimensions") {
   };
   const Twin rolled = [](const Arrays& x) {  // order {2, 0, 1}
     const Index& s = x[0].shape;
-    return twin::make({s[2], s[0], s[1]}, [&](const Index& at) { return x[0]({at[1], at[2], at[0]}); });
+    return twin::make({s[2], s[0], s[1]}, [&](const Index& at) {
+      return x[0]({at[1], at[2], at[0]});
+    });
   };
   const Twin mirrored = [](const Arrays& x) {
     return twin::make(x[0].shape, [&](Index at) {
@@ -80,16 +86,38 @@ TEST_CASE("dimensions of size 1") {
   const std::vector<Case> cases = {
       {"squeeze", OP(squeeze(x[0])), reshaped({2, 3}), {in({1, 2, 1, 3, 1})}, Empty::untested},
       {"squeeze 1", OP(squeeze(x[0], 1)), reshaped({2, 3}), {in({2, 1, 3})}, Empty::untested},
-      {"squeeze of more than 1", OP(squeeze(x[0], 0) * 1), reshaped({2, 3}), {in({2, 3})}, Empty::untested},
+      {"squeeze of more than 1",
+       OP(squeeze(x[0], 0) * 1),
+       reshaped({2, 3}),
+       {in({2, 3})},
+       Empty::untested},
       {"unsqueeze 0", OP(unsqueeze(x[0], 0)), reshaped({1, 2, 3}), {in({2, 3})}, Empty::untested},
       {"unsqueeze -1", OP(unsqueeze(x[0], -1)), reshaped({2, 3, 1}), {in({2, 3})}, Empty::untested},
       {"unsqueeze of a number", OP(unsqueeze(x[0], 0)), reshaped({1}), {in({})}},
-      {"expand", OP(expand(x[0], {2, 4, 3})), picks({2, 4, 3}, [](Index at) { return Index{at[1] * 0, at[2]}; }),
-       {in({1, 3})}, Empty::untested},
-      {"expand with -1", OP(expand(x[0], {5, -1, 2})), picks({5, 3, 2}, [](Index at) { return Index{at[1], 0}; }),
-       {in({3, 1})}, Empty::untested},
-      {"expand of a number", OP(expand(x[0], {2, 3})), picks({2, 3}, [](const Index&) { return Index{}; }), {in({})}},
-      {"expand to nothing", OP(expand(x[0], {0, 3})), picks({0, 3}, [](const Index& at) { return at; }), {in({1, 3})},
+      {"expand",
+       OP(expand(x[0], {2, 4, 3})),
+       picks({2, 4, 3},
+             [](Index at) {
+               return Index{at[1] * 0, at[2]};
+             }),
+       {in({1, 3})},
+       Empty::untested},
+      {"expand with -1",
+       OP(expand(x[0], {5, -1, 2})),
+       picks({5, 3, 2},
+             [](Index at) {
+               return Index{at[1], 0};
+             }),
+       {in({3, 1})},
+       Empty::untested},
+      {"expand of a number",
+       OP(expand(x[0], {2, 3})),
+       picks({2, 3}, [](const Index&) { return Index{}; }),
+       {in({})}},
+      {"expand to nothing",
+       OP(expand(x[0], {0, 3})),
+       picks({0, 3}, [](const Index& at) { return at; }),
+       {in({1, 3})},
        Empty::untested},
   };
   for (const Case& c : cases) check_case(c);
@@ -98,26 +126,80 @@ TEST_CASE("dimensions of size 1") {
 TEST_CASE("parts") {
   constexpr auto fixed = Empty::untested;
   const std::vector<Case> cases = {
-      {"narrow", OP(narrow(x[0], 1, 2, 3)), picks({2, 3}, [](Index at) { return Index{at[0], at[1] + 2}; }),
-       {in({2, 6})}, fixed},
-      {"slice", OP(slice(x[0], 0, 1, 6, 2)), picks({3, 2}, [](Index at) { return Index{1 + 2 * at[0], at[1]}; }),
-       {in({6, 2})}, fixed},
-      {"slice from the end", OP(slice(x[0], -1, -3, -1)), picks({2, 2}, [](Index at) { return Index{at[0], at[1] + 3}; }),
-       {in({2, 6})}, fixed},
-      {"slice beyond the end", OP(slice(x[0], 0, 2, 99)), picks({1, 4}, [](Index at) { return Index{2, at[1]}; }),
-       {in({3, 4})}, fixed},
-      {"slice of nothing", OP(slice(x[0], 0, 2, 1)), picks({0, 4}, [](const Index& at) { return at; }), {in({3, 4})}, fixed},
-      {"slice in steps of 3", OP(slice(x[0], 0, 0, 7, 3)), picks({3}, [](Index at) { return Index{3 * at[0]}; }),
-       {in({7})}, fixed},
-      {"select", OP(select(x[0], 1, 2)), picks({2, 4}, [](Index at) { return Index{at[0], 2, at[1]}; }),
-       {in({2, 3, 4})}, fixed},
-      {"select from the end", OP(select(x[0], -1, -1)), picks({2}, [](Index at) { return Index{at[0], 2}; }),
-       {in({2, 3})}, fixed},
-      {"split", OP(split(x[0], 2, 1)[1] * split(x[0], 2, 1)[0]),
-       TWIN(twin::make({2, 2}, [&](Index at) { return x[0]({at[0], at[1]}) * x[0]({at[0], at[1] + 2}); })),
-       {in({2, 5})}, fixed},
-      {"split by sizes", OP(split(x[0], std::vector<int64_t>{1, 0, 4}, 1)[2]),
-       picks({2, 4}, [](Index at) { return Index{at[0], at[1] + 1}; }), {in({2, 5})}, fixed},
+      {"narrow",
+       OP(narrow(x[0], 1, 2, 3)),
+       picks({2, 3},
+             [](Index at) {
+               return Index{at[0], at[1] + 2};
+             }),
+       {in({2, 6})},
+       fixed},
+      {"slice",
+       OP(slice(x[0], 0, 1, 6, 2)),
+       picks({3, 2},
+             [](Index at) {
+               return Index{1 + 2 * at[0], at[1]};
+             }),
+       {in({6, 2})},
+       fixed},
+      {"slice from the end",
+       OP(slice(x[0], -1, -3, -1)),
+       picks({2, 2},
+             [](Index at) {
+               return Index{at[0], at[1] + 3};
+             }),
+       {in({2, 6})},
+       fixed},
+      {"slice beyond the end",
+       OP(slice(x[0], 0, 2, 99)),
+       picks({1, 4},
+             [](Index at) {
+               return Index{2, at[1]};
+             }),
+       {in({3, 4})},
+       fixed},
+      {"slice of nothing",
+       OP(slice(x[0], 0, 2, 1)),
+       picks({0, 4}, [](const Index& at) { return at; }),
+       {in({3, 4})},
+       fixed},
+      {"slice in steps of 3",
+       OP(slice(x[0], 0, 0, 7, 3)),
+       picks({3}, [](Index at) { return Index{3 * at[0]}; }),
+       {in({7})},
+       fixed},
+      {"select",
+       OP(select(x[0], 1, 2)),
+       picks({2, 4},
+             [](Index at) {
+               return Index{at[0], 2, at[1]};
+             }),
+       {in({2, 3, 4})},
+       fixed},
+      {"select from the end",
+       OP(select(x[0], -1, -1)),
+       picks({2},
+             [](Index at) {
+               return Index{at[0], 2};
+             }),
+       {in({2, 3})},
+       fixed},
+      {"split",
+       OP(split(x[0], 2, 1)[1] * split(x[0], 2, 1)[0]),
+       TWIN(twin::make({2, 2},
+                       [&](Index at) {
+                         return x[0]({at[0], at[1]}) * x[0]({at[0], at[1] + 2});
+                       })),
+       {in({2, 5})},
+       fixed},
+      {"split by sizes",
+       OP(split(x[0], std::vector<int64_t>{1, 0, 4}, 1)[2]),
+       picks({2, 4},
+             [](Index at) {
+               return Index{at[0], at[1] + 1};
+             }),
+       {in({2, 5})},
+       fixed},
   };
   for (const Case& c : cases) check_case(c);
   CHECK(split(zeros({7}), 3).size() == 3);
@@ -145,7 +227,10 @@ TEST_CASE("joining") {
   };
   const std::vector<Case> cases = {
       {"concat", OP(concat({x[0], x[1]})), TWIN(joined(x, 0)), {in({2, 3}), in({4, 3})}},
-      {"concat along -1", OP(concat(x, -1)), TWIN(joined(x, 1)), {in({2, 3}), in({2, 1}), in({2, 4})}},
+      {"concat along -1",
+       OP(concat(x, -1)),
+       TWIN(joined(x, 1)),
+       {in({2, 3}), in({2, 1}), in({2, 4})}},
       {"concat of one", OP(concat({x[0]})), TWIN(joined(x, 0)), {in({2, 3})}},
       {"concat with itself", OP(concat({x[0], x[0]})), TWIN(joined({x[0], x[0]}, 0)), {in({2, 3})}},
       {"stack", OP(stack({x[0], x[1]}, 1)), stacked, {in({2, 3}), in({2, 3})}},
@@ -153,7 +238,8 @@ TEST_CASE("joining") {
   };
   for (const Case& c : cases) check_case(c);
   CHECK(concat({zeros({0, 2}), ones({1, 2})}).to_vector<float>() == std::vector<float>{1, 1});
-  CHECK(concat({tensor({1}, {1}), tensor({2, 3}, {2})}).to_vector<int64_t>() == std::vector<int64_t>{1, 2, 3});
+  CHECK(concat({tensor({1}, {1}), tensor({2, 3}, {2})}).to_vector<int64_t>() ==
+        std::vector<int64_t>{1, 2, 3});
 }
 
 TEST_CASE("pad") {
@@ -172,7 +258,10 @@ TEST_CASE("pad") {
   };
   const std::vector<Case> cases = {
       {"pad", OP(pad(x[0], {1, 2})), padded({0, 1}, {0, 2}, 0), {in({2, 3})}},
-      {"pad of two dimensions", OP(pad(x[0], {0, 1, 2, 0}, 7)), padded({2, 0}, {0, 1}, 7), {in({2, 3})}},
+      {"pad of two dimensions",
+       OP(pad(x[0], {0, 1, 2, 0}, 7)),
+       padded({2, 0}, {0, 1}, 7),
+       {in({2, 3})}},
       {"pad of rank 3", OP(pad(x[0], {1, 1})), padded({0, 0, 1}, {0, 0, 1}, 0), {in({2, 3, 4})}},
       {"pad by nothing", OP(pad(x[0], {})), padded({0, 0}, {0, 0}, 0), {in({2, 3})}},
   };
@@ -182,12 +271,14 @@ TEST_CASE("pad") {
 TEST_CASE("views share storage and copies do not") {
   const Tensor x = to_tensor(numbers(in({2, 3, 4}), 0));
   const void* storage = x.body().storage.get();
-  for (const Tensor& view : {reshape(x, {6, 4}), transpose(x), permute(x, {2, 0, 1}), unsqueeze(x, 0),
-                             expand(unsqueeze(x, 0), {5, 2, 3, 4}), slice(x, 1, 0, 3, 2), narrow(x, 0, 1, 1),
-                             select(x, 2, 1), split(x, 2, 2)[1], x.detach(), flatten(x)}) {
+  for (const Tensor& view :
+       {reshape(x, {6, 4}), transpose(x), permute(x, {2, 0, 1}), unsqueeze(x, 0),
+        expand(unsqueeze(x, 0), {5, 2, 3, 4}), slice(x, 1, 0, 3, 2), narrow(x, 0, 1, 1),
+        select(x, 2, 1), split(x, 2, 2)[1], x.detach(), flatten(x)}) {
     CHECK(view.body().storage.get() == storage);
   }
-  for (const Tensor& copy : {flip(x, {0}), concat({x}), pad(x, {1, 1}), x.clone(), transpose(x).contiguous()}) {
+  for (const Tensor& copy :
+       {flip(x, {0}), concat({x}), pad(x, {1, 1}), x.clone(), transpose(x).contiguous()}) {
     CHECK(copy.body().storage.get() != storage);
   }
 }
@@ -195,7 +286,8 @@ TEST_CASE("views share storage and copies do not") {
 TEST_CASE("what moves elements moves every dtype") {
   using Doubles = std::vector<double>;
   for (const DType dtype : {float32, float64, int64, bool_}) {
-    const Tensor x = tensor({1.0, 0.0, 0.0, 1.0, 1.0, 0.0}, {2, 3}).to(dtype), turned = transpose(x);
+    const Tensor x = tensor({1.0, 0.0, 0.0, 1.0, 1.0, 0.0}, {2, 3}).to(dtype),
+                 turned = transpose(x);
     const Tensor rows = tensor({1, 1, 0}, {3}), places = tensor({1, 0, 1}, {1, 3});
     const std::pair<Tensor, Doubles> moved[] = {
         {turned.contiguous(), {1, 1, 0, 1, 0, 0}},

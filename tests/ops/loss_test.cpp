@@ -56,32 +56,42 @@ TEST_CASE("cross_entropy and nll_loss") {
     for (const double smoothing : {0.0, 0.1, 1.0}) {
       check_case({"cross_entropy",
                   [=](const Tensors& x) {
-                    return cross_entropy(x[0], x[1], {.label_smoothing = smoothing, .reduction = reduction});
+                    return cross_entropy(x[0], x[1],
+                                         {.label_smoothing = smoothing, .reduction = reduction});
                   },
                   entropy({.reduction = reduction, .smoothing = smoothing}), scored(), refuses});
       check_case({"cross_entropy, ignoring",
                   [=](const Tensors& x) {
-                    return cross_entropy(x[0], x[1],
-                                         {.ignore_index = 1, .label_smoothing = smoothing, .reduction = reduction});
+                    return cross_entropy(
+                        x[0], x[1],
+                        {.ignore_index = 1, .label_smoothing = smoothing, .reduction = reduction});
                   },
-                  entropy({.reduction = reduction, .smoothing = smoothing, .ignore = 1}), scored(), refuses});
+                  entropy({.reduction = reduction, .smoothing = smoothing, .ignore = 1}), scored(),
+                  refuses});
     }
-    check_case({"cross_entropy of sequences",
-                [=](const Tensors& x) { return cross_entropy(x[0], x[1], {.reduction = reduction}); },
-                entropy({.reduction = reduction}), {in({2, 4, 3}), index_in({2, 3}, 4)}, refuses});
-    check_case({"nll_loss", [=](const Tensors& x) { return nll_loss(x[0], x[1], {.reduction = reduction}); },
+    check_case(
+        {"cross_entropy of sequences",
+         [=](const Tensors& x) { return cross_entropy(x[0], x[1], {.reduction = reduction}); },
+         entropy({.reduction = reduction}),
+         {in({2, 4, 3}), index_in({2, 3}, 4)},
+         refuses});
+    check_case({"nll_loss",
+                [=](const Tensors& x) { return nll_loss(x[0], x[1], {.reduction = reduction}); },
                 entropy({.reduction = reduction, .logits = false}), scored(), refuses});
     check_case({"nll_loss, ignoring",
                 [=](const Tensors& x) {
                   return nll_loss(x[0], x[1], {.ignore_index = 0, .reduction = reduction});
                 },
-                entropy({.reduction = reduction, .ignore = 0, .logits = false}), scored(), refuses});
+                entropy({.reduction = reduction, .ignore = 0, .logits = false}), scored(),
+                refuses});
   }
 }
 
 TEST_CASE("cross_entropy is nll_loss of log_softmax") {
-  const Tensor x = to_tensor(numbers(in({7, 5}), 0)), t = to_tensor(numbers(index_in({7}, 5), 1), int64);
-  CHECK(cross_entropy(x, t).item<double>() == doctest::Approx(nll_loss(log_softmax(x, 1), t).item<double>()).epsilon(1e-14));
+  const Tensor x = to_tensor(numbers(in({7, 5}), 0)),
+               t = to_tensor(numbers(index_in({7}, 5), 1), int64);
+  CHECK(cross_entropy(x, t).item<double>() ==
+        doctest::Approx(nll_loss(log_softmax(x, 1), t).item<double>()).epsilon(1e-14));
 }
 
 TEST_CASE("every target ignored, and no row at all: 0, with zero gradients") {
@@ -102,7 +112,8 @@ TEST_CASE("logits of 1e4: a finite loss, and float64's gradient") {
   const Tensor low = to_tensor(scores, float32), high = to_tensor(scores);
   CHECK(all_finite(op({low})));
   CHECK(op({low}).item<double>() == doctest::Approx(op({high}).item<double>()).epsilon(1e-6));
-  const Array a = to_array(gradients(op, {low}, scalar(1))[0]), b = to_array(gradients(op, {high}, scalar(1, float64))[0]);
+  const Array a = to_array(gradients(op, {low}, scalar(1))[0]),
+              b = to_array(gradients(op, {high}, scalar(1, float64))[0]);
   for (size_t i = 0; i < a.values.size(); ++i) CHECK(std::abs(a.values[i] - b.values[i]) <= 1e-6);
 }
 
@@ -110,10 +121,12 @@ TEST_CASE("many classes") {
   for (const int64_t n : {1, 2, 7, 8, 9, 16, 17, 33, 1000, 32001}) {
     const Array x = to_array(to_tensor(numbers(in({3, n}, -9, 9), n), float32));
     const Array t = numbers(index_in({3}, static_cast<double>(n)), 1);
-    const Tensor loss = cross_entropy(to_tensor(x, float32), to_tensor(t, int64), {.reduction = Reduce::none});
+    const Tensor loss =
+        cross_entropy(to_tensor(x, float32), to_tensor(t, int64), {.reduction = Reduce::none});
     const Array wanted = entropy({.reduction = Reduce::none})({x, t});
     for (size_t i = 0; i < 3; ++i) {
-      CHECK(std::abs(loss.to_vector<double>()[i] - wanted.values[i]) <= 2e-6 * std::max(1.0, wanted.values[i]));
+      CHECK(std::abs(loss.to_vector<double>()[i] - wanted.values[i]) <=
+            2e-6 * std::max(1.0, wanted.values[i]));
     }
   }
 }
@@ -131,11 +144,15 @@ TEST_CASE("mse_loss and binary_cross_entropy_with_logits") {
         return reduced_to(losses, reduction, static_cast<double>(losses.values.size()));
       };
     };
-    check_case({"mse_loss", [=](const Tensors& x) { return mse_loss(x[0], x[1], reduction); },
-                reduced_by(square_of), {in({2, 3}), in({2, 3})}});
-    check_case({"binary_cross_entropy_with_logits",
-                [=](const Tensors& x) { return binary_cross_entropy_with_logits(x[0], x[1], reduction); },
-                reduced_by(binary_of), {in({2, 3}), in({2, 3}, 0, 1)}});
+    check_case({"mse_loss",
+                [=](const Tensors& x) { return mse_loss(x[0], x[1], reduction); },
+                reduced_by(square_of),
+                {in({2, 3}), in({2, 3})}});
+    check_case(
+        {"binary_cross_entropy_with_logits",
+         [=](const Tensors& x) { return binary_cross_entropy_with_logits(x[0], x[1], reduction); },
+         reduced_by(binary_of),
+         {in({2, 3}), in({2, 3}, 0, 1)}});
   }
   for (const double x : {-1e4, -100.0, -50.0, -20.0, 20.0, 39.0, 41.0, 100.0, 1e4}) {
     for (const DType dtype : {float32, float64}) {
@@ -143,8 +160,8 @@ TEST_CASE("mse_loss and binary_cross_entropy_with_logits") {
       const double right = std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
       CHECK(binary_cross_entropy_with_logits(at, scalar(0, dtype)).item<double>() ==
             doctest::Approx(right).epsilon(1e-6));
-      CHECK(std::abs(binary_cross_entropy_with_logits(at, scalar(1, dtype)).item<double>() - (right - x)) <=
-            1e-6 * std::max(1.0, std::abs(right - x)));
+      CHECK(std::abs(binary_cross_entropy_with_logits(at, scalar(1, dtype)).item<double>() -
+                     (right - x)) <= 1e-6 * std::max(1.0, std::abs(right - x)));
     }
   }
 }

@@ -31,27 +31,48 @@ Array layer_norm_of(const Arrays& x) {
 TEST_CASE("layer_norm") {
   const std::vector<Case> cases = {
       {"layer_norm", OP(layer_norm(x[0])), layer_norm_of, {in({3, 5})}, Empty::works, 4e-6},
-      {"layer_norm and weight", OP(layer_norm(x[0], x[1])), layer_norm_of, {in({2, 3, 5}), in({5})}, Empty::works, 4e-6},
-      {"layer_norm, weight and bias", OP(layer_norm(x[0], x[1], x[2])), layer_norm_of,
-       {in({3, 5}), in({5}), in({5})}, Empty::works, 4e-6},
-      {"layer_norm of rank 4", OP(layer_norm(x[0], x[1], x[2])), layer_norm_of,
-       {in({2, 2, 2, 4}), in({4}), in({4})}, Empty::works, 4e-6},
+      {"layer_norm and weight",
+       OP(layer_norm(x[0], x[1])),
+       layer_norm_of,
+       {in({2, 3, 5}), in({5})},
+       Empty::works,
+       4e-6},
+      {"layer_norm, weight and bias",
+       OP(layer_norm(x[0], x[1], x[2])),
+       layer_norm_of,
+       {in({3, 5}), in({5}), in({5})},
+       Empty::works,
+       4e-6},
+      {"layer_norm of rank 4",
+       OP(layer_norm(x[0], x[1], x[2])),
+       layer_norm_of,
+       {in({2, 2, 2, 4}), in({4}), in({4})},
+       Empty::works,
+       4e-6},
   };
   for (const Case& c : cases) check_case(c);
-  check_case({"layer_norm and bias", OP(layer_norm(x[0], {}, x[1])),
-              [](const Arrays& x) {
-                return each([](double a, double b) { return a + b; })({layer_norm_of({x[0]}), x[1]});
-              },
-              {in({3, 5}), in({5})}, Empty::works, 4e-6});
+  check_case(
+      {"layer_norm and bias",
+       OP(layer_norm(x[0], {}, x[1])),
+       [](const Arrays& x) {
+         return each([](double a, double b) { return a + b; })({layer_norm_of({x[0]}), x[1]});
+       },
+       {in({3, 5}), in({5})},
+       Empty::works,
+       4e-6});
 }
 
 TEST_CASE("layer_norm at a far mean, in the same float32 numbers") {
   for (const double mean : {0.0, 1e2, 1e3, 1e4, 1e6}) {
     for (const int64_t n : {5, 16, 33, 256}) {
-      const Array x = to_array(to_tensor(twin::make({2, n}, [&](const Index& at) {
-        return mean + static_cast<double>(at[1]) * 1e-3 + static_cast<double>(at[0]);
-      }), float32));
-      const std::string off = difference(to_array(layer_norm(to_tensor(x, float32))), layer_norm_of({x}), 1e-3);
+      const Array x = to_array(to_tensor(
+          twin::make({2, n},
+                     [&](const Index& at) {
+                       return mean + static_cast<double>(at[1]) * 1e-3 + static_cast<double>(at[0]);
+                     }),
+          float32));
+      const std::string off =
+          difference(to_array(layer_norm(to_tensor(x, float32))), layer_norm_of({x}), 1e-3);
       CHECK_MESSAGE(off == "", "mean ", mean, " n ", n, ": ", off);
     }
   }

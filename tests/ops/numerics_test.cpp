@@ -16,9 +16,22 @@ struct Named {
 
 TEST_CASE("NaN goes through at each lane and tail position") {
   const Named functions[] = {
-      {"neg", neg}, {"abs", abs}, {"exp", exp}, {"log", log}, {"sqrt", sqrt}, {"rsqrt", rsqrt},
-      {"square", square}, {"reciprocal", reciprocal}, {"sin", sin}, {"cos", cos}, {"tanh", tanh},
-      {"sigmoid", sigmoid}, {"relu", relu}, {"gelu", gelu}, {"silu", silu}, {"erf", erf},
+      {"neg", neg},
+      {"abs", abs},
+      {"exp", exp},
+      {"log", log},
+      {"sqrt", sqrt},
+      {"rsqrt", rsqrt},
+      {"square", square},
+      {"reciprocal", reciprocal},
+      {"sin", sin},
+      {"cos", cos},
+      {"tanh", tanh},
+      {"sigmoid", sigmoid},
+      {"relu", relu},
+      {"gelu", gelu},
+      {"silu", silu},
+      {"erf", erf},
       {"softplus", [](const Tensor& x) { return softplus(x); }},
       {"clamp", [](const Tensor& x) { return clamp(x, -1, 1); }},
       {"pow", [](const Tensor& x) { return pow(x, 1.5); }},
@@ -36,11 +49,13 @@ TEST_CASE("NaN goes through at each lane and tail position") {
         for (const auto& [name, function] : functions) {
           const std::vector<double> y = function(t).to_vector<double>();
           int64_t wrong = 0;
-          for (int64_t i = 0; i < n; ++i) wrong += std::isnan(y[static_cast<size_t>(i)]) == (i == at) ? 0 : 1;
+          for (int64_t i = 0; i < n; ++i)
+            wrong += std::isnan(y[static_cast<size_t>(i)]) == (i == at) ? 0 : 1;
           CHECK_MESSAGE(wrong == 0, name, " n ", n, " at ", at);
         }
-        for (const auto& [name, y] : {std::pair("sum", sum(t)), std::pair("max", max(t)), std::pair("min", min(t)),
-                                      std::pair("mean", mean(t)), std::pair("logsumexp", logsumexp(t))}) {
+        for (const auto& [name, y] :
+             {std::pair("sum", sum(t)), std::pair("max", max(t)), std::pair("min", min(t)),
+              std::pair("mean", mean(t)), std::pair("logsumexp", logsumexp(t))}) {
           CHECK_MESSAGE(std::isnan(y.item<double>()), name, " n ", n, " at ", at);
         }
       }
@@ -55,9 +70,11 @@ TEST_CASE("NaN goes through reductions along every dimension") {
       values[static_cast<size_t>(at)] = nan_value;
       const Tensor x = tensor(values, {3, 19, 5}, {.dtype = dtype});
       for (const int64_t dim : {0, 1, 2}) {
-        for (const Tensor& y : {sum(x, dim), max(x, dim), min(x, dim), logsumexp(x, dim), var(x, dim)}) {
+        for (const Tensor& y :
+             {sum(x, dim), max(x, dim), min(x, dim), logsumexp(x, dim), var(x, dim)}) {
           const std::vector<double> found = y.to_vector<double>();
-          CHECK(std::count_if(found.begin(), found.end(), [](double v) { return std::isnan(v); }) == 1);
+          CHECK(std::count_if(found.begin(), found.end(), [](double v) { return std::isnan(v); }) ==
+                1);
         }
       }
     }
@@ -69,7 +86,8 @@ TEST_CASE("NaN in a product reaches its row and column, and no other") {
     std::vector<double> values(static_cast<size_t>(n * n), 1);
     values[static_cast<size_t>(n + 2)] = nan_value;  // row 1, column 2
     const Tensor x = tensor(values, {n, n}), y = ones({n, n}, {.dtype = float64});
-    const std::vector<double> left = matmul(x, y).to_vector<double>(), right = matmul(y, x).to_vector<double>();
+    const std::vector<double> left = matmul(x, y).to_vector<double>(),
+                              right = matmul(y, x).to_vector<double>();
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t j = 0; j < n; ++j) {
         CHECK(std::isnan(left[static_cast<size_t>(i * n + j)]) == (i == 1));
@@ -80,7 +98,8 @@ TEST_CASE("NaN in a product reaches its row and column, and no other") {
 }
 
 TEST_CASE("0 times NaN and infinity is NaN in a product") {
-  const Tensor zero = zeros({2, 2}), wild = tensor({nan_value, 1.0, 1.0, 1.0}, {2, 2}, {.dtype = float32});
+  const Tensor zero = zeros({2, 2}),
+               wild = tensor({nan_value, 1.0, 1.0, 1.0}, {2, 2}, {.dtype = float32});
   CHECK(std::isnan(matmul(zero, wild).to_vector<double>()[0]));
   CHECK(matmul(zero, wild).to_vector<double>()[1] == 0);
 }
@@ -109,8 +128,10 @@ TEST_CASE("denormal numbers are kept") {
 
 // What IEEE arithmetic defines is the same in every table, to the bit.
 TEST_CASE("exact operations have the bits of plain C++") {
-  const std::vector<float> a = to_tensor(numbers(in({1003}, -1e3, 1e3), 0), float32).to_vector<float>();
-  const std::vector<float> b = to_tensor(numbers(in({1003}, 0.01, 5), 1), float32).to_vector<float>();
+  const std::vector<float> a =
+      to_tensor(numbers(in({1003}, -1e3, 1e3), 0), float32).to_vector<float>();
+  const std::vector<float> b =
+      to_tensor(numbers(in({1003}, 0.01, 5), 1), float32).to_vector<float>();
   const Tensor x = tensor(a, {1003}), y = tensor(b, {1003});
   const auto same = [&](const Tensor& got, auto wanted) {
     const std::vector<float> values = got.to_vector<float>();

@@ -43,13 +43,15 @@ TEST_CASE("philox gives the numbers of its paper") {
 TEST_CASE("uniform and normal numbers have the right moments") {
   for (const DType dtype : {float32, float64}) {
     Generator generator(42);
-    const std::vector<double> u = rand({1'000'000}, generator, {.dtype = dtype}).to_vector<double>();
+    const std::vector<double> u =
+        rand({1'000'000}, generator, {.dtype = dtype}).to_vector<double>();
     const Moments m = moments_of(u);
     CHECK(std::abs(m.mean - 0.5) < 0.002);
     CHECK(std::abs(m.deviation - std::sqrt(1.0 / 12)) < 0.001);
     CHECK(*std::min_element(u.begin(), u.end()) >= 0);
     CHECK(*std::max_element(u.begin(), u.end()) < 1);
-    const Moments z = moments_of(randn({1'000'000}, generator, {.dtype = dtype}).to_vector<double>());
+    const Moments z =
+        moments_of(randn({1'000'000}, generator, {.dtype = dtype}).to_vector<double>());
     CHECK(std::abs(z.mean) < 0.005);
     CHECK(std::abs(z.deviation - 1) < 0.005);
     CHECK(std::abs(z.skew) < 0.02);
@@ -104,10 +106,13 @@ Twin dropped(double p) {  // by the numbers that rand gives
 
 TEST_CASE("dropout") {
   for (const double p : {0.25, 0.5, 0.9, 1.0}) {
-    check_case({"dropout", [p](const Tensors& x) {
+    check_case({"dropout",
+                [p](const Tensors& x) {
                   Generator generator(5);
                   return dropout(x[0], p, generator);
-                }, dropped(p), {in({3, 5})}});
+                },
+                dropped(p),
+                {in({3, 5})}});
   }
   Generator generator(1);
   const Tensor x = ones({100'000});

@@ -47,59 +47,96 @@ const Reducer reducers[] = {
     {"max", max, greatest_of, Empty::refuses},
     {"min", min, least_of, Empty::refuses},
     {"logsumexp", logsumexp, log_sum_exp},
-    {"var", [](const Tensor& x, const Dims& dims, bool keep) { return var(x, dims, keep); }, variance},
+    {"var", [](const Tensor& x, const Dims& dims, bool keep) { return var(x, dims, keep); },
+     variance},
 };
 
 TEST_CASE("reductions over every choice of dimensions") {
-  const std::vector<Index> choices = {{}, {0}, {1}, {2}, {-1}, {0, 1}, {1, 2}, {0, 2}, {2, 0}, {0, 1, 2}};
+  const std::vector<Index> choices = {{},     {0},    {1},    {2},    {-1},
+                                      {0, 1}, {1, 2}, {0, 2}, {2, 0}, {0, 1, 2}};
   for (const Reducer& r : reducers) {
     for (const Index& dims : choices) {
       for (const bool keep : {false, true}) {
-        if (r.name == "var" && dims == Index{0}) continue;  // expanded: the variance of equals, below
+        if (r.name == "var" && dims == Index{0})
+          continue;  // expanded: the variance of equals, below
         std::string name = r.name + " over";
         for (int64_t d : dims) name += " " + std::to_string(d);
         check_case({name + (keep ? ", kept" : ""),
                     [&](const Tensors& x) { return r.function(x[0], Dims(dims), keep); },
-                    twin::reduced(r.twin, dims, keep), {in({2, 3, 4})}, r.empty, 2e-6});
+                    twin::reduced(r.twin, dims, keep),
+                    {in({2, 3, 4})},
+                    r.empty,
+                    2e-6});
       }
     }
-    check_case({r.name + " of a list", [&](const Tensors& x) { return r.function(x[0], 0, false); },
-                twin::reduced(r.twin, {0}), {in({7})}, r.empty, 2e-6});
+    check_case({r.name + " of a list",
+                [&](const Tensors& x) { return r.function(x[0], 0, false); },
+                twin::reduced(r.twin, {0}),
+                {in({7})},
+                r.empty,
+                2e-6});
   }
 }
 
 TEST_CASE("reductions of one number, and along one element") {
   for (const Reducer& r : reducers) {
     if (r.name == "var") continue;  // of one number: 0 / 0
-    check_case({r.name + " of a number", [&](const Tensors& x) { return r.function(x[0], {}, false); },
-                twin::reduced(r.twin), {in({})}});
-    check_case({r.name + " along one", [&](const Tensors& x) { return r.function(x[0], 1, false); },
-                twin::reduced(r.twin, {1}), {in({3, 1, 2})}, r.empty});
+    check_case({r.name + " of a number",
+                [&](const Tensors& x) { return r.function(x[0], {}, false); },
+                twin::reduced(r.twin),
+                {in({})}});
+    check_case({r.name + " along one",
+                [&](const Tensors& x) { return r.function(x[0], 1, false); },
+                twin::reduced(r.twin, {1}),
+                {in({3, 1, 2})},
+                r.empty});
   }
 }
 
 TEST_CASE("var with another correction, and of equal numbers") {
   for (const double correction : {0.0, 1.0, 2.0}) {
-    check_case({"var", [=](const Tensors& x) { return var(x[0], 1, false, correction); },
+    check_case({"var",
+                [=](const Tensors& x) { return var(x[0], 1, false, correction); },
                 twin::reduced([=](const List& x) { return variance_by(x, correction); }, {1}),
-                {in({2, 5})}, Empty::works, 2e-6});
+                {in({2, 5})},
+                Empty::works,
+                2e-6});
   }
   CHECK(var(full({4}, 3)).item<double>() == 0);
   CHECK(std::isnan(var(ones({1})).item<double>()));
   // A far mean: the difference of mean squares would have no digit left.
   const Tensor far = tensor({1e4f - 1e-2f, 1e4f, 1e4f + 1e-2f}, {3});
-  CHECK(var(far).item<double>() == doctest::Approx(variance(far.to_vector<double>())).epsilon(1e-4));
+  CHECK(var(far).item<double>() ==
+        doctest::Approx(variance(far.to_vector<double>())).epsilon(1e-4));
 }
 
 TEST_CASE("argmax and argmin: the first of equals") {
   const std::vector<Case> cases = {
       {"argmax", OP(argmax(x[0])), twin::reduced(first_greatest), {in({3, 5})}, Empty::refuses},
-      {"argmax along 0", OP(argmax(x[0], 0)), twin::reduced(first_greatest, {0}), {in({3, 5})}, Empty::refuses},
-      {"argmax along 1", OP(argmax(x[0], 1, true)), twin::reduced(first_greatest, {1}, true), {in({3, 5, 2})},
+      {"argmax along 0",
+       OP(argmax(x[0], 0)),
+       twin::reduced(first_greatest, {0}),
+       {in({3, 5})},
        Empty::refuses},
-      {"argmin along -1", OP(argmin(x[0], -1)), twin::reduced(first_least, {-1}), {in({3, 5})}, Empty::refuses},
-      {"argmin", OP(argmin(x[0])), twin::reduced(first_least), {index_in({3, 5}, 4)}, Empty::refuses},
-      {"argmax of masks", OP(argmax(x[0], 1)), twin::reduced(first_greatest, {1}), {mask_in({3, 5})},
+      {"argmax along 1",
+       OP(argmax(x[0], 1, true)),
+       twin::reduced(first_greatest, {1}, true),
+       {in({3, 5, 2})},
+       Empty::refuses},
+      {"argmin along -1",
+       OP(argmin(x[0], -1)),
+       twin::reduced(first_least, {-1}),
+       {in({3, 5})},
+       Empty::refuses},
+      {"argmin",
+       OP(argmin(x[0])),
+       twin::reduced(first_least),
+       {index_in({3, 5}, 4)},
+       Empty::refuses},
+      {"argmax of masks",
+       OP(argmax(x[0], 1)),
+       twin::reduced(first_greatest, {1}),
+       {mask_in({3, 5})},
        Empty::refuses},
   };
   for (const Case& c : cases) check_case(c);
@@ -135,7 +172,8 @@ TEST_CASE("nothing at all") {
   CHECK(sum(rows, 1).to_vector<float>() == std::vector<float>{0, 0, 0});
   CHECK(std::isnan(mean(none).item<float>()));
   CHECK(std::isnan(var(none).item<float>()));
-  CHECK(logsumexp(rows, 1).to_vector<float>() == std::vector<float>(3, -std::numeric_limits<float>::infinity()));
+  CHECK(logsumexp(rows, 1).to_vector<float>() ==
+        std::vector<float>(3, -std::numeric_limits<float>::infinity()));
   CHECK(max(none, 1).shape() == Shape{0});
   CHECK_ERROR(max(none), "max: nothing to choose from in shape [0, 3]");
   CHECK_ERROR(argmin(rows, 1), "argmin: nothing to choose from in shape [3, 0]");
@@ -167,7 +205,8 @@ TEST_CASE("lengths around every vector width") {
         if (r.name == "var" && n == 1) continue;
         for (const int64_t dim : {0, 1, 2}) {
           const Array wanted = twin::reduced(r.twin, {dim})({x});
-          const std::string off = difference(to_array(r.function(t, dim, false)), wanted, dtype == float32 ? 2e-6 : 1e-13);
+          const std::string off = difference(to_array(r.function(t, dim, false)), wanted,
+                                             dtype == float32 ? 2e-6 : 1e-13);
           CHECK_MESSAGE(off == "", r.name, " n ", n, " dim ", dim, ": ", off);
         }
       }

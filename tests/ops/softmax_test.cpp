@@ -32,10 +32,14 @@ List log_softmax_of(const List& x) {
 TEST_CASE("softmax along every dimension") {
   for (const int64_t d : {0, 1, 2, -1, -3}) {
     const std::string name = " along " + std::to_string(d);
-    check_case({"softmax" + name, [d](const Tensors& x) { return softmax(x[0], d); },
-                twin::along(softmax_of, d), {in({2, 3, 4}, -3, 3)}});
-    check_case({"log_softmax" + name, [d](const Tensors& x) { return log_softmax(x[0], d); },
-                twin::along(log_softmax_of, d), {in({2, 3, 4}, -3, 3)}});
+    check_case({"softmax" + name,
+                [d](const Tensors& x) { return softmax(x[0], d); },
+                twin::along(softmax_of, d),
+                {in({2, 3, 4}, -3, 3)}});
+    check_case({"log_softmax" + name,
+                [d](const Tensors& x) { return log_softmax(x[0], d); },
+                twin::along(log_softmax_of, d),
+                {in({2, 3, 4}, -3, 3)}});
   }
   check_case({"softmax of one", OP(softmax(x[0], 1)), twin::along(softmax_of, 1), {in({3, 1})}});
   check_case({"softmax of a list", OP(softmax(x[0], 0)), twin::along(softmax_of, 0), {in({5})}});
@@ -46,15 +50,20 @@ TEST_CASE("masked_softmax") {
     const Array open = each([](double v, double m) { return m != 0 ? v : -inf; })({x[0], x[1]});
     return twin::along(softmax_of, open, -1);
   };
-  check_case({"masked_softmax", OP(masked_softmax(x[0], x[1], -1)), masked, {in({2, 3, 5}), mask_in({2, 3, 5})}});
-  check_case({"masked_softmax with one mask for all rows", OP(masked_softmax(x[0], x[1], -1)), masked,
+  check_case({"masked_softmax",
+              OP(masked_softmax(x[0], x[1], -1)),
+              masked,
+              {in({2, 3, 5}), mask_in({2, 3, 5})}});
+  check_case({"masked_softmax with one mask for all rows",
+              OP(masked_softmax(x[0], x[1], -1)),
+              masked,
               {in({2, 3, 5}), mask_in({5})}});
 }
 
 TEST_CASE("softmax of extreme rows") {
-  const double rows[][3] = {{1e38, -1e38, 0},       {1e38, 1e38, 1e38},  {-1e38, -1e38, -1e38},
-                            {88.7, -88.7, 0},       {88.7, 88.7, 88.7},  {-88.7, -88.7, -88.6},
-                            {-inf, 0, 1},           {-inf, -inf, 5},     {0, 0, 0}};
+  const double rows[][3] = {{1e38, -1e38, 0}, {1e38, 1e38, 1e38}, {-1e38, -1e38, -1e38},
+                            {88.7, -88.7, 0}, {88.7, 88.7, 88.7}, {-88.7, -88.7, -88.6},
+                            {-inf, 0, 1},     {-inf, -inf, 5},    {0, 0, 0}};
   for (const DType dtype : {float32, float64}) {
     for (const auto& row : rows) {
       const Tensor x = tensor({row[0], row[1], row[2]}, {1, 3}, {.dtype = dtype});
@@ -62,8 +71,10 @@ TEST_CASE("softmax of extreme rows") {
       const List wanted = softmax_of(seen), logs = log_softmax(x, 1).to_vector<double>();
       for (size_t i = 0; i < 3; ++i) {
         CHECK(std::abs(y[i] - wanted[i]) <= 4e-7);
-        if (wanted[i] > 1e-30) CHECK(logs[i] == doctest::Approx(std::log(wanted[i])).epsilon(1e-5));
-        else CHECK(logs[i] < -60);
+        if (wanted[i] > 1e-30)
+          CHECK(logs[i] == doctest::Approx(std::log(wanted[i])).epsilon(1e-5));
+        else
+          CHECK(logs[i] < -60);
       }
       CHECK(std::abs(std::accumulate(y.begin(), y.end(), 0.0) - 1) < 1e-6);
     }
@@ -86,7 +97,8 @@ TEST_CASE("a row of -inf gives zeros and zero gradients; +inf and NaN give NaN")
         List row(19, 1);
         row[static_cast<size_t>(at)] = bad;
         const Tensor x = tensor(row, {19}, {.dtype = dtype});
-        for (double v : softmax(x, 0).to_vector<double>()) CHECK((std::isnan(v) || (bad == inf && v == 0)));
+        for (double v : softmax(x, 0).to_vector<double>())
+          CHECK((std::isnan(v) || (bad == inf && v == 0)));
         CHECK(std::isnan(softmax(x, 0).to_vector<double>()[static_cast<size_t>(at)]));
       }
     }

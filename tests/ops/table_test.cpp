@@ -24,8 +24,10 @@ std::vector<const Backend*> tables() {
 
 template <class T>
 const Kernels<T>& kernels_of(const Backend& backend) {
-  if constexpr (std::same_as<T, float>) return backend.float32;
-  else return backend.float64;
+  if constexpr (std::same_as<T, float>)
+    return backend.float32;
+  else
+    return backend.float64;
 }
 
 constexpr double guard = 12345.678;
@@ -42,8 +44,10 @@ void check_tables(const std::string& what, int64_t n, double bound, const Call& 
     Array got{{n}, {}};
     for (int64_t i = 0; i < static_cast<int64_t>(out.size()); ++i) {
       const T value = out[static_cast<size_t>(i)];
-      if (i >= at && i < at + n) got.values.push_back(static_cast<double>(value));
-      else REQUIRE(value == static_cast<T>(guard));
+      if (i >= at && i < at + n)
+        got.values.push_back(static_cast<double>(value));
+      else
+        REQUIRE(value == static_cast<T>(guard));
     }
     if (first.shape.empty()) first = got;
     const std::string off = difference(got, first, bound);
@@ -75,11 +79,14 @@ void check_pointwise(double bound) {
     for (size_t f = 0; f < static_cast<size_t>(Unary::count); ++f) {
       const std::string name = "function " + std::to_string(f);
       const T p(1.25), q(1.5);
-      check_tables<T>(name, n, bound, [&](auto& k, T* out) { k.value[f](loop, out, x.data() + 1, p, q); });
-      check_tables<T>(name + ", slope", n, bound,
-                      [&](auto& k, T* out) { k.slope[f](loop, out, g.data() + 1, x.data() + 1, p, q); });
-      check_tables<T>(name + ", curvature", n, bound,
-                      [&](auto& k, T* out) { k.curvature[f](loop, out, g.data() + 1, x.data() + 1, p, q); });
+      check_tables<T>(name, n, bound,
+                      [&](auto& k, T* out) { k.value[f](loop, out, x.data() + 1, p, q); });
+      check_tables<T>(name + ", slope", n, bound, [&](auto& k, T* out) {
+        k.slope[f](loop, out, g.data() + 1, x.data() + 1, p, q);
+      });
+      check_tables<T>(name + ", curvature", n, bound, [&](auto& k, T* out) {
+        k.curvature[f](loop, out, g.data() + 1, x.data() + 1, p, q);
+      });
     }
     for (size_t f = 0; f < static_cast<size_t>(Binary::count); ++f) {
       check_tables<T>("of two " + std::to_string(f), n, bound,
@@ -100,9 +107,12 @@ void check_rows(double bound) {
         check_tables<T>("reduction " + std::to_string(f), one, bound,
                         [&](auto& k, T* out) { k.reduce[f](rows, out, from); });
       }
-      check_tables<T>("softmax", total, bound, [&](auto& k, T* out) { k.softmax(rows, out, from); });
-      check_tables<T>("log_softmax", total, bound, [&](auto& k, T* out) { k.log_softmax(rows, out, from); });
-      check_tables<T>("logsumexp", one, bound, [&](auto& k, T* out) { k.logsumexp(rows, out, from); });
+      check_tables<T>("softmax", total, bound,
+                      [&](auto& k, T* out) { k.softmax(rows, out, from); });
+      check_tables<T>("log_softmax", total, bound,
+                      [&](auto& k, T* out) { k.log_softmax(rows, out, from); });
+      check_tables<T>("logsumexp", one, bound,
+                      [&](auto& k, T* out) { k.logsumexp(rows, out, from); });
       check_tables<T>("softmax backward", total, bound,
                       [&](auto& k, T* out) { k.softmax_backward(rows, out, from, other); });
       check_tables<T>("log_softmax backward", total, bound,
@@ -138,8 +148,10 @@ TEST_CASE("tables agree, and write nothing outside of their output") {
 
 TEST_CASE("the table in use is the one that was asked for") {
   const char* wanted = std::getenv("REGRAD_CPU");
-  if (wanted != nullptr) CHECK(cpu_features() == wanted);
-  else CHECK(cpu_features() == tables().back()->name);
+  if (wanted != nullptr)
+    CHECK(cpu_features() == wanted);
+  else
+    CHECK(cpu_features() == tables().back()->name);
 }
 
 TEST_SUITE_END();

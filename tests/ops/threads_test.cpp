@@ -37,8 +37,11 @@ std::vector<Work> large_works() {
       {"cross_entropy", OP(cross_entropy(x[0], x[1])), {in({500, 301}), index_in({500}, 301)}},
       {"embedding", OP(embedding(x[0], x[1])), {in({50, 64}), index_in({5000}, 50)}},
       {"gather", OP(gather(x[0], 0, x[1])), {in({300, 64}), index_in({2000, 64}, 300)}},
-      {"gru_step", OP(gru_step(x[0], x[1], x[2])), {in({130, 300}), in({130, 300}), in({130, 100})}},
-      {"attention", OP(scaled_dot_product_attention(x[0], x[1], x[2], x[3])),
+      {"gru_step",
+       OP(gru_step(x[0], x[1], x[2])),
+       {in({130, 300}), in({130, 300}), in({130, 100})}},
+      {"attention",
+       OP(scaled_dot_product_attention(x[0], x[1], x[2], x[3])),
        {in({4, 100, 32}), in({4, 120, 32}), in({4, 120, 48}), mask_in({4, 100, 120})}},
   };
 }
@@ -50,14 +53,16 @@ TEST_CASE("the same bits for 1, 2, 3, 5 and 8 threads, forward and backward") {
       Tensors inputs, first;
       for (size_t k = 0; k < work.inputs.size(); ++k) {
         const DType own = work.inputs[k].dtype;
-        inputs.push_back(to_tensor(numbers(work.inputs[k], static_cast<int64_t>(k)), is_float(own) ? dtype : own));
+        inputs.push_back(to_tensor(numbers(work.inputs[k], static_cast<int64_t>(k)),
+                                   is_float(own) ? dtype : own));
       }
       for (const int threads : {1, 2, 3, 5, 8}) {
         set_num_threads(threads);
         CHECK(num_threads() == threads);
         Tensors results = {work.op(inputs)};
         const Array g = numbers({Index(results[0].shape().begin(), results[0].shape().end())}, 7);
-        for (const Tensor& one : gradients(work.op, inputs, to_tensor(g, dtype))) results.push_back(one);
+        for (const Tensor& one : gradients(work.op, inputs, to_tensor(g, dtype)))
+          results.push_back(one);
         if (threads == 1) first = results;
         for (size_t k = 0; k < results.size(); ++k) {
           CHECK_MESSAGE(same_bits(results[k], first[k]), threads, " threads, result ", k);
