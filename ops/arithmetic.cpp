@@ -130,16 +130,14 @@ Tensor pow(const Tensor& left, const Tensor& right) {
 Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no) {
   check(condition.dtype() == bool_, "where: the condition must be bool, not {}",
         condition.dtype());
-  auto [a, b] = aligned("where", yes, no);
-  const Shape shape = broadcast_shapes("where", condition.shape(), a.shape());
+  const Pair pair = aligned("where", yes, no);
+  const Shape shape = broadcast_shapes("where", condition.shape(), pair.a.shape());
   const Tensor choose = spread(condition, shape);
-  a = spread(a, shape);
-  b = spread(b, shape);
+  const Tensor a = spread(pair.a, shape), b = spread(pair.b, shape);
   Tensor out = empty(shape, a.dtype(), a.device());
   const Loop loop = make_loop({&out, &choose, &a, &b});
   for_all(a, [&]<class T>() {
-    kernels<T>(a).where(loop, raw<T>(out), choose.data<bool>(), a.template data<T>(),
-                        b.template data<T>());
+    kernels<T>(a).where(loop, raw<T>(out), choose.data<bool>(), a.data<T>(), b.data<T>());
   });
   return record("where", std::move(out),
                 {{a, [choose](const Tensor& g) { return where(choose, g, 0); }},

@@ -65,23 +65,24 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
                      const CrossEntropyOptions& options) {
   check(options.label_smoothing >= 0 && options.label_smoothing <= 1,
         "cross_entropy: label smoothing must be in [0, 1], not {}", options.label_smoothing);
-  const auto [x, wanted] = classes("cross_entropy", logits, targets, options.ignore_index);
+  const Classes given = classes("cross_entropy", logits, targets, options.ignore_index);
+  const Tensor &x = given.rows, &wanted = given.targets;
   const Rows rows{x.size(0), x.size(1), 1};
   Tensor loss = empty({rows.outer}, x.dtype()), log_sum = empty({rows.outer}, x.dtype());
   const Tensor plain = x.detach().contiguous();
   for_floats("cross_entropy", x, [&]<class T>() {
     kernels<T>(plain).cross_entropy(rows, raw<T>(loss), raw<T>(log_sum), plain.data<T>(),
-                                    wanted.template data<int64_t>(), options.ignore_index,
+                                    wanted.data<int64_t>(), options.ignore_index,
                                     static_cast<T>(options.label_smoothing));
   });
-  const auto derivative = [x = x, wanted = wanted, log_sum, rows, options](const Tensor& g) {
+  const auto derivative = [x, wanted, log_sum, rows, options](const Tensor& g) {
     if (GradMode::enabled()) return composed_gradient(g, x, wanted, options);
     const Tensor from = x.contiguous();
     Tensor dx = empty(x.shape(), x.dtype());
     for_floats("cross_entropy", x, [&]<class T>() {
       kernels<T>(from).cross_entropy_backward(
           rows, raw<T>(dx), g.data<T>(), g.strides()[0], from.data<T>(), log_sum.data<T>(),
-          wanted.template data<int64_t>(), options.ignore_index,
+          wanted.data<int64_t>(), options.ignore_index,
           static_cast<T>(options.label_smoothing));
     });
     return dx;

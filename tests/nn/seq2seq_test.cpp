@@ -79,8 +79,9 @@ TEST_CASE("encoder-decoder: every score function, padding, and steps against tea
       state = step.state;
     }
     cross_entropy(flatten(out.logits, 0, 1), flatten(target)).backward();
-    for (const auto& [name, parameter] : nn::named_parameters(model)) {
-      CHECK_MESSAGE(parameter.grad().defined(), score, " ", name);
+    for (const auto& named : nn::named_parameters(model)) {
+      const Tensor& parameter = named.second;
+      CHECK_MESSAGE(parameter.grad().defined(), score, " ", named.first);
       if (parameter.grad().defined()) CHECK(all_finite(parameter.grad()));
     }
   }

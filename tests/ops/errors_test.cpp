@@ -29,8 +29,9 @@ TEST_CASE("shapes that do not broadcast") {
       {"masked_fill", [&] { return masked_fill(x, b({4}), 0); }},
       {"masked_softmax", [&] { return masked_softmax(x, b({4}), 1); }},
   };
-  for (const auto& [op, call] : calls) {
-    const std::string text = error_of(call);
+  for (const auto& one : calls) {
+    const auto& op = one.first;
+    const std::string text = error_of(one.second);
     INFO(op, " said: ", text);
     CHECK(text.starts_with(std::string(op) + ": "));
     CHECK(text.find("[2, 3]") != std::string::npos);
@@ -65,8 +66,9 @@ TEST_CASE("two kinds of float") {
          return einsum("ij,jk->ik", {x, y});
        }},
   };
-  for (const auto& [op, call] : calls) {
-    const std::string text = error_of(call);
+  for (const auto& one : calls) {
+    const auto& op = one.first;
+    const std::string text = error_of(one.second);
     INFO(op, " said: ", text);
     CHECK(text.starts_with(std::string(op) + ": "));
     CHECK(text.find("float32") != std::string::npos);
@@ -206,8 +208,9 @@ TEST_CASE("dimensions that do not exist") {
          return index_select(f({2, 3}), 2, i({1}));
        }},
   };
-  for (const auto& [op, call] : calls) {
-    const std::string text = error_of(call);
+  for (const auto& one : calls) {
+    const auto& op = one.first;
+    const std::string text = error_of(one.second);
     INFO(op, " said: ", text);
     CHECK(text.starts_with(std::string(op) + ": "));
     CHECK(text.find("[2, 3]") != std::string::npos);
