@@ -47,8 +47,8 @@ TEST_CASE("NaN goes through at each lane and tail position") {
         x[static_cast<size_t>(at)] = nan_value;
         const Tensor t = tensor(x, {n}, {.dtype = dtype});
         for (const auto& one : functions) {
-          const auto& name = one.first;
-          const std::vector<double> y = one.second(t).to_vector<double>();
+          const auto& name = one.name;
+          const std::vector<double> y = one.function(t).to_vector<double>();
           int64_t wrong = 0;
           for (int64_t i = 0; i < n; ++i)
             wrong += std::isnan(y[static_cast<size_t>(i)]) == (i == at) ? 0 : 1;
