@@ -9,18 +9,6 @@
 #include "autograd/check.h"
 #include "autograd/shape.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define REGRAD_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
-#define REGRAD_SANITIZED 1
-#endif
-#endif
-#ifndef REGRAD_SANITIZED
-#define REGRAD_SANITIZED 0
-#endif
-
 namespace regrad {
 namespace {
 
@@ -92,7 +80,7 @@ struct ThreadEnd {  // gives a thread's blocks back, and its counts in
 bool free_list_enabled() {
   static const bool enabled = [] {
     const char* setting = std::getenv("REGRAD_FREE_LIST");
-    return !REGRAD_SANITIZED && (setting == nullptr || std::string_view(setting) != "0");
+    return REGRAD_FREE_LIST != 0 && (setting == nullptr || std::string_view(setting) != "0");
   }();
   return enabled;
 }
