@@ -1,5 +1,6 @@
 // The table of kernels for one instruction set. Compiled once for each, with
 // REGRAD_ARCH (an xsimd architecture), REGRAD_TABLE (the function's name), REGRAD_NAME ("avx2").
+// The largest kernels are compiled beside it (gemm.cpp), so that a change to one compiles little.
 #include "ops/cpu/gemm.h"
 #include "ops/cpu/indexing.h"
 #include "ops/cpu/loss.h"
@@ -12,6 +13,9 @@
 
 namespace regrad {
 namespace simd {
+
+extern template void gemm<float, REGRAD_ARCH>(const Gemm<float>&);
+extern template void gemm<double, REGRAD_ARCH>(const Gemm<double>&);
 
 template <class T, class Arch>
 constexpr MoveKernels<T> move_kernels() {
