@@ -93,7 +93,8 @@ class Closure<R(Args...)> {
 
 // From the gradient of the output to the gradient of ONE input: (g) or (g, output). A function
 // object with add_into(sum, g) is asked to add its gradient to a sum in place where that can be done:
-// many slices of one tensor then cost no more than the tensor.
+// many slices of one tensor then cost no more than the tensor, and a weight that many products share
+// gathers its gradient within them.
 // The output is handed over by the engine: a closure that held it would keep itself alive.
 class Derivative {
  public:

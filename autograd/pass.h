@@ -43,12 +43,13 @@ class Pass {
     std::push_heap(waiting_.begin(), waiting_.end(), older);
   }
 
-  // The same, for a derivative that adds into the sum itself. False: it cannot be done here.
+  // A gradient that is not the first to arrive, from a derivative that can add to the sum itself.
+  // False: that cannot be done here.
   bool add_in_place(const Ref<Node>& node, const Derivative& derivative, const Tensor& gradient) {
     if (options_.create_graph || !derivative.can_add()) return false;
-    const bool first = node->pass != number_ || !node->pending.defined();
-    if (first) give(node, zeros(node->shape, {.dtype = node->dtype, .device = gradient.device()}));
-    if (!node->pending.sole_owner()) return false;
+    if (node->pass != number_ || !node->pending.defined() || !node->pending.sole_owner()) {
+      return false;
+    }
     derivative.add_into(node->pending, gradient);
     return true;
   }

@@ -1,5 +1,6 @@
 // Products. C = A B:  dA = G Bᵀ,  dB = Aᵀ G.  Any strides go straight to the kernel: a transposed
-// or sliced operand, or a batch that is a view, is never copied.
+// or sliced operand, or a batch that is a view, is never copied. A gradient that joins others is
+// added within the product that makes it.
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -22,24 +23,55 @@ Gemm<T> describe(const Tensor& a, const Tensor& b, const Tensor& c) {
   return g;
 }
 
+// c = a b + bias, or c += a b: a [.., m, k], b [.., k, n], c [.., m, n]; bias [n] may be undefined.
+void multiply_into(const char* op, const Tensor& c, const Tensor& a, const Tensor& b,
+                   const Tensor& bias, bool accumulate) {
+  const Tensor plain = bias.defined() ? bias.detach().contiguous() : bias;
+  for_floats(op, a, [&]<class T>() {
+    Gemm<T> g = describe<T>(a, b, c);
+    if (plain.defined()) g.bias = plain.data<T>();
+    g.accumulate = accumulate;
+    kernels<T>(a).gemm(g);
+  });
+}
+
 // a [.., m, k] b [.., k, n], equal batch dimensions; bias [n] may be undefined.
 Tensor multiply(const char* op, const Tensor& a, const Tensor& b, const Tensor& bias = {}) {
   Shape shape = a.shape();
   shape[shape.rank() - 1] = b.shape().back();
   Tensor c = empty(shape, a.dtype(), a.device());
-  const Tensor plain = bias.defined() ? bias.detach().contiguous() : bias;
-  for_floats(op, a, [&]<class T>() {
-    Gemm<T> g = describe<T>(a, b, c);
-    if (plain.defined()) g.bias = plain.data<T>();
-    kernels<T>(a).gemm(g);
-  });
+  multiply_into(op, c, a, b, bias, false);
   return c;
 }
 
+Tensor product(const Tensor& a, const Tensor& b);
+
+struct OfLeft {  // dA = G Bᵀ
+  Tensor b;
+  Tensor operator()(const Tensor& g) const { return product(g, transpose(b)); }
+  void add_into(Tensor& sum, const Tensor& g) const {
+    multiply_into("matmul", sum, g, transpose(b), {}, true);
+  }
+};
+
+struct OfRight {  // dB = Aᵀ G
+  Tensor a;
+  Tensor operator()(const Tensor& g) const { return product(transpose(a), g); }
+  void add_into(Tensor& sum, const Tensor& g) const {
+    multiply_into("matmul", sum, transpose(a), g, {}, true);
+  }
+};
+
+struct OfWeight {  // dW = Gᵀ x
+  Tensor x;
+  Tensor operator()(const Tensor& g) const { return product(transpose(g), x); }
+  void add_into(Tensor& sum, const Tensor& g) const {
+    multiply_into("linear", sum, transpose(g), x, {}, true);
+  }
+};
+
 Tensor product(const Tensor& a, const Tensor& b) {
-  return record("matmul", multiply("matmul", a, b),
-                {{a, [b](const Tensor& g) { return product(g, transpose(b)); }},
-                 {b, [a](const Tensor& g) { return product(transpose(a), g); }}});
+  return record("matmul", multiply("matmul", a, b), {{a, OfLeft{b}}, {b, OfRight{a}}});
 }
 
 Shape batch_of(const Tensor& x) { return Shape(x.shape().begin(), x.shape().size() - 2); }
@@ -109,7 +141,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   }
   y = record("linear", std::move(y),
              {{rows, [weight](const Tensor& g) { return product(g, weight); }},
-              {weight, [rows](const Tensor& g) { return product(transpose(g), rows); }},
+              {weight, OfWeight{rows}},
               {bias, [](const Tensor& g) { return sum(g, 0); }}});
   return x.rank() == 2 ? y : reshape(y, shape);
 }

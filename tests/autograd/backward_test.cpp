@@ -210,6 +210,22 @@ TEST_CASE("slices of one tensor add into one gradient") {
   CHECK(x.grad().to_vector<double>() == std::vector<double>{4, 1, 5, 2, 6, 3});
 }
 
+TEST_CASE("products that share an operand add into one gradient") {
+  Generator generator(5);
+  const TensorOptions wanted{.dtype = float64, .requires_grad = true};
+  const Tensor w = randn({3, 3}, generator, wanted), x = randn({2, 3}, generator, wanted);
+  const auto shared = [](const std::vector<Tensor>& in) {
+    const Tensor once = linear(in[1], in[0]), twice = linear(once, in[0]);
+    return sum(matmul(twice, in[0]) * matmul(matmul(in[1], in[0]), transpose(in[0])));
+  };
+  CHECK(gradcheck(shared, {w, x}));
+  CHECK(gradgradcheck(shared, {w, x}));
+  // A first gradient that somebody else holds is not written over.
+  const Tensor seed = ones({3, 3}, {.dtype = float64});
+  add(w, matmul(w, w)).backward(seed);
+  CHECK(seed.to_vector<double>() == std::vector<double>(9, 1));
+}
+
 TEST_CASE("NoGrad records nothing") {
   Tensor x = leaf(2);
   const int64_t before = memory_use().live_nodes;
