@@ -37,6 +37,34 @@ enum class Compare : uint8_t { equal, not_equal, less, less_equal, greater, grea
 // Reductions along n: the sum, the greatest, the least.
 enum class Reduction : uint8_t { sum, max, min, count };
 
+// One parameter's part of an optimiser's step: n numbers, their gradient, and what is remembered.
+template <class T>
+struct SgdUpdate {
+  int64_t n;
+  T* parameter;
+  const T* gradient;
+  T* velocity;  // null: no momentum
+  T keep;       // the share of the gradient that joins the velocity
+};
+template <class T>
+struct SgdStep {
+  T lr, momentum, weight_decay;
+  bool nesterov;
+};
+template <class T>
+struct AdamUpdate {
+  int64_t n;
+  T* parameter;
+  const T* gradient;
+  T *mean, *square;
+  T rate, correction;  // lr / (1 - β1^t), 1 / sqrt(1 - β2^t)
+};
+template <class T>
+struct AdamStep {
+  T beta1, rest1, beta2, rest2;  // rest = 1 - β
+  T eps, shrink, weight_decay;   // shrink: what the parameter is multiplied with first
+};
+
 // Rows of kernels that only move elements: every dtype has them.
 template <class T>
 struct MoveKernels {
@@ -108,6 +136,10 @@ struct Kernels : NumberKernels<T> {
   void (*lstm)(int64_t rows, int64_t size, T* out, T* saved, const T* gates, const T* cell);
   void (*lstm_backward)(int64_t rows, int64_t size, T* dgates, T* dcell, const T* g,
                         const T* saved, const T* cell);
+
+  // One step of an optimiser for `count` parameters (ops/update.h).
+  void (*sgd)(int64_t count, const SgdUpdate<T>*, const SgdStep<T>&);
+  void (*adam)(int64_t count, const AdamUpdate<T>*, const AdamStep<T>&);
 
   // Element i depends on (seed, offset + i) alone: the same numbers for any number of threads.
   void (*uniform)(int64_t n, T* out, uint64_t seed, uint64_t offset);  // [0, 1)

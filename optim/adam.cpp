@@ -1,9 +1,8 @@
 #include "optim/adam.h"
 
-#include <cmath>
-
 #include "autograd/check.h"
 #include "ops/ops.h"
+#include "ops/update.h"
 
 namespace regrad::optim {
 
@@ -39,32 +38,17 @@ std::vector<std::pair<std::string, std::vector<int64_t>*>> Adam::counters() {
 }
 
 void Adam::step() {
-  const NoGrad guard;
+  std::vector<ParameterUpdate> updates;
+  updates.reserve(parameters_.size());
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (parameters_[i].grad().defined()) step_one(i);
+    const Tensor& parameter = parameters_[i];
+    if (!parameter.grad().defined()) continue;
+    if (!mean_[i].defined()) mean_[i] = zeros_like(parameter);
+    if (!square_[i].defined()) square_[i] = zeros_like(parameter);
+    updates.push_back({parameter, parameter.grad(), mean_[i], square_[i], ++steps_[i]});
   }
-}
-
-void Adam::step_one(size_t i) {
-  Tensor& parameter = parameters_[i];
-  Tensor g = parameter.grad();
-  if (options_.weight_decay != 0) {
-    if (decoupled_) {
-      parameter.mul_(1 - lr_ * options_.weight_decay);
-    } else {
-      g = g + options_.weight_decay * parameter;
-    }
-  }
-  Tensor &m = mean_[i], &v = square_[i];
-  if (!m.defined()) m = zeros_like(parameter);
-  if (!v.defined()) v = zeros_like(parameter);
   const auto [beta1, beta2] = options_.betas;
-  const auto t = static_cast<double>(++steps_[i]);
-  m.mul_(beta1).add_(g, 1 - beta1);
-  v.mul_(beta2).add_(square(g), 1 - beta2);
-  const double m_correction = 1 - std::pow(beta1, t), v_correction = 1 - std::pow(beta2, t);
-  const Tensor length = sqrt(v) * (1 / std::sqrt(v_correction)) + options_.eps;
-  parameter.add_(m / length, -lr_ / m_correction);
+  adam_update(updates, {lr_, beta1, beta2, options_.eps, options_.weight_decay, decoupled_});
 }
 
 }  // namespace regrad::optim

@@ -33,7 +33,6 @@ class Adam : public Optimizer {
  private:
   std::vector<std::pair<std::string, Slots*>> slots() override;
   std::vector<std::pair<std::string, std::vector<int64_t>*>> counters() override;
-  void step_one(size_t i);
 
   AdamOptions options_;
   bool decoupled_;  // weight decay acts on θ itself, not through the gradient

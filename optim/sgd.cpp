@@ -2,6 +2,7 @@
 
 #include "autograd/check.h"
 #include "ops/ops.h"
+#include "ops/update.h"
 
 namespace regrad::optim {
 
@@ -22,23 +23,20 @@ std::vector<std::pair<std::string, Optimizer::Slots*>> SGD::slots() {
 }
 
 void SGD::step() {
-  const NoGrad guard;
+  std::vector<ParameterUpdate> updates;
+  updates.reserve(parameters_.size());
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    Tensor& parameter = parameters_[i];
-    Tensor g = parameter.grad();
-    if (!g.defined()) continue;
-    if (options_.weight_decay != 0) g = g + options_.weight_decay * parameter;
+    ParameterUpdate update{parameters_[i], parameters_[i].grad()};
+    if (!update.gradient.defined()) continue;
     if (options_.momentum != 0) {
-      Tensor& v = momentum_[i];
-      if (v.defined()) {
-        v.mul_(options_.momentum).add_(g, 1 - options_.dampening);
-      } else {
-        v = g.detach().clone();
-      }
-      g = options_.nesterov ? g + options_.momentum * v : v;
+      update.step = momentum_[i].defined() ? 2 : 1;
+      if (update.step == 1) momentum_[i] = zeros_like(parameters_[i]);
+      update.first = momentum_[i];
     }
-    parameter.add_(g, -lr_);
+    updates.push_back(std::move(update));
   }
+  sgd_update(updates, {lr_, options_.momentum, options_.dampening, options_.weight_decay,
+                       options_.nesterov});
 }
 
 }  // namespace regrad::optim

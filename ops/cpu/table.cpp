@@ -10,6 +10,7 @@
 #include "ops/cpu/random.h"
 #include "ops/cpu/recurrent.h"
 #include "ops/cpu/select.h"
+#include "ops/cpu/update.h"
 
 namespace regrad {
 namespace simd {
@@ -76,6 +77,8 @@ constexpr Kernels<T> kernels(std::integer_sequence<int, U...>) {
       gru_backward<T, Arch>,
       lstm<T, Arch>,
       lstm_backward<T, Arch>,
+      sgd<T, Arch>,
+      adam<T, Arch>,
       draw<false, T, Arch>,
       draw<true, T, Arch>,
   };

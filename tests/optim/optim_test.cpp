@@ -116,6 +116,65 @@ TEST_CASE("clipping by norm and by value, when two parameters hold one gradient"
   CHECK(largest_difference(a.grad(), {1.5, 1.75}) < 1e-5);
 }
 
+// Parameters of odd sizes and both dtypes, one of them without a gradient; two steps each.
+template <class Make>
+std::vector<Tensor> stepped(const Make& make) {
+  Generator generator(3);
+  std::vector<Tensor> parameters;
+  for (const int64_t size : {1, 5, 40'001, 3, 0, 17, 20'000}) {
+    const DType dtype = size == 17 || size == 20'000 ? float32 : float64;
+    parameters.push_back(randn({size}, generator, {.dtype = dtype, .requires_grad = true}));
+  }
+  auto optimizer = make(parameters);
+  for (int step = 0; step < 2; ++step) {
+    for (Tensor& p : parameters) {
+      if (p.numel() != 3) p.set_grad(cos(p.detach() * (step + 3.0)));
+    }
+    optimizer.step();
+  }
+  return parameters;
+}
+
+template <class Make>
+void check_all_in_one_pass(const Make& make) {
+  const std::vector<Tensor> exact = stepped(make);
+  for (const int threads : {1, 2, 5}) {
+    set_num_threads(threads);
+    const std::vector<Tensor> found = stepped(make);
+    for (size_t i = 0; i < exact.size(); ++i) CHECK(largest_difference(found[i], exact[i]) == 0);
+  }
+  set_num_threads(0);
+  // One parameter at a time ends where all of them in one pass do.
+  for (size_t i = 0; i < exact.size(); ++i) {
+    std::vector<Tensor> start_again =
+        stepped([](const std::vector<Tensor>& all) { return optim::SGD(all, {.lr = 0}); });
+    auto alone = make(std::vector<Tensor>{start_again[i]});
+    for (int step = 0; step < 2; ++step) {
+      Tensor& p = start_again[i];
+      if (p.numel() != 3)
+        p.set_grad(cos(p.detach() * (step + 3.0)));
+      else
+        p.zero_grad();
+      alone.step();
+    }
+    CHECK(largest_difference(start_again[i], exact[i]) == 0);
+  }
+}
+
+TEST_CASE("all parameters in one pass: any sizes, both dtypes, any number of threads") {
+  using Parameters = const std::vector<Tensor>&;
+  check_all_in_one_pass([](Parameters p) { return optim::SGD(p, {.lr = 0.1}); });
+  check_all_in_one_pass([](Parameters p) {
+    return optim::SGD(p, {.lr = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.1});
+  });
+  check_all_in_one_pass([](Parameters p) { return optim::AdamW(p, {.lr = 0.1}); });
+  Tensor nan = tensor({1.0f, 2.0f, 3.0f}, {3}, {.requires_grad = true});
+  nan.set_grad(tensor({0.0f, NAN, 1.0f}, {3}));
+  optim::Adam({nan}).step();
+  CHECK(std::isnan(nan.to_vector<float>()[1]));
+  CHECK_FALSE(std::isnan(nan.to_vector<float>()[2]));
+}
+
 template <class Make>
 std::vector<double> rates(int64_t count, const Make& make) {
   optim::SGD optimizer({start()}, {.lr = 1});
