@@ -1,32 +1,28 @@
-"""regrad against PyTorch, case by case, alternating in one run: prints a table of ratios.
+"""regrad against PyTorch and the BLAS libraries, in turn in one run: prints tables of ratios.
 
-  python3 bench/peers/compare.py [--build build] [--threads 1] [--rounds 3] [--only TEXT] [--write]
+  python3 bench/peers/compare.py [--build build] [--threads 1 2] [--rounds 7] [--only TEXT]
+                                 [--parts cases libtorch products build] [--write]
 
-Each round runs every case in a process of its own, regrad and PyTorch in turn; the figures are
-medians over rounds, the spread is the greatest over the least. --write puts the table into
-docs/performance.md, between its markers. Needs PyTorch (pip install torch) for python3.
+Both programs build a case, and then they are timed in turn, `rounds` times each, a repetition
+lasting 30 ms or more. A ratio is PyTorch's median over regrad's: above 1, regrad is faster. The
+spread is the greater of both programs' largest time over their least. `of limit` is the time that
+the machine's limits ask for, measured in the same run (limits.cpp), over the time that regrad takes.
+--write puts the tables into docs/performance.md, between their markers. Needs PyTorch for python3
+(pip install torch); the libraries of part `products` are used where they are installed.
 """
 import argparse
 import math
-import os
-import pathlib
 import platform
 import statistics
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import build_cost
+import children
+from children import ROOT
 
-
-def run(command, threads):
-    environment = dict(os.environ, REGRAD_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads))
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
-    for line in done.stdout.splitlines():
-        if line.startswith("case "):
-            words = line.split()
-            return float(words[5]), float(words[7])
-    print(f"no result from {' '.join(command)}: {done.stderr.strip()[-200:]}", file=sys.stderr)
-    return None
+FAMILIES = ("overhead", "ops", "models")
+CACHES = (32 << 10, 512 << 10, 32 << 20)  # bytes up to which the first copy limits hold
 
 
 def machine():
@@ -35,59 +31,135 @@ def machine():
     return f"{names[0]}, {len(names)} cores" if names else platform.machine()
 
 
-def measure(arguments):
-    binary = str(ROOT / arguments.build / "bench" / "peers")
-    listed = subprocess.run([binary, "--list"], capture_output=True, text=True, check=True)
+def measure_limits(build, threads):
+    answer = subprocess.run([str(ROOT / build / "bench" / "peers"), "--limits", str(threads)],
+                            capture_output=True, text=True, check=True).stdout.split()
+    return {"gflops": float(answer[2]), "copy": [float(x) for x in answer[4:8]],
+            "exponentials": float(answer[9])}
+
+
+def limit_ms(need, limits):
+    """The time without which no program can do it: the longest of its three needs."""
+    level = sum(need["bytes"] > size for size in CACHES)
+    return 1e3 * max(need["flop"] / limits["gflops"] / 1e9,
+                     need["bytes"] / limits["copy"][level] / 1e9,
+                     need["exponentials"] / limits["exponentials"] / 1e9)
+
+
+def time_case(name, programs, rounds):
+    """For each program its answer to make, the times of its repetitions, its peak of memory."""
+    made = [program.ask(f"make {name}").split() for program in programs]
+    times = [[] for _ in programs]
+    for _ in range(rounds):
+        for program, found in zip(programs, times):
+            found.append(program.numbers("time")["ms"])
+    memory = [program.numbers("drop")["mem_mb"] for program in programs]
+    return made, times, memory
+
+
+def row_of(name, made, times, memory, limits):
+    mine, theirs = (statistics.median(t) for t in times)
+    need = {made[0][i]: float(made[0][i + 1]) for i in range(0, 6, 2)}
+    share = limit_ms(need, limits) / mine if limits else 0
+    spread = max(max(t) / min(t) for t in times)
+    print(f"{name:42} {mine:10.4f} {theirs:10.4f} {theirs / mine:7.2f}x  spread {spread:.2f}"
+          f"  limit {100 * share:.0f} %", flush=True)
+    return name, mine, theirs, theirs / mine, spread, share, memory
+
+
+def compare(programs, names, rounds, limits):
     rows = []
-    for name in listed.stdout.split():
-        if arguments.only not in name:
-            continue
-        ours, theirs = [], []
-        for _ in range(arguments.rounds):
-            ours.append(run([binary, "--only", name], arguments.threads))
-            theirs.append(run([sys.executable, str(ROOT / "bench/peers/torch_cases.py"), "--only",
-                               name, "--threads", str(arguments.threads)], arguments.threads))
-        if None in ours or None in theirs:
-            continue
-        mine = statistics.median(ms for ms, _ in ours)
-        peer = statistics.median(ms for ms, _ in theirs)
-        spread = max(max(t)[0] / min(t)[0] for t in (ours, theirs))
-        rows.append((name, mine, peer, peer / mine, spread, ours[0][1], theirs[0][1]))
-        print(f"{name:45} {mine:10.4f} {peer:10.4f} {peer / mine:7.2f}x  spread {spread:.2f}",
-              flush=True)
+    for name in names:
+        rows.append(row_of(name, *time_case(name, programs, rounds), limits))
+    for program in programs:
+        program.close()
     return rows
 
 
-def table(rows, threads):
-    lines = [f"Machine: {machine()}; {threads} thread(s). Ratio above 1: regrad is faster.", "",
-             "| case | regrad ms | PyTorch ms | ratio | spread | regrad MB | PyTorch MB |",
-             "|---|---|---|---|---|---|---|"]
-    for name, mine, peer, ratio, spread, memory, peer_memory in rows:
-        lines.append(f"| {name} | {mine:.4g} | {peer:.4g} | {ratio:.2f} | {spread:.2f} "
-                     f"| {memory:.0f} | {peer_memory:.0f} |")
-    mean = math.exp(statistics.fmean(math.log(row[3]) for row in rows))
-    return "\n".join(lines + ["", f"Geometric mean of the ratios: {mean:.2f}."])
+def geometric_mean(values):
+    return math.exp(statistics.fmean(math.log(value) for value in values))
+
+
+def table(rows, peer):
+    lines = [f"| case | regrad ms | {peer} ms | ratio | spread | of limit | regrad MB | {peer} MB |",
+             "|---|---|---|---|---|---|---|---|"]
+    for name, mine, theirs, ratio, spread, share, memory in rows:
+        of_limit = f"{100 * share:.0f} %" if share > 0 else "-"
+        lines.append(f"| {name} | {mine:.4g} | {theirs:.4g} | {ratio:.2f} | {spread:.2f} "
+                     f"| {of_limit} | {memory[0]:.0f} | {memory[1]:.0f} |")
+    ratios = [row[3] for row in rows]
+    return "\n".join(lines + ["", f"{len(ratios)} cases; geometric mean {geometric_mean(ratios):.2f}, "
+                              f"least {min(ratios):.2f}; {sum(r < 1 for r in ratios)} below 1."])
+
+
+def compare_with_torch(arguments, threads):
+    limits = measure_limits(arguments.build, threads)
+    copy = ", ".join(f"{x:.0f}" for x in limits["copy"])
+    parts = [f"{machine()}; {threads} thread(s). Limits: {limits['gflops']:.0f} GFLOP/s; copies of "
+             f"16 KiB, 256 KiB, 8 MiB, 256 MiB at {copy} GB/s; {limits['exponentials']:.2f} "
+             "exponentials a ns."]
+    for family in FAMILIES:
+        ours = children.regrad(arguments.build, family, threads)
+        names = [name for name in ours.ask("names").split() if arguments.only in name]
+        if not names:
+            ours.close()
+            continue
+        rows = compare([ours, children.torch(family, threads)], names, arguments.rounds, limits)
+        parts.append(f"**{family}**\n\n{table(rows, 'PyTorch')}")
+    return "\n\n".join(parts)
+
+
+def compare_with_libtorch(arguments):
+    theirs = children.libtorch(arguments.build)
+    if theirs is None:
+        return "PyTorch's headers were not found."
+    ours = children.regrad(arguments.build, "overhead", 1)
+    names = [name for name in ours.ask("names").split() if name in theirs.ask("names").split()]
+    return table(compare([ours, theirs], names, arguments.rounds, None), "libtorch")
+
+
+def compare_products(arguments, threads):
+    done = subprocess.run([str(ROOT / arguments.build / "bench" / "gemm_peers"), "--threads",
+                           str(threads), "--only", arguments.only], capture_output=True, text=True,
+                          env=children.environment(threads), preexec_fn=children.one_core(threads))
+    print(done.stdout + done.stderr[-500:])
+    return f"```text\n{done.stdout.strip()}\n```"
+
+
+def put(page, name, text):
+    begin, end = (f"<!-- {word} {name} -->" for word in ("begin", "end"))
+    head, rest = page.split(begin)
+    return head + begin + "\n" + text + "\n" + end + rest.split(end)[1]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default="build")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parts = ("cases", "libtorch", "products", "build")
+    parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    rows = measure(arguments)
-    if not rows:
-        return 1
-    text = table(rows, arguments.threads)
-    print(text)
+    found = {}
+    for threads in arguments.threads:
+        if "cases" in arguments.parts:
+            found[f"cases {threads}"] = compare_with_torch(arguments, threads)
+        if "products" in arguments.parts:
+            found[f"products {threads}"] = compare_products(arguments, threads)
+    if "libtorch" in arguments.parts:
+        found["libtorch"] = compare_with_libtorch(arguments)
+    if "build" in arguments.parts:
+        found["build"] = build_cost.table(arguments.build)
+    for name, text in found.items():
+        print(f"\n## {name}\n\n{text}")
     if arguments.write:
-        page = ROOT / "docs" / "performance.md"
-        begin, end = (f"<!-- {word} {arguments.threads} -->" for word in ("begin", "end"))
-        old = page.read_text()
-        head, rest = old.split(begin)
-        page.write_text(head + begin + "\n" + text + "\n" + end + rest.split(end)[1])
+        path = ROOT / "docs" / "performance.md"
+        page = path.read_text()
+        for name, text in found.items():
+            page = put(page, name, text)
+        path.write_text(page)
     return 0
 
 

@@ -16,33 +16,58 @@ auto step(Model model, const Loss& loss) {
   };
 }
 
+// FLOP of a training step: each product forward, and twice that backward.
+double products(std::initializer_list<double> forward) {
+  double sum = 0;
+  for (const double one : forward) sum += one;
+  return 3 * 2 * sum;
+}
+
 void tutorial(int64_t batch, int64_t width) {  // the tutorial's Seq2SeqModel, T = 20, O = H
-  run_case("seq2seq_b" + std::to_string(batch) + "_t20_h" + std::to_string(width) + "_step", [=] {
-    Generator generator(1);
-    const Tensor x = randn({batch, 20, width}, generator), y = randn({batch, 20, width}, generator);
-    return step(nn::Seq2SeqModel(width, width, width),
-                [=](const nn::Seq2SeqModel& model) { return mse_loss(model(x), y); });
-  });
+  const auto b = static_cast<double>(batch), h = static_cast<double>(width);
+  // hidden_layer sees 20, then 21 .. 39 rows; input_layer 20, output_layer 20, attention 20 .. 39.
+  const double rows = 20 + 19 * 30.0, seen = 20 * 29.5;
+  const Need need{products({b * (rows + 20 + 20) * h * h, 2 * b * seen * h}) - 2 * b * 20 * h * h,
+                  0, 0};
+  add_case(
+      "seq2seq_b" + std::to_string(batch) + "_t20_h" + std::to_string(width) + "_step",
+      [=] {
+        Generator generator(1);
+        const Tensor x = randn({batch, 20, width}, generator),
+                     y = randn({batch, 20, width}, generator);
+        return step(nn::Seq2SeqModel(width, width, width),
+                    [=](const nn::Seq2SeqModel& model) { return mse_loss(model(x), y); });
+      },
+      need);
 }
 
 // GRU encoder-decoder with additive attention, one direction, no dropout.
 void translation(int64_t vocabulary, int64_t batch, int64_t width) {
-  const std::string name = "gru_attn_v" + std::to_string(vocabulary) + "_b" + std::to_string(batch) +
-                           "_s30_t12_h" + std::to_string(width) + "_step";
-  run_case(name, [=] {
-    Generator generator(1);
-    const Tensor source = randint(0, vocabulary, {batch, 30}, generator);
-    const Tensor target = randint(0, vocabulary, {batch, 12}, generator);
-    const Tensor gold = randint(0, vocabulary, {batch * 12}, generator);
-    nn::Seq2SeqOptions options;
-    options.embedding = options.hidden = width;
-    options.bidirectional = false;
-    options.padding_idx = -1;
-    return step(nn::Seq2Seq(vocabulary, vocabulary, options), [=](const nn::Seq2Seq& model) {
-      const Tensor logits = model(source, {}, target).logits;
-      return cross_entropy(reshape(logits, {-1, vocabulary}), gold);
-    });
-  });
+  const std::string name = "gru_attn_v" + std::to_string(vocabulary) + "_b" +
+                           std::to_string(batch) + "_s30_t12_h" + std::to_string(width) + "_step";
+  const auto b = static_cast<double>(batch), h = static_cast<double>(width);
+  const auto v = static_cast<double>(vocabulary);
+  const Need need{products({b * 30 * 7 * h * h,              // encoder and keys
+                            b * 12 * (10 * h * h + 60 * h),  // query, cell, scores, context
+                            b * 12 * 2 * h * v}),            // logits
+                  0, b * 12 * 30 * h};                       // tanh of every query with every key
+  add_case(
+      name,
+      [=] {
+        Generator generator(1);
+        const Tensor source = randint(0, vocabulary, {batch, 30}, generator);
+        const Tensor target = randint(0, vocabulary, {batch, 12}, generator);
+        const Tensor gold = randint(0, vocabulary, {batch * 12}, generator);
+        nn::Seq2SeqOptions options;
+        options.embedding = options.hidden = width;
+        options.bidirectional = false;
+        options.padding_idx = -1;
+        return step(nn::Seq2Seq(vocabulary, vocabulary, options), [=](const nn::Seq2Seq& model) {
+          const Tensor logits = model(source, {}, target).logits;
+          return cross_entropy(reshape(logits, {-1, vocabulary}), gold);
+        });
+      },
+      need);
 }
 
 struct Block {
@@ -101,35 +126,47 @@ void gpt(int64_t layers, int64_t d, int64_t heads, int64_t steps, int64_t batch)
   const std::string name = "gpt_l" + std::to_string(layers) + "_d" + std::to_string(d) + "_h" +
                            std::to_string(heads) + "_t" + std::to_string(steps) + "_b" +
                            std::to_string(batch) + "_v64_sdpa_step";
-  run_case(name, [=] {
-    Generator generator(1);
-    const Tensor ids = randint(0, 64, {batch, steps}, generator);
-    const Tensor gold = randint(0, 64, {batch * steps}, generator);
-    return step(Gpt(64, steps, layers, d, heads), [=](const Gpt& model) {
-      return cross_entropy(reshape(model(ids), {-1, 64}), gold);
-    });
-  });
+  const auto width = static_cast<double>(d), seen = static_cast<double>(steps + 1) / 2;
+  const double layer = 12 * width * width + 2 * seen * width;  // a position attends to the past
+  const double all =
+      static_cast<double>(batch * steps) * (static_cast<double>(layers) * layer + width * 64);
+  add_case(name,
+           [=] {
+             Generator generator(1);
+             const Tensor ids = randint(0, 64, {batch, steps}, generator);
+             const Tensor gold = randint(0, 64, {batch * steps}, generator);
+             return step(Gpt(64, steps, layers, d, heads), [=](const Gpt& model) {
+               return cross_entropy(reshape(model(ids), {-1, 64}), gold);
+             });
+           },
+           {products({all}), 0, 0});
 }
 
 void attention(int64_t steps) {
   const std::string name = "attention_b4_h8_t" + std::to_string(steps) + "_d64_sdpa_";
   const Shape shape{4, 8, steps, 64};
-  run_case(name + "forward", [=] {
-    Generator generator(1);
-    const Tensor q = randn(shape, generator), k = randn(shape, generator), v = randn(shape, generator);
-    return [=] { scaled_dot_product_attention(q, k, v); };
-  });
-  run_case(name + "fb", [=] {
-    Generator generator(1);
-    const TensorOptions wanted{.requires_grad = true};
-    Tensor q = randn(shape, generator, wanted), k = randn(shape, generator, wanted);
-    Tensor v = randn(shape, generator, wanted);
-    const Tensor g = randn(shape, generator);
-    return [=]() mutable {
-      for (Tensor* x : {&q, &k, &v}) x->zero_grad();
-      scaled_dot_product_attention(q, k, v).backward(g);
-    };
-  });
+  const double pairs = 32.0 * static_cast<double>(steps) * static_cast<double>(steps);
+  add_case(name + "forward",
+           [=] {
+             Generator generator(1);
+             const Tensor q = randn(shape, generator), k = randn(shape, generator),
+                          v = randn(shape, generator);
+             return [=] { scaled_dot_product_attention(q, k, v); };
+           },
+           {2 * 2 * 64 * pairs, 0, pairs});
+  add_case(name + "fb",
+           [=] {
+             Generator generator(1);
+             const TensorOptions wanted{.requires_grad = true};
+             Tensor q = randn(shape, generator, wanted), k = randn(shape, generator, wanted);
+             Tensor v = randn(shape, generator, wanted);
+             const Tensor g = randn(shape, generator);
+             return [=]() mutable {
+               for (Tensor* x : {&q, &k, &v}) x->zero_grad();
+               scaled_dot_product_attention(q, k, v).backward(g);
+             };
+           },
+           {2 * 7 * 64 * pairs, 0, 2 * pairs});  // 2 products forward, 5 backward: the scores anew
 }
 
 }  // namespace

@@ -35,22 +35,25 @@ auto mlp_step(int64_t width, int64_t batch) {
 
 void overhead_cases() {
   const Tensor a = ones({1, 1}), b = ones({1, 1}), g = ones({1, 1}, {.requires_grad = true});
-  run_case("tiny_add_1x1_nograd", [=] { return [=] { a + b; }; });
-  run_case("tiny_add_1x1_grad", [=] { return [=] { g + b; }; });
+  add_case("tiny_add_1x1_nograd", [=] { return [=] { a + b; }; });
+  add_case("tiny_add_1x1_grad", [=] { return [=] { g + b; }; });
   const auto chain = [=] {
     Tensor x = g;
     for (int i = 0; i < 100; ++i) x = x + b;
     return x;
   };
-  run_case("chain100_add_1x1_forward", [=] { return [=] { chain(); }; });
-  run_case("chain100_add_1x1_forward_backward", [=] {
+  add_case("chain100_add_1x1_forward", [=] { return [=] { chain(); }; });
+  add_case("chain100_add_1x1_forward_backward", [=] {
     return [=, leaf = g]() mutable {
       leaf.zero_grad();
       chain().backward();
     };
   });
-  run_case("mlp3_16x16_b16_step", mlp_step(16, 16));
-  run_case("mlp3_256x256_b64_step", mlp_step(256, 64));
+  for (const auto& [width, batch] : {std::pair{16, 16}, {256, 64}}) {
+    const std::string size = std::to_string(width) + "x" + std::to_string(width);
+    add_case("mlp3_" + size + "_b" + std::to_string(batch) + "_step", mlp_step(width, batch),
+             {8 * 2.0 * batch * width * width, 0, 0});  // the first layer's input wants no gradient
+  }
 }
 
 }  // namespace peers

@@ -1,16 +1,19 @@
 """PyTorch's side of the comparison: the same work as overhead_, op_ and model_cases.cpp.
 
-Prints `case <name> threads <n> ms <median> mem_mb <peak>` for each case.
+  torch_cases.py --only NAME [--threads N]      times one case, as `peers --only NAME` does
+  torch_cases.py --serve FAMILY [--threads N]   answers requests, as `peers --serve FAMILY` does
 """
 import argparse
+import gc
 import os
+import statistics
+import sys
 import time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--only", default="")
-parser.add_argument("--min-ms", type=float, default=30)
-parser.add_argument("--reps", type=int, default=7)
+parser.add_argument("--serve", default="", choices=["", "overhead", "ops", "models"])
 arguments = parser.parse_args()
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = str(arguments.threads)
@@ -21,6 +24,11 @@ import torch.nn.functional as F  # noqa: E402
 
 torch.set_num_threads(arguments.threads)
 torch.manual_seed(1)
+cases = {}
+
+
+def case(name, make):
+    cases[name] = make
 
 
 def peak_mb():
@@ -28,31 +36,30 @@ def peak_mb():
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
 
 
-def case(name, make):
-    if arguments.only and arguments.only != name:
-        return
-    try:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")
-    except OSError:
-        pass
-    body = make()
-    body()
-    body()
-    start = time.perf_counter()
-    body()
-    one = max(time.perf_counter() - start, 1e-7)
-    loops = max(1, int(arguments.min_ms / 1e3 / one))
-    for _ in range(loops):
-        body()
-    times = []
-    for _ in range(arguments.reps):
+class Running:
+    """A case that is being timed: warmed up, a repetition lasting 30 ms or more."""
+
+    def __init__(self, name):
+        gc.collect()
+        try:
+            with open("/proc/self/clear_refs", "w") as file:
+                file.write("5")
+        except OSError:
+            pass
+        self.body = cases[name]()
+        self.body()
+        self.body()
+        start = time.perf_counter()
+        self.body()
+        self.loops = max(1, int(0.03 / max(time.perf_counter() - start, 1e-7)))
+        self.time()
+
+    def time(self):
+        body, loops = self.body, self.loops
         start = time.perf_counter()
         for _ in range(loops):
             body()
-        times.append((time.perf_counter() - start) / loops * 1e3)
-    median = sorted(times)[len(times) // 2]
-    print(f"case {name} threads {arguments.threads} ms {median:.6g} mem_mb {peak_mb():.1f}", flush=True)
+        return (time.perf_counter() - start) / loops * 1e3
 
 
 def random(*shape, gradient=False):
@@ -280,6 +287,32 @@ def model_cases():
         case(name + "fb", make_both)
 
 
-overhead_cases()
-op_cases()
-model_cases()
+def serve():
+    running = None
+    for line in sys.stdin:
+        request, _, name = line.strip().partition(" ")
+        if request == "names":
+            print(*cases)
+        elif request == "make" and name in cases:
+            running = Running(name)
+            print("made")
+        elif request == "time" and running is not None:
+            print(f"ms {running.time():.9g}")
+        elif request == "drop":
+            running = None
+            print(f"mem_mb {peak_mb():.1f}")
+        else:
+            print(f"error: no such request or case: {line.strip()}")
+        sys.stdout.flush()
+
+
+for family, add in (("overhead", overhead_cases), ("ops", op_cases), ("models", model_cases)):
+    if arguments.serve in ("", family):
+        add()
+if arguments.serve:
+    serve()
+else:
+    timed = Running(arguments.only)
+    times = [timed.time() for _ in range(7)]
+    print(f"case {arguments.only} threads {arguments.threads} ms {statistics.median(times):.6g} "
+          f"mem_mb {peak_mb():.1f}")
