@@ -25,6 +25,6 @@ class Generator {
 
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): the 64 bits
 // that belong to a counter.
-uint64_t philox(uint64_t seed, uint64_t counter);
+[[gnu::visibility("default")]] uint64_t philox(uint64_t seed, uint64_t counter);
 
 }  // namespace regrad

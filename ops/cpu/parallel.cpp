@@ -1,5 +1,6 @@
 #include "ops/cpu/parallel.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -14,6 +15,8 @@ namespace regrad {
 namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(10);  // then a worker sleeps
+constexpr auto kRest = std::chrono::microseconds(20);  // between wake-ups that did not help, and
+constexpr int kMostAlone = 6;                          // doubled so often at most
 constexpr int64_t kMaxRound = int64_t{1} << 30;        // chunks that one ticket can count
 
 thread_local bool inside_chunk = false;
@@ -63,8 +66,9 @@ class Pool {
     unfinished_.store(chunks, std::memory_order_relaxed);
     const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
     ticket_.store(job << 32 | static_cast<uint64_t>(chunks));
-    wake();
-    take_chunks();
+    const bool woke = wake_if_worth_it();
+    const bool helped = take_chunks() < chunks;
+    if (woke) jobs_alone_ = helped ? 0 : std::min(jobs_alone_ + 1, kMostAlone);
     wait_for_taken_chunks();
     if (failed_.load(std::memory_order_relaxed)) {
       std::exception_ptr error = std::move(error_);
@@ -76,7 +80,20 @@ class Pool {
  private:
   static uint64_t left(uint64_t ticket) { return ticket & 0xffffffffu; }
 
-  void take_chunks() {
+  // A worker that comes too late to help, because its core is busy or the job is short, costs the
+  // caller its wake-up: after each such job in a row, twice as long goes by without one. Workers
+  // that are awake may take part all the same.
+  bool wake_if_worth_it() {
+    if (sleeping_.load() == 0) return false;
+    const auto now = std::chrono::steady_clock::now();
+    if (jobs_alone_ > 0 && now - woken_ < kRest * (1 << jobs_alone_)) return false;
+    woken_ = now;
+    wake();
+    return true;
+  }
+
+  int64_t take_chunks() {  // how many it took
+    int64_t taken = 0;
     inside_chunk = true;
     uint64_t ticket = ticket_.load(std::memory_order_acquire);
     while (left(ticket) > 0) {
@@ -89,10 +106,12 @@ class Pool {
         continue;
       }
       if (!failed_.load(std::memory_order_relaxed)) run_one(body, context, chunk);
+      ++taken;
       unfinished_.fetch_sub(1, std::memory_order_acq_rel);
       ticket = ticket_.load(std::memory_order_acquire);
     }
     inside_chunk = false;
+    return taken;
   }
 
   void run_one(void (*body)(void*, int64_t), void* context, int64_t chunk) {
@@ -176,6 +195,8 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable awake_;
   std::size_t size_ = 0;
+  int jobs_alone_ = 0;  // this and the next are the owner's
+  std::chrono::steady_clock::time_point woken_;
   std::vector<std::thread> workers_;
 };
 
