@@ -36,12 +36,15 @@ struct GemmPlan {
   static constexpr int64_t panel_width = TileSize<Arch>::vectors * lanes;
   static constexpr int64_t tile_rows = TileSize<Arch>::rows;
   static constexpr int64_t a_step = (tile_rows + lanes - 1) / lanes * lanes;  // packed A, per k
-  // A panel of A then takes about half of a first-level cache, a group of them of a second-level.
-  static constexpr int64_t most_k = 1536 / element;
-  static constexpr int64_t most_group_bytes = 1 << 19;
+  // A tile's part of A and a panel of B then lie in a first-level cache of 32 KiB together, and a
+  // group of tiles takes half of a second-level one of 512 KiB.
+  static constexpr int64_t most_k = TileSize<Arch>::most_k_bytes / element;
+  static constexpr int64_t most_group_bytes = 1 << 18;
   static constexpr int64_t most_packed = 4096;       // rows of A and columns of B packed at once
   static constexpr double chunk_operations = 0.5e6;  // what is worth another thread
   static constexpr int64_t most_chunks = 256;
+  static constexpr int64_t most_in_place = 1 << 14;  // bytes, see fits()
+  static constexpr int64_t enough_batches = 16;      // to share out: then no matrix is cut
 
   int64_t batches = 1;
   int64_t tiles, panels, k_blocks;
@@ -58,32 +61,43 @@ struct GemmPlan {
     tiles = ceil_divide(g.m, tile_rows);
     panels = ceil_divide(g.n, panel_width);
     k_blocks = at_least(ceil_divide(g.k, most_k), 1);
-    pack_a = panels > 3 && tiles > 1 && !is_near(g.a_row, g.a_col);
-    pack_b = g.b_col != 1 || (tiles > 8 && g.b_row * element > 2048);
-    shared = (pack_a || pack_b) && tiles > 6 && panels > 3 && g.k > 16;
+    const int64_t depth = at_most(g.k, most_k);
+    pack_a = panels > 3 && tiles > 1 && !is_near(g.a_row, g.a_col, depth);
+    pack_b = g.b_col != 1 || (tiles > 24 && !fits(g.b_row, depth));
     group_tiles = most_group_bytes / (at_most(at_least(g.k, 1), most_k) * tile_rows * element);
     const double operations = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) *
                               static_cast<double>(g.k) * static_cast<double>(batches);
     const double wanted = operations / chunk_operations;
     const int64_t chunks =
         wanted < most_chunks ? at_least(static_cast<int64_t>(wanted), 1) : most_chunks;
-    batch_groups = shared ? 1 : at_most(chunks, batches);
-    const int64_t each = gemv_pieces = ceil_divide(chunks, batch_groups);
-    if (each == 1) return;
-    // The columns first: then what is packed or fetched of B serves all the rows.
-    row_groups = at_most(each, ceil_divide(tiles, group_tiles));
-    column_groups = at_most(ceil_divide(each, row_groups), at_least(panels / 2, 1));
-    if (row_groups * column_groups < at_most(each, 16)) {
-      row_groups = at_most(ceil_divide(at_most(each, 16), column_groups), at_least(tiles / 3, 1));
-    }
+    batch_groups = at_most(chunks, batches);
+    gemv_pieces = ceil_divide(chunks, batch_groups);
+    if (batches < enough_batches) cut_matrix(gemv_pieces);
+    shared = (pack_a && column_groups > 1) || (pack_b && row_groups > 1);
+    if (shared) batch_groups = 1;
   }
 
  private:
+  // The columns first: then what is packed or fetched of B serves all the rows.
+  REGRAD_INLINE void cut_matrix(int64_t pieces) {
+    if (pieces == 1) return;
+    row_groups = at_most(pieces, ceil_divide(tiles, group_tiles));
+    column_groups = at_most(ceil_divide(pieces, row_groups), at_least(panels / 2, 1));
+    if (row_groups * column_groups < at_most(pieces, 16)) {
+      row_groups = at_most(ceil_divide(at_most(pieces, 16), column_groups), at_least(tiles / 3, 1));
+    }
+  }
+  // Lines `step` numbers apart stay in a first-level cache together: they share its places as if
+  // they filled all that lies between them.
+  REGRAD_INLINE static bool fits(int64_t step, int64_t count) {
+    return step * element * count <= most_in_place;
+  }
   // A tile can read A where it is unless its rows lie a page apart: then their lines fall into
-  // the same few places of a cache, and drive each other out before they are used up.
-  REGRAD_INLINE static bool is_near(int64_t row, int64_t column) {
+  // the same few places of a cache, and drive each other out before they are used up. Of columns,
+  // the next tiles use what is left of a line: so four times as many may be read in place.
+  REGRAD_INLINE static bool is_near(int64_t row, int64_t column, int64_t depth) {
     constexpr int64_t page = 4096 / element;
-    return column == 1 ? row < page * 7 / 8 : row == 1 && column <= page / 2;
+    return column == 1 ? row < page * 7 / 8 : row == 1 && fits(column, depth / 4);
   }
 };
 

@@ -11,14 +11,17 @@ namespace regrad::simd {
 template <class Arch>
 struct TileSize {
   static constexpr int rows = 4, vectors = 2;
+  static constexpr int64_t most_k_bytes = 1024;  // of a row of A: how far a tile sums in one go
 };
 template <>
 struct TileSize<xsimd::fma3<xsimd::avx2>> {
   static constexpr int rows = 6, vectors = 2;
+  static constexpr int64_t most_k_bytes = 2048;
 };
 template <>
 struct TileSize<xsimd::avx512bw> {
   static constexpr int rows = 14, vectors = 2;
+  static constexpr int64_t most_k_bytes = 1536;
 };
 
 template <class T>
