@@ -202,6 +202,9 @@ std::string unescaped(std::string_view text, std::size_t line) {
   std::string token;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '\\') {
+      if (escape_meanings.find(text[i]) != std::string_view::npos) {
+        fail(line, "a tab or a carriage return stands without a backslash escape");
+      }
       token += text[i];
       continue;
     }

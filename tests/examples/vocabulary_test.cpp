@@ -164,6 +164,8 @@ TEST_CASE("vocabulary: from_string trusts nothing") {
   CHECK(error_of(word_file("4\ta")).starts_with("vocabulary: line 6: the text is cut off"));
   CHECK(error_of(word_file("4\t\\x\n")).starts_with("vocabulary: line 6: a backslash"));
   CHECK(error_of(word_file("4\ta\\\n")).starts_with("vocabulary: line 6: a backslash"));
+  CHECK(error_of(word_file("4\ta\tb\n")).starts_with("vocabulary: line 6: a tab or"));
+  CHECK(error_of(word_file("4\ta\r\n")).starts_with("vocabulary: line 6: a tab or"));
   CHECK(error_of(word_file("4\t\xC3\n")) == "vocabulary: line 6: the token is not UTF-8");
   CHECK(error_of(word_file("4\t" + std::string(1025, 'a') + "\n")).find("1025 bytes") !=
         std::string::npos);
