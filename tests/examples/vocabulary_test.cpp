@@ -135,7 +135,7 @@ TEST_CASE("vocabulary: ids out of range") {
 
 TEST_CASE("vocabulary: to_string and from_string") {
   const Tokens texts = {"a\tb\nc\rd\\e", "né 漢🎉", std::string("\0x", 2)};
-  for (const Tokeniser tokeniser : {Tokeniser::character, Tokeniser::word}) {
+  for (const Tokeniser tokeniser : {Tokeniser::character, Tokeniser::word, Tokeniser::bytepair}) {
     const Vocabulary vocabulary(texts, tokeniser);
     const Vocabulary copy = Vocabulary::from_string(vocabulary.to_string());
     CHECK(copy == vocabulary);
