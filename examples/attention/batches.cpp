@@ -1,14 +1,57 @@
 #include "examples/attention/batches.h"
 
 #include <algorithm>
+#include <memory>
+#include <numeric>
 
 #include "autograd/check.h"
+#include "nn/init.h"
 #include "ops/ops.h"
 
 namespace regrad::example {
 namespace {
 
-constexpr int64_t batches_in_pool = 16;  // sorted by length among themselves
+constexpr int64_t batches_in_pool = 32;
+
+// Number `position` of the stream of a seed, by the counter-based generator.
+uint64_t random_bits(uint64_t seed, uint64_t position) {
+  Generator generator(seed, position);
+  return nn::fork(generator).seed();
+}
+
+// 0 .. count - 1 in a random order, any place of which is found without the others: a Feistel
+// network (Luby, Rackoff 1988) shuffles the numbers of a power of 4; those that are too large are
+// sent through it again until they are not.
+class RandomOrder {
+ public:
+  RandomOrder(int64_t count, uint64_t seed, int64_t number)
+      : count_(static_cast<uint64_t>(count)),
+        seed_(random_bits(seed, static_cast<uint64_t>(number))) {
+    while (uint64_t{1} << (2 * half_) < count_) ++half_;
+  }
+
+  int64_t at(int64_t place) const {
+    auto number = static_cast<uint64_t>(place);
+    do number = shuffled(number);
+    while (number >= count_);
+    return static_cast<int64_t>(number);
+  }
+
+ private:
+  uint64_t shuffled(uint64_t number) const {
+    const uint64_t mask = (uint64_t{1} << half_) - 1;
+    uint64_t left = number >> half_, right = number & mask;
+    for (uint64_t round = 0; round < 4; ++round) {
+      const uint64_t mixed = left ^ (random_bits(seed_, round << half_ | right) & mask);
+      left = right;
+      right = mixed;
+    }
+    return left << half_ | right;
+  }
+
+  uint64_t count_, seed_;
+  unsigned half_ = 1;  // bits
+};
 
 }  // namespace
 
@@ -53,44 +96,56 @@ Batch make_batch(const std::vector<EncodedPair>& pairs, const std::vector<int64_
   return {padded(sources), lengths(sources), padded(given), padded(wanted)};
 }
 
-Batches::Batches(std::vector<EncodedPair> pairs, int64_t batch_size, Generator generator)
-    : pairs_(std::move(pairs)), batch_size_(batch_size), generator_(generator) {
-  check(!pairs_.empty(), "batches: there is no pair to train on; hold out fewer or give more");
+Batches::Batches(std::vector<EncodedPair> pairs, int64_t batch_size, uint64_t seed)
+    : Batches(static_cast<int64_t>(pairs.size()), nullptr, batch_size, seed) {
+  const auto shared = std::make_shared<const std::vector<EncodedPair>>(std::move(pairs));
+  pair_ = [shared](int64_t i) { return (*shared)[static_cast<size_t>(i)]; };
+}
+
+Batches::Batches(int64_t count, std::function<EncodedPair(int64_t)> pair, int64_t batch_size,
+                 uint64_t seed)
+    : count_(count), batch_size_(batch_size), seed_(seed), pair_(std::move(pair)) {
+  check(count > 0, "batches: there is no pair to train on; hold out fewer or give more");
   check(batch_size > 0, "batches: the batch size is {}; it must be at least 1", batch_size);
 }
 
-int64_t Batches::per_epoch() const {
-  return (static_cast<int64_t>(pairs_.size()) + batch_size_ - 1) / batch_size_;
-}
+int64_t Batches::per_epoch() const { return (count_ + batch_size_ - 1) / batch_size_; }
 
 Batch Batches::next() {
-  if (order_.empty()) shuffle();
-  const std::vector<int64_t> chosen = std::move(order_.back());
-  order_.pop_back();
-  return make_batch(pairs_, chosen);
+  if (waiting_.empty()) draw();
+  const Batch batch = make_batch(drawn_, waiting_.back());
+  waiting_.pop_back();
+  if (++position_.index == per_epoch()) position_ = {position_.epoch + 1, 0};
+  return batch;
 }
 
-void Batches::shuffle() {
-  const int64_t count = static_cast<int64_t>(pairs_.size());
-  Ids shuffled = randperm(count, generator_).to_vector<int64_t>();
-  const auto by_length = [this](int64_t a, int64_t b) {
-    const EncodedPair& left = pairs_[static_cast<size_t>(a)];
-    const EncodedPair& right = pairs_[static_cast<size_t>(b)];
-    return left.source.size() + left.target.size() < right.source.size() + right.target.size();
-  };
-  const int64_t pool = batch_size_ * batches_in_pool;
-  for (int64_t start = 0; start < count; start += pool) {
-    std::stable_sort(shuffled.begin() + start, shuffled.begin() + std::min(count, start + pool),
-                     by_length);
-  }
-  std::vector<Ids> cut;
-  for (int64_t start = 0; start < count; start += batch_size_) {
-    cut.emplace_back(shuffled.begin() + start,
-                     shuffled.begin() + std::min(count, start + batch_size_));
-  }
-  for (const int64_t i :
-       randperm(static_cast<int64_t>(cut.size()), generator_).to_vector<int64_t>()) {
-    order_.push_back(std::move(cut[static_cast<size_t>(i)]));
+void Batches::resume(Position position) {
+  check(position.epoch >= 0 && position.index >= 0 && position.index < per_epoch(),
+        "batches: epoch {}, batch {}: there is no such place; an epoch has {} batches",
+        position.epoch, position.index, per_epoch());
+  position_ = position;
+  waiting_.clear();
+}
+
+// Draws the batches from which the next one comes, and leaves those from there on waiting.
+void Batches::draw() {
+  const int64_t pool = position_.index / batches_in_pool;
+  const int64_t begin = pool * batches_in_pool * batch_size_;
+  const int64_t end = std::min(count_, begin + batches_in_pool * batch_size_);
+  const RandomOrder order(count_, seed_, position_.epoch);
+  drawn_.clear();
+  for (int64_t i = begin; i < end; ++i) drawn_.push_back(pair_(order.at(i)));
+  std::stable_sort(drawn_.begin(), drawn_.end(), [](const EncodedPair& a, const EncodedPair& b) {
+    return a.source.size() + a.target.size() < b.source.size() + b.target.size();
+  });
+  const int64_t batches = (end - begin + batch_size_ - 1) / batch_size_;
+  const RandomOrder turns(batches, random_bits(seed_, static_cast<uint64_t>(position_.epoch)),
+                          pool);
+  waiting_.clear();
+  for (int64_t i = batches - 1; i >= position_.index % batches_in_pool; --i) {
+    const int64_t first = turns.at(i) * batch_size_;
+    waiting_.emplace_back(static_cast<size_t>(std::min(batch_size_, end - begin - first)));
+    std::iota(waiting_.back().begin(), waiting_.back().end(), first);
   }
 }
 

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "autograd/tensor.h"
 #include "examples/attention/pairs.h"
 #include "examples/attention/vocabulary.h"
-#include "ops/random.h"
 
 namespace regrad::example {
 
@@ -32,21 +32,40 @@ struct Batch {
 
 Batch make_batch(const std::vector<EncodedPair>& pairs, const std::vector<int64_t>& chosen);
 
-// An endless row of batches. Each epoch is in a new random order, which depends on the generator
-// alone; pairs of like length share a batch, so that little of it is padding.
+// An endless row of batches. The order of an epoch is a function of (seed, epoch) alone, so a place
+// in it is two numbers. Pairs of like length share a batch, so that little of it is padding: 32
+// batches at a time are drawn, sorted by length, cut and put in random order.
 class Batches {
  public:
-  Batches(std::vector<EncodedPair> pairs, int64_t batch_size, Generator generator);
+  struct Position {
+    int64_t epoch = 0, index = 0;  // the next batch is number `index` of this epoch
+    bool operator==(const Position&) const = default;
+  };
+
+  Batches(std::vector<EncodedPair> pairs, int64_t batch_size, uint64_t seed);
+
+  // `count` pairs, each made by `pair` from its number when its turn comes: for more than memory
+  // holds. No more than 32 batches are held.
+  Batches(int64_t count, std::function<EncodedPair(int64_t)> pair, int64_t batch_size,
+          uint64_t seed);
+
   Batch next();
   int64_t per_epoch() const;
 
- private:
-  void shuffle();
+  Position position() const { return position_; }
+  // Continues as if next() had just been called often enough to be at this position. Throws Error
+  // where there is no such batch.
+  void resume(Position position);
 
-  std::vector<EncodedPair> pairs_;
-  int64_t batch_size_;
-  Generator generator_;
-  std::vector<std::vector<int64_t>> order_;  // the batches of this epoch, the next one last
+ private:
+  void draw();
+
+  int64_t count_, batch_size_;
+  uint64_t seed_;
+  std::function<EncodedPair(int64_t)> pair_;
+  Position position_;
+  std::vector<EncodedPair> drawn_;             // those of the batches that wait
+  std::vector<std::vector<int64_t>> waiting_;  // which of them make a batch, the next one last
 };
 
 }  // namespace regrad::example

@@ -6,11 +6,10 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <optional>
 #include <string_view>
 
 #include "autograd/error.h"
-#include "examples/attention/vocabulary.h"
+#include "examples/attention/unicode.h"
 
 namespace regrad::example {
 namespace {
@@ -18,9 +17,9 @@ namespace {
 constexpr std::size_t longest_line = 1'000'000;  // bytes
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
-enum class Form { tabs, padded };
+using Form = PairReader::Form;
 
-struct Place {
+struct Where {
   const std::string& path;
   int64_t line;
   [[noreturn]] void fail(const std::string& what) const {
@@ -28,24 +27,26 @@ struct Place {
   }
 };
 
-// The next line without its end; false at the end of the file. Never holds more than one line of
-// the greatest length, whatever the file is.
-bool read_line(std::streambuf& input, std::string& line, const Place& place) {
+// The next line without its end, and how many bytes it took: 0 at the end of the file. Never holds
+// more than one line of the greatest length, whatever the file is.
+int64_t read_line(std::streambuf& input, std::string& line, const Where& place) try {
   line.clear();
+  int64_t taken = 0;
   constexpr int end = std::char_traits<char>::eof();
   int byte = input.sbumpc();
-  if (byte == end) return false;
-  for (; byte != end && byte != '\n'; byte = input.sbumpc()) {
+  for (; byte != end && byte != '\n'; byte = input.sbumpc(), ++taken) {
     if (line.size() == longest_line) {
       place.fail("the line is longer than 1 MB; expected one pair on each line");
     }
     line.push_back(static_cast<char>(byte));
   }
   if (line.ends_with('\r')) line.pop_back();
-  return true;
+  return taken + (byte == '\n' ? 1 : 0);
+} catch (const std::ios_base::failure&) {  // a disk that fails, a folder in the place of a file
+  place.fail("cannot be read; expected a file of text pairs");
 }
 
-void check_text(std::string_view line, const Place& place) {
+void check_text(std::string_view line, const Where& place) {
   if (line.starts_with("\xFF\xFE") || line.starts_with("\xFE\xFF")) {
     place.fail("the file looks like UTF-16; expected UTF-8");
   }
@@ -75,13 +76,13 @@ bool has_one_underscore(std::string_view line) {
   return first != std::string_view::npos && line.find('_', first + 1) == std::string_view::npos;
 }
 
-Form form_of(std::string_view line, const Place& place) {
+Form form_of(std::string_view line, const Where& place) {
   if (line.find('\t') != std::string_view::npos) return Form::tabs;
   if (has_one_underscore(line)) return Form::padded;
   place.fail("no separator; expected \"source<TAB>target\" or \"source _target\"");
 }
 
-Pair parse(std::string_view line, Form form, const Place& place) {
+Pair parse(std::string_view line, Form form, const Where& place) {
   const bool tabs = form == Form::tabs;
   const char* expected = tabs ? "source<TAB>target" : "source _target";
   const std::size_t cut = line.find(tabs ? '\t' : '_');
@@ -101,14 +102,14 @@ Pair parse(std::string_view line, Form form, const Place& place) {
   return pair;
 }
 
-std::ifstream open(const std::string& path) {
+std::unique_ptr<std::istream> open(const std::string& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     throw Error(fmt::format("{}: this is a directory; expected a file of text pairs", path));
   }
   errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
+  auto file = std::make_unique<std::ifstream>(path, std::ios::binary);
+  if (!*file) {
     throw Error(fmt::format("{}: cannot be read: {}; expected a file of text pairs", path,
                             errno != 0 ? std::strerror(errno) : "unknown reason"));
   }
@@ -126,39 +127,71 @@ uint64_t hash(std::string_view text, uint64_t seed) {
 
 }  // namespace
 
-std::vector<Pair> read_pairs(const std::string& path) {
-  std::ifstream file = open(path);
-  std::vector<Pair> pairs;
-  std::optional<Form> form;
-  std::string buffer;
+PairReader::PairReader(const std::string& path) : PairReader(open(path), path) {}
+
+PairReader::PairReader(std::unique_ptr<std::istream> input, std::string name)
+    : input_(std::move(input)), name_(std::move(name)) {}
+
+bool PairReader::next(Pair& pair) {
   int64_t empty_line = 0;
-  for (Place place{path, 1}; read_line(*file.rdbuf(), buffer, place); ++place.line) {
-    std::string_view line = buffer;
+  for (bool more = true; more;) {
+    const Where place{name_, next_.line};
+    const int64_t taken = read_line(*input_->rdbuf(), buffer_, place);
+    more = taken > 0;
+    std::string_view line = buffer_;
     if (place.line == 1 && line.starts_with(byte_order_mark)) {
       line.remove_prefix(byte_order_mark.size());
     }
+    here_ = next_;
+    next_ = {next_.line + 1, next_.offset + taken};
     if (line.empty()) {
-      if (empty_line == 0) empty_line = place.line;
+      if (more && empty_line == 0) empty_line = place.line;
       continue;
     }
-    if (empty_line != 0) Place{path, empty_line}.fail("the line is empty; expected a pair");
+    if (empty_line != 0) Where{name_, empty_line}.fail("the line is empty; expected a pair");
     check_text(line, place);
-    if (!form) form = form_of(line, place);
-    pairs.push_back(parse(line, *form, place));
+    if (form_ == Form::unknown) form_ = form_of(line, place);
+    pair = parse(line, form_, place);
+    return true;
   }
-  if (pairs.empty()) throw Error(path + ": the file is empty; expected one text pair on each line");
+  if (form_ == Form::unknown) {
+    throw Error(name_ + ": the file is empty; expected one text pair on each line");
+  }
+  return false;
+}
+
+void PairReader::go_to(Place place) {
+  input_->clear();
+  if (input_->rdbuf()->pubseekpos(place.offset) != std::streampos(place.offset)) {
+    throw Error(name_ + ": cannot be read again from the middle; expected an ordinary file");
+  }
+  next_ = place;
+}
+
+std::vector<Pair> read_pairs(const std::string& path) {
+  PairReader reader(path);
+  std::vector<Pair> pairs;
+  for (Pair pair; reader.next(pair);) pairs.push_back(std::move(pair));
   return pairs;
 }
 
-Split split(const std::vector<Pair>& pairs, double held_out_fraction, uint64_t seed) {
+bool is_held_out(std::string_view source, double held_out_fraction, uint64_t seed) {
+  return static_cast<double>(hash(source, seed) >> 11) * 0x1p-53 < held_out_fraction;
+}
+
+void check_fraction(double held_out_fraction) {
   if (!(held_out_fraction >= 0 && held_out_fraction <= 1)) {
     throw Error(fmt::format("split: held_out_fraction is {}; it must be between 0 and 1",
                             held_out_fraction));
   }
+}
+
+Split split(const std::vector<Pair>& pairs, double held_out_fraction, uint64_t seed) {
+  check_fraction(held_out_fraction);
   Split result;
   for (const Pair& pair : pairs) {
-    const double place = static_cast<double>(hash(pair.source, seed) >> 11) * 0x1p-53;
-    (place < held_out_fraction ? result.held_out : result.train).push_back(pair);
+    const bool apart = is_held_out(pair.source, held_out_fraction, seed);
+    (apart ? result.held_out : result.train).push_back(pair);
   }
   return result;
 }

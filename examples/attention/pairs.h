@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <istream>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace regrad::example {
@@ -13,13 +16,38 @@ struct Pair {
   bool operator==(const Pair&) const = default;
 };
 
-// The pairs of a UTF-8 file, in its order. The first line decides which of two forms it has:
+// The pairs of a UTF-8 file one after another; one line is held at a time. The first line decides
+// which of two forms the file has:
 //   source <TAB> target [<TAB> attribution or count, ignored]     as Tatoeba and Anki export them
 //   source, padded with spaces _ target, padded with spaces       one '_' and no tab
 // A byte order mark, CRLF line ends and empty last lines are fine; spaces around a side are
 // trimmed. Throws Error for a file that is missing, a directory or without a pair, and Error
 // "FILE:LINE: what is wrong; what was expected" for a line that is longer than 1 MB, is not UTF-8,
 // holds a NUL byte, or lacks the separator or a side.
+class PairReader {
+ public:
+  enum class Form { unknown, tabs, padded };
+  struct Place {
+    int64_t line = 1, offset = 0;  // lines from 1, bytes from 0
+  };
+
+  explicit PairReader(const std::string& path);
+  PairReader(std::unique_ptr<std::istream> input, std::string name);  // the name is for errors
+
+  bool next(Pair& pair);  // false at the end
+
+  // Where the line of the last pair begins; go_to() continues with that pair.
+  Place place() const { return here_; }
+  void go_to(Place place);
+
+ private:
+  std::unique_ptr<std::istream> input_;
+  std::string name_, buffer_;
+  Form form_ = Form::unknown;
+  Place here_, next_;
+};
+
+// All pairs of a file, in its order. Throws what PairReader throws.
 std::vector<Pair> read_pairs(const std::string& path);
 
 struct Split {
@@ -30,5 +58,9 @@ struct Split {
 // side depends neither on its place nor on the other pairs. Both sides keep the order.
 // held_out_fraction of the distinct sources is held out, on average; throws Error outside [0, 1].
 Split split(const std::vector<Pair>& pairs, double held_out_fraction, uint64_t seed);
+
+// What split() asks of each pair.
+bool is_held_out(std::string_view source, double held_out_fraction, uint64_t seed);
+void check_fraction(double held_out_fraction);
 
 }  // namespace regrad::example

@@ -252,7 +252,7 @@ int run_train(const TrainOptions& options) {
   Generator generator(options.seed);
   Translator translator = make_translator(options, task, generator);
   Batches batches(encode(task.data.train, translator.source(), translator.target()), options.batch,
-                  nn::fork(generator));
+                  nn::fork(generator).seed());
   const int64_t steps = steps_of(options, batches);
   const Training training =
       learn(translator, batches, questions(task.data.held_out, task.tokeniser, measured_often),
