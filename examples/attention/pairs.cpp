@@ -89,6 +89,9 @@ Pair parse(std::string_view line, Form form, const Where& place) {
   if (cut == std::string_view::npos) {
     place.fail(fmt::format("no {}; expected \"{}\", as on line 1", tabs ? "tab" : "'_'", expected));
   }
+  if (!tabs && line.find('\t') != std::string_view::npos) {
+    place.fail(fmt::format("a tab; expected \"{}\", as on line 1", expected));
+  }
   if (!tabs && !has_one_underscore(line)) {
     place.fail(fmt::format("more than one '_'; expected \"{}\", as on line 1", expected));
   }

@@ -80,6 +80,7 @@ TEST_CASE("pairs: a broken line is named") {
   CHECK(error_of("a\tb\nno separator\n").starts_with(":2: no tab; expected"));
   CHECK(error_of("a_b\nno separator\n").starts_with(":2: no '_'; expected"));
   CHECK(error_of("a_b\na_b_c\n").starts_with(":2: more than one '_'; expected"));
+  CHECK(error_of("a_b\na_b\tc\n").starts_with(":2: a tab; expected"));
   CHECK(error_of("First Citizen:\n").starts_with(":1: no separator; expected"));
   CHECK(error_of("a\tb\n \tb\n").starts_with(":2: the source is empty; expected"));
   CHECK(error_of("a\tb\na\t\tc\n").starts_with(":2: the target is empty; expected"));
