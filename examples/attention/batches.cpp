@@ -96,6 +96,23 @@ Batch make_batch(const std::vector<EncodedPair>& pairs, const std::vector<int64_
   return {padded(sources), lengths(sources), padded(given), padded(wanted)};
 }
 
+Batch trimmed(const Batch& batch) {
+  const NoGrad guard;
+  const int64_t source = max(batch.source_lengths).item<int64_t>();
+  const std::vector<int64_t> wanted = batch.wanted.to_vector<int64_t>();
+  const auto width = static_cast<size_t>(batch.wanted.size(1));
+  size_t target = 0;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i] != Vocabulary::pad) target = std::max(target, i % width + 1);
+  }
+  const auto cut = [](const Tensor& ids, int64_t length) {
+    return ids.size(1) <= length ? ids : narrow(ids, 1, 0, length).contiguous();
+  };
+  const auto longest = static_cast<int64_t>(target);
+  return {cut(batch.source, source), batch.source_lengths, cut(batch.given, longest),
+          cut(batch.wanted, longest)};
+}
+
 Batches::Batches(std::vector<EncodedPair> pairs, int64_t batch_size, uint64_t seed)
     : Batches(static_cast<int64_t>(pairs.size()), nullptr, batch_size, seed) {
   const auto shared = std::make_shared<const std::vector<EncodedPair>>(std::move(pairs));

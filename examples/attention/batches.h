@@ -30,6 +30,11 @@ struct Batch {
   Tensor given, wanted;   // int64 [b, t]: <bos> y1 .. yn, and y1 .. yn <eos>
 };
 
+// The batch without the columns that are padding in every row. What is computed from it has the
+// same bits however much padding there was: sums of floats depend on how many numbers there are,
+// even zeros.
+Batch trimmed(const Batch& batch);
+
 Batch make_batch(const std::vector<EncodedPair>& pairs, const std::vector<int64_t>& chosen);
 
 // An endless row of batches. The order of an epoch is a function of (seed, epoch) alone, so a place

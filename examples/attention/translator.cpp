@@ -134,8 +134,9 @@ Translator Translator::load(const std::string& given) {
   return translator;
 }
 
-Tensor Translator::loss(const Batch& batch) {
+Tensor Translator::loss(const Batch& given) {
   nn::train(model_);
+  const Batch batch = trimmed(given);
   const Tensor logits = model_(batch.source, batch.source_lengths, batch.given).logits;
   return cross_entropy(flatten(logits, 0, 1), flatten(batch.wanted),
                        {.ignore_index = Vocabulary::pad});
@@ -191,8 +192,8 @@ Translation Translator::show(const std::string& text) {
   const Tensor weights =
       narrow(select(decoded.weights, 0, 0), 0, 0, static_cast<int64_t>(ids.size()));
   Translation translation{target_.decode(ids), {}};
-  translation.map = {tokenise(text, source_.tokeniser()), target_.tokens(ids),
-                     weights.to_vector<float>(), text + " → " + translation.text};
+  translation.map = {source_.tokenise(text), target_.tokens(ids), weights.to_vector<float>(),
+                     text + " → " + translation.text};
   return translation;
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "autograd/error.h"
+#include "ops/ops.h"
 
 namespace regrad::example {
 namespace {
@@ -48,6 +49,18 @@ TEST_CASE("batches: rows side by side, filled up") {
   CHECK(batch.source_lengths.to_vector<int64_t>() == Ids{3, 1});
   CHECK(batch.given.to_vector<int64_t>() == Ids{1, 5, 0, 1, 5, 6});
   CHECK(batch.wanted.to_vector<int64_t>() == Ids{5, 2, 0, 5, 6, 2});
+}
+
+TEST_CASE("batches: columns of padding alone are cut off") {
+  const Batch batch = make_batch({{{7, 8, 9}, {5}}, {{7}, {5, 6}}}, {0, 1});
+  const Batch wide = {pad(batch.source, {0, 2}), batch.source_lengths, pad(batch.given, {0, 3}),
+                      pad(batch.wanted, {0, 3})};
+  const Batch cut = trimmed(wide);
+  CHECK(cut.source.shape() == Shape{2, 3});
+  CHECK(cut.given.shape() == Shape{2, 3});
+  CHECK(cut.source.to_vector<int64_t>() == batch.source.to_vector<int64_t>());
+  CHECK(cut.given.to_vector<int64_t>() == batch.given.to_vector<int64_t>());
+  CHECK(cut.wanted.to_vector<int64_t>() == batch.wanted.to_vector<int64_t>());
 }
 
 TEST_CASE("batches: every pair once an epoch, each epoch in another order") {
