@@ -13,6 +13,7 @@
 #include "examples/attention/measure.h"
 #include "examples/attention/progress.h"
 #include "examples/attention/report.h"
+#include "examples/attention/snapshots.h"
 #include "ops/backend.h"
 #include "optim/optim.h"
 
@@ -22,7 +23,7 @@ namespace {
 constexpr double clip_norm = 1, warmup_share = 0.05;
 constexpr size_t measured_often = 200, measured_at_end = 2000;  // held-out pairs
 constexpr int64_t measurements = 20;
-constexpr size_t samples = 6, maps = 4;
+constexpr size_t samples = 6, maps = 4, watched = 3, examples = 8;
 constexpr int64_t spare_tokens = 10;  // a text may be this much longer than any seen
 
 volatile std::sig_atomic_t interrupted = 0;
@@ -93,6 +94,7 @@ double rate_factor(int64_t step, int64_t steps) {
 
 struct Training {
   Curve losses, accuracies;
+  std::vector<Snapshot> snapshots;
   int64_t steps_done = 0;
   double seconds = 0;
 };
@@ -109,6 +111,12 @@ double step(Translator& translator, optim::Adam& optimiser, const Batch& batch) 
   return value;
 }
 
+std::vector<std::string> watched_sentences(const std::vector<Question>& questions) {
+  std::vector<std::string> sources;
+  for (const Question& question : questions) sources.push_back(question.source);
+  return sentences_to_watch(sources, watched);
+}
+
 Training learn(Translator& translator, Batches& batches, const std::vector<Question>& held_out,
                int64_t steps, double rate) {
   Training training;
@@ -119,6 +127,7 @@ Training learn(Translator& translator, Batches& batches, const std::vector<Quest
   const int64_t interval = std::max<int64_t>(1, steps / measurements);
   double accuracy = std::numeric_limits<double>::quiet_NaN(), loss_sum = 0;
   int64_t loss_count = 0;
+  const std::vector<std::string> sentences = watched_sentences(held_out);
   for (int64_t done = 0; done < steps && interrupted == 0;) {
     optimiser.set_lr(rate * rate_factor(done, steps));
     loss_sum += step(translator, optimiser, batches.next());
@@ -131,7 +140,10 @@ Training learn(Translator& translator, Batches& batches, const std::vector<Quest
     }
     if (done % interval == 0 && done < steps && !held_out.empty()) {
       accuracy = ask(translator, held_out).share();
-      training.accuracies.emplace_back(done, accuracy);
+      training.accuracies.emplace_back(done, 100 * accuracy);
+    }
+    if ((done % interval == 0 || done == steps || done == 1) && !sentences.empty()) {
+      training.snapshots.push_back(take_snapshot(translator, sentences, done));
     }
     progress.update(done, mean_loss, accuracy);
   }
@@ -205,17 +217,43 @@ std::vector<AttentionMap> draw_maps(Translator& translator, const std::vector<Pa
   return drawn;
 }
 
+// Each answer beside the accepted target that is most like it.
+std::vector<Example> scored(const std::vector<Question>& held_out, const Answers& answers) {
+  std::vector<Example> result;
+  for (size_t i = 0; i < held_out.size(); ++i) {
+    Example example{held_out[i].source, answers.texts[i], "", -1};
+    for (const std::string& reference : held_out[i].accepted) {
+      const double score = similarity(answers.texts[i], reference);
+      if (score > example.score) {
+        example.score = score;
+        example.reference = reference;
+      }
+    }
+    result.push_back(std::move(example));
+  }
+  return result;
+}
+
 // Measures, prints and writes what came out of the training.
 void finish(const TrainOptions& options, const Task& task, Translator& translator,
             Training training, const std::string& out) {
   const std::vector<Question> held_out =
       questions(task.data.held_out, task.tokeniser, measured_at_end);
   const Answers answers = ask(translator, held_out);
-  if (!held_out.empty()) training.accuracies.emplace_back(training.steps_done, answers.share());
-  const Report report = {
-      "Attention: " + task.name, facts_of(options, task, translator, training, answers),
-      training.losses, training.accuracies,
-      draw_maps(translator, held_out.empty() ? task.data.train : task.data.held_out)};
+  if (!held_out.empty()) {
+    training.accuracies.emplace_back(training.steps_done, 100 * answers.share());
+  }
+  Report report = {
+      "Attention: " + task.name,
+      facts_of(options, task, translator, training, answers),
+      {{"train loss", "loss in nats a token", training.losses},
+       {"held-out exact match", "accuracy in %", training.accuracies}},
+      draw_maps(translator, held_out.empty() ? task.data.train : task.data.held_out),
+      training.snapshots,
+      {},
+      {},
+      "similarity"};
+  set_examples(report, scored(held_out, answers), examples);
   write_report(out, report);
 
   for (const auto& [what, value] : report.facts) std::cout << what << ": " << value << "\n";
@@ -227,7 +265,7 @@ void finish(const TrainOptions& options, const Task& task, Translator& translato
   std::cout << "\n";
   print_map(report.maps.front());
   std::cout << "\nIn " << out << ":\n"
-            << "  report.html          curves and maps; open it in a browser\n"
+            << "  report.html          curves, maps as they were learnt, examples; open it in a browser\n"
             << "  attention.svg        the map above\n"
             << "  curves.tsv           loss and exact match, step by step\n"
             << "  weights.safetensors  the model: `attention translate --weights " << out

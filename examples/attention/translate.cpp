@@ -5,6 +5,7 @@
 
 #include "autograd/check.h"
 #include "examples/attention/commands.h"
+#include "examples/attention/page.h"
 #include "examples/attention/report.h"
 #include "examples/attention/translator.h"
 #include "ops/backend.h"
@@ -79,7 +80,12 @@ int run_show(const ShowOptions& options) {
   std::cout << translation.text << "\n\n";
   print_map(translation.map);
   if (!options.svg.empty()) write_file(options.svg, to_svg(translation.map));
-  if (!options.html.empty()) write_file(options.html, to_html({translation.map}, {}, {}, text));
+  if (!options.html.empty()) {
+    Report report;
+    report.title = text;
+    report.maps = {translation.map};
+    write_file(options.html, to_page(report));
+  }
   return 0;
 }
 
