@@ -19,7 +19,8 @@ bool is_right_to_left(char32_t c) {
 }
 
 bool is_letter(char32_t c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= 0xC0 && c != 0xD7 && c != 0xF7 && c < 0x2000) || c >= 0x3041;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         (c >= 0xC0 && c != 0xD7 && c != 0xF7 && c < 0x2000) || c >= 0x3041;
 }
 
 struct Label {
@@ -162,8 +163,8 @@ std::string cells_of_row(const AttentionMap& map, std::size_t t, const MapLayout
   for (std::size_t s = 0; s < map.source.size(); ++s) {
     const float weight = map.weights[t * map.source.size() + s];
     const bool known = !std::isnan(weight);
-    const auto grey = static_cast<int>(
-        std::lround(255 * (1 - (known ? std::clamp(weight, 0.0f, 1.0f) : 0.0f))));
+    const auto grey =
+        static_cast<int>(std::lround(255 * (1 - (known ? std::clamp(weight, 0.0f, 1.0f) : 0.0f))));
     svg += fmt::format(
         "<rect x=\"{0}\" y=\"{1}\" width=\"{2}\" height=\"{2}\" fill=\"#{3:02x}{3:02x}{3:02x}\">"
         "<title>{4} → {5}: {6}</title></rect>\n",
@@ -251,10 +252,10 @@ std::string to_svg(const AttentionMap& map) {
       at.width, at.height, escaped(map.title.empty() ? "Attention" : map.title));
   svg += column_labels(source, at);
   for (std::size_t t = 0; t < map.target.size(); ++t) {
-    svg += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n", at.left - 8,
-                       at.top + static_cast<int>(t) * cell_size + 18,
-                       escaped(target.items[t].text)) +
-           cells_of_row(map, t, at);
+    svg +=
+        fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n", at.left - 8,
+                    at.top + static_cast<int>(t) * cell_size + 18, escaped(target.items[t].text)) +
+        cells_of_row(map, t, at);
   }
   return svg + grid_lines(at) + "</svg>\n";
 }

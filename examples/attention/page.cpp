@@ -76,14 +76,10 @@ json to_json(const Report& report) {
   for (const Snapshot& snapshot : report.snapshots) {
     snapshots.push_back({{"step", snapshot.step}, {"maps", to_json(snapshot.maps)}});
   }
-  return {{"title", printable(report.title)},
-          {"facts", std::move(facts)},
-          {"curves", std::move(curves)},
-          {"maps", to_json(report.maps)},
-          {"snapshots", std::move(snapshots)},
-          {"best", to_json(report.best)},
-          {"worst", to_json(report.worst)},
-          {"score_name", printable(report.score_name)}};
+  return {{"title", printable(report.title)},  {"facts", std::move(facts)},
+          {"curves", std::move(curves)},       {"maps", to_json(report.maps)},
+          {"snapshots", std::move(snapshots)}, {"best", to_json(report.best)},
+          {"worst", to_json(report.worst)},    {"score_name", printable(report.score_name)}};
 }
 
 std::string with_replaced(const std::string& text, char what, const char* by) {

@@ -19,9 +19,9 @@ function svg(name, attributes = {}, ...children) {
   return fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
 }
 
-function section(title, note, ...children) {
+function section(id, title, note, ...children) {
   const head = note ? [html("p", {class: "note"}, note)] : [];
-  return html("section", {}, html("h2", {}, title), ...head, ...children);
+  return html("section", {id}, html("h2", {}, title), ...head, ...children);
 }
 
 function figures(value) {
@@ -182,19 +182,22 @@ const ruler = document.createElement("canvas").getContext("2d");
 ruler.font = "700 12.5px system-ui, sans-serif";
 const widthOf = text => Math.ceil(ruler.measureText(text).width);
 
-function layOut(map, room) {
+const labelRoom = tokens => Math.max(20, ...tokens.map(token => widthOf(label(token)))) + 12;
+
+function layOut(map, room, left) {
   const rows = map.target.map(label), columns = map.source.map(label);
   const widest = Math.max(0, ...columns.map(widthOf));
-  const left = Math.max(20, ...rows.map(widthOf)) + 12;
   const overhang = widest > 18 ? widest * 0.58 : 0;
   const cell = Math.max(14, Math.min(24, Math.floor((room - left - overhang) / map.source.length)));
   const slanted = widest > cell - 2;
-  const top = slanted ? widest * 0.82 + 16 : 24;
+  const top = slanted ? Math.round(widest * 0.82) + 16 : 24;
   return {rows, columns, left, top, cell, slanted, across: cell * columns.length, down: cell * rows.length,
     width: left + cell * columns.length + (slanted ? overhang : 0) + 4, mirrored: readsFromTheRight(map.source)};
 }
 
-function attentionFigure(first) {
+// `all` are the maps that it will show in turn: their columns stay in one place.
+function attentionFigure(first, all = [first]) {
+  const left = Math.max(...all.map(map => labelRoom(map.target)));
   let map = first, plan, hovered = null, fixed = null, rowLabels = [], columnLabels = [];
   const source = html("div", {class: "sentence source", role: "listbox", "aria-label": "source tokens"});
   const target = html("div", {class: "sentence target", role: "listbox", "aria-label": "output tokens"});
@@ -203,7 +206,7 @@ function attentionFigure(first) {
   const scroll = html("div", {class: "scroll"}, matrix);
   const figure = html("figure", {class: "map"},
     html("div", {class: "pair"}, html("span", {class: "side"}, "source"), source,
-      html("span", {class: "side"}, "output"), target), readout, scroll);
+      html("span", {class: "side"}, "output"), target), scroll, readout);
   const frames = [svg("rect", {class: "frame"}), svg("rect", {class: "frame"})];
   const weight = (t, s) => map.weights[t * map.source.length + s] ?? 0;
   const column = s => plan.left + plan.cell * (plan.mirrored ? map.source.length - 1 - s : s);
@@ -224,12 +227,11 @@ function attentionFigure(first) {
     if (shown) fill(frame, {x, y, width, height}, []);
   }
 
-  // {t}: an output token and what it drew from. {s}: a source token and what drew from it. Both: a cell.
+  // What is lit. {t}: an output token and what it drew from. {s}: a source token and what drew from it. Both: a cell.
   function light() {
     const {t = null, s = null} = hovered ?? fixed ?? {};
-    const all = (tokens, of) => tokens.map((_, i) => of(i));
-    paint([...source.children], columnLabels, all(map.source, i => t !== null ? weight(t, i) : 0), s);
-    paint([...target.children], rowLabels, all(map.target, i => s !== null && t === null ? weight(i, s) : 0), t);
+    paint([...source.children], columnLabels, map.source.map((_, i) => t !== null ? weight(t, i) : 0), s);
+    paint([...target.children], rowLabels, map.target.map((_, i) => s !== null && t === null ? weight(i, s) : 0), t);
     place(frames[0], t !== null, plan.left, plan.top + plan.cell * t, plan.across, plan.cell);
     place(frames[1], s !== null, column(s), t === null ? plan.top : plan.top + plan.cell * t, plan.cell,
       t === null ? plan.down : plan.cell);
@@ -237,18 +239,16 @@ function attentionFigure(first) {
   }
 
   function describe(t, s) {
-    const share = thousandths => (thousandths / 10).toFixed(1) + " %";
-    const isolated = token => `\u2068${label(token)}\u2069`;
+    const share = thousandths => thousandths === null ? "an unknown share" : `${(thousandths / 10).toFixed(1)}\u00A0%`;
+    const quoted = token => `“\u2068${label(token)}\u2069”`;
+    const strongest = (tokens, of, word) => tokens.map((token, i) => [token, of(i)]).filter(([, one]) => one >= 10)
+      .sort((a, b) => b[1] - a[1]).slice(0, 4).map(([token, one]) => `${share(one)} ${word} ${quoted(token)}`).join(", ");
     if (t !== null && s !== null) {
-      const known = map.weights[t * map.source.length + s] !== null;
-      return `${isolated(map.target[t])} drew ${known ? share(weight(t, s)) : "an unknown share"} from ${isolated(map.source[s])}`;
+      return `${quoted(map.target[t])} drew ${share(map.weights[t * map.source.length + s])} from ${quoted(map.source[s])}`;
     }
-    if (t === null && s === null) return "";
-    const [others, of] = t !== null ? [map.source, i => weight(t, i)] : [map.target, i => weight(i, s)];
-    const strongest = others.map((token, i) => [token, of(i)]).sort((a, b) => b[1] - a[1])
-      .filter(([, share]) => share >= 10).slice(0, 4).map(([token, one]) => `${isolated(token)} ${share(one)}`).join(", ");
-    return t !== null ? `${isolated(map.target[t])} drew most from ${strongest || "nothing"}`
-      : `most was drawn from ${isolated(map.source[s])} by ${strongest || "nothing"}`;
+    if (t !== null) return `${quoted(map.target[t])} drew ${strongest(map.source, i => weight(t, i), "from") || "nothing"}`;
+    if (s !== null) return `${quoted(map.source[s])} gave ${strongest(map.target, i => weight(i, s), "to") || "nothing"}`;
+    return "";
   }
 
   function write(line, tokens, name) {
@@ -274,7 +274,7 @@ function attentionFigure(first) {
   }
 
   function draw() {
-    plan = layOut(map, Math.max(240, Math.min(1080, document.getElementById("page").clientWidth - 40)));
+    plan = layOut(map, Math.max(240, Math.min(1080, document.getElementById("page").clientWidth - 40)), left);
     const height = plan.top + plan.down + 4;
     fill(matrix, {width: plan.width, height, viewBox: `0 0 ${plan.width} ${height}`, "aria-label": `attention: ${map.title}`}, []);
     columnLabels = plan.columns.map((text, s) => {
@@ -336,12 +336,13 @@ function attentionFigure(first) {
 // ---- sections
 
 function legend() {
-  return html("div", {class: "legend"}, "0 %", html("i"), "100 % of what an output token drew");
+  return html("div", {class: "legend"}, html("span", {}, "0 %"), html("i"), html("span", {}, "100 % of what an output token drew"));
 }
 
 function learning(snapshots) {
   const last = snapshots.length - 1;
-  const views = snapshots[last].maps.map(attentionFigure);
+  const views = snapshots[last].maps.map((map, i) =>
+    attentionFigure(map, snapshots.map(snapshot => snapshot.maps[i]).filter(Boolean)));
   const slider = html("input", {type: "range", min: 0, max: last, value: last, "aria-label": "training step"});
   const output = html("output"), button = html("button", {type: "button"}, "Play");
   let timer = null;
@@ -369,15 +370,15 @@ function learning(snapshots) {
     }, 600);
   });
   show();
-  return section("How it was learnt",
+  return section("learning", "How it was learnt",
     "The same held-out sentences, looked at now and again during training. Move the slider to see what the model wrote then, and where it looked.",
-    html("div", {class: "timeline", id: "timeline"}, button, slider, output), legend(),
+    html("div", {class: "timeline"}, button, slider, output), legend(),
     html("div", {class: "maps"}, ...views.map(view => view.figure)));
 }
 
 function examples(title, note, rows) {
   const names = ["source", "output", "reference"];
-  return section(title, note, html("table", {},
+  return section(title.toLowerCase(), title, note, html("table", {},
     html("thead", {}, html("tr", {}, ...names.map(name => html("th", {}, name)),
       html("th", {class: "score"}, report.score_name || "score"))),
     html("tbody", {}, ...rows.map(row => html("tr", {},
@@ -392,10 +393,10 @@ function build() {
     page.append(html("dl", {class: "facts"}, ...report.facts.map(([what, value]) =>
       html("div", {}, html("dt", {}, what), html("dd", {}, html("bdi", {}, value))))));
   }
-  if (report.curves.length) page.append(section("Curves", "", charts(report.curves)));
+  if (report.curves.length) page.append(section("curves", "Curves", "", charts(report.curves)));
   if (report.snapshots.length) page.append(learning(report.snapshots));
   if (report.maps.length) {
-    page.append(section("What it attends to",
+    page.append(section("attends", "What it attends to",
       "Each row is a token that was written, each column one that was read. Point at a token or a cell, touch it, or go along a sentence with Tab and the arrow keys.",
       legend(), html("div", {class: "maps"}, ...report.maps.map(map => attentionFigure(map).figure))));
   }

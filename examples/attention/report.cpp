@@ -60,8 +60,8 @@ std::string curves_table(const std::vector<Series>& curves) {
 void set_examples(Report& report, std::vector<Example> examples, size_t count) {
   const auto take = [&](auto comes_first) {
     std::stable_sort(examples.begin(), examples.end(), comes_first);
-    const auto end = examples.begin() +
-                     static_cast<std::ptrdiff_t>(std::min(count, examples.size()));
+    const auto end =
+        examples.begin() + static_cast<std::ptrdiff_t>(std::min(count, examples.size()));
     std::vector<Example> taken(examples.begin(), end);
     examples.erase(examples.begin(), end);
     return taken;

@@ -212,7 +212,7 @@ std::vector<AttentionMap> draw_maps(Translator& translator, const std::vector<Pa
   std::vector<AttentionMap> drawn;
   const size_t count = std::min(maps, pairs.size());
   for (size_t i = 0; i < count; ++i) {
-    drawn.push_back(translator.show(pairs[i * pairs.size() / count].source).map);
+    drawn.push_back(translator.show(pairs[(i + 1) * pairs.size() / count - 1].source).map);
   }
   return drawn;
 }

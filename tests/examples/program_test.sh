@@ -43,7 +43,7 @@ expect 0 "exact match" "$program" train $small --out again --threads 2
 cmp one/weights.safetensors two/weights.safetensors || fault "1 and 2 threads differ"
 cmp two/weights.safetensors again/weights.safetensors || fault "two runs differ"
 cmp one/curves.tsv two/curves.tsv || fault "the losses of 1 and 2 threads differ"
-grep -q '<svg' one/report.html || fault "no picture in report.html"
+grep -q '"snapshots":\[{' one/report.html || fault "no snapshots in report.html"
 grep -q '<svg' one/attention.svg || fault "no picture in attention.svg"
 
 # Every score function trains.
