@@ -1,0 +1,141 @@
+// How fused attention is cut into blocks, where their copies lie, and which of them a mask closes.
+// All of it from sizes and strides alone, so that the number of threads changes nothing.
+#pragma once
+
+#include "ops/attention.h"
+#include "ops/cpu/attention_tile.h"
+#include "ops/cpu/gemm_pack.h"
+#include "ops/cpu/parallel.h"
+#include "ops/cpu/scratch.h"
+
+namespace regrad::simd {
+
+template <class T, class Arch>
+struct AttentionPlan {
+  static constexpr int64_t lanes = lanes_of<T, Arch>;
+  static constexpr int64_t panel = 2 * lanes;  // columns of a register tile
+  static constexpr int64_t tile = TileSize<Arch>::rows;
+  static constexpr int64_t line = 64 / int64_t{sizeof(T)};  // elements of a cache line
+  // Queries of a block: its scores of one block of keys take most of a first-level cache.
+  static constexpr int64_t query_block = (192 / int64_t{sizeof(T)} + tile - 1) / tile * tile;
+  static constexpr int64_t wanted_chunks = 16;    // enough for the threads to share out
+  static constexpr double chunk_operations = 1e6;  // fewer are not worth another thread
+
+  int64_t key_block;     // keys of a block: their copies fit in a second-level cache
+  int64_t query_stride;  // from row to row of the copies of q and k
+  int64_t width_stride;  // and of v, g and the output
+  int64_t key_stride;    // and of the scores
+  int64_t depth_panels, width_panels;
+  int64_t batches = 1;
+  double operations;  // of one member of the batch, for one product of queries and keys
+
+  explicit AttentionPlan(const AttentionCall<T>& call) {
+    for (int i = 0; i < call.batch_rank; ++i) batches *= call.batch_sizes[i];
+    depth_panels = pieces_of(call.depth, panel);
+    width_panels = pieces_of(call.width, panel);
+    query_stride = apart(depth_panels * panel);
+    width_stride = apart(width_panels * panel);
+    const int64_t each = int64_t{sizeof(T)} * larger(call.depth + call.width, 1);
+    const int64_t fitting = (1 << 16) / each / 16 * 16;
+    key_block = larger(smaller(fitting, 128), 32);
+    key_stride = apart(key_block + tile);
+    operations = static_cast<double>(call.queries) * static_cast<double>(call.keys) *
+                 static_cast<double>(call.depth + call.width);
+  }
+  // Units of work that take so many operations each: how many of them make a chunk.
+  int64_t group_of(double each, int64_t units) const {
+    const double count = chunk_operations / (each + 1);
+    return count >= static_cast<double>(units) ? larger(units, 1)
+                                               : larger(static_cast<int64_t>(count), 1);
+  }
+  int64_t key_blocks(const AttentionCall<T>& call) const { return pieces_of(call.keys, key_block); }
+
+  // Rows an odd number of cache lines apart do not drive each other out of the cache.
+  static int64_t apart(int64_t columns) { return (pieces_of(columns, line) | 1) * line; }
+};
+
+// Pieces of one buffer, each at a cache line; without a buffer they are only measured.
+struct Carver {
+  char* base = nullptr;
+  int64_t used = 0;
+  template <class T>
+  REGRAD_INLINE T* take(int64_t count) {
+    T* const at = base ? reinterpret_cast<T*>(base + used) : nullptr;
+    used += pieces_of(count * int64_t{sizeof(T)}, 64) * 64;
+    return at;
+  }
+};
+
+// Space is made of a Carver and what says how large its pieces are.
+template <class Space, class... Sizes>
+REGRAD_INLINE Space carve(Scratch slot, const Sizes&... sizes) {
+  Carver measure;
+  Space(measure, sizes...);
+  Carver carver{static_cast<char*>(scratch(slot, static_cast<std::size_t>(measure.used)))};
+  return Space(carver, sizes...);
+}
+
+// An operand's matrix for one member of the batch; null stays null.
+template <class T, class Call>
+REGRAD_INLINE T* member(const Call& call, const AttentionOperand<T>& operand, int64_t index) {
+  if (operand.data == nullptr) return nullptr;
+  T* at = operand.data;
+  for (int d = call.batch_rank - 1; d >= 0; --d) {
+    at += index % call.batch_sizes[d] * operand.batch[d];
+    index /= call.batch_sizes[d];
+  }
+  return at;
+}
+
+// to = factor * from, with zeros up to `padded` columns.
+template <class T, class Arch>
+void copy_row(int64_t columns, int64_t padded, T* to, const T* from, T factor) {
+  const Vec<T, Arch> by(factor);
+  for (int64_t j = 0; j < padded; j += lanes_of<T, Arch>) {
+    const int64_t left = columns - j;
+    const Vec<T, Arch> x =
+        left > 0 ? load<T, Arch>(from + j, left) : Vec<T, Arch>(T(0));
+    (x * by).store_unaligned(to + j);
+  }
+}
+
+// Which keys of a block the mask lets the queries of a block attend to.
+enum class Permitted { none, some, all };
+
+template <class T, class Arch>
+Permitted permitted(const AttentionCall<T>& call, const bool* mask, Range queries,
+                                  Range keys) {
+  if (mask == nullptr) return Permitted::all;
+  const int64_t rows = call.mask.row == 0 ? 1 : queries.size();
+  const int64_t step = call.mask.column, columns = step == 0 ? 1 : keys.size();
+  int64_t count = 0;
+  for (int64_t i = 0; i < rows; ++i) {
+    const bool* row = mask + (queries.begin + i) * call.mask.row + keys.begin * step;
+    int in_row = 0;
+    if (step == 1) {
+      for (int64_t j = 0; j < columns; ++j) in_row += row[j] ? 1 : 0;
+    } else {
+      for (int64_t j = 0; j < columns; ++j) in_row += row[j * step] ? 1 : 0;
+    }
+    count += in_row;
+  }
+  return count == 0 ? Permitted::none : count == rows * columns ? Permitted::all : Permitted::some;
+}
+
+// x[j] = value where the mask closes key j to a query.
+template <class T>
+REGRAD_INLINE void close(int64_t count, T* x, const bool* mask, int64_t step, T value) {
+  if (step == 1) {
+    for (int64_t j = 0; j < count; ++j) x[j] = mask[j] ? x[j] : value;
+  } else {
+    for (int64_t j = 0; j < count; ++j) x[j] = mask[j * step] ? x[j] : value;
+  }
+}
+
+// How many keys of a block a query may attend to, as far as the order in time is concerned.
+template <class T>
+REGRAD_INLINE int64_t keys_open_to(const AttentionCall<T>& call, int64_t query, Range keys) {
+  return call.causal ? larger(smaller(query + 1 - keys.begin, keys.size()), 0) : keys.size();
+}
+
+}  // namespace regrad::simd

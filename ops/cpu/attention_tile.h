@@ -1,0 +1,104 @@
+// The arithmetic of fused attention: products of blocks that lie in a cache, a register tile at a
+// time, each finished in registers by what follows it; and powers of two for the softmax.
+#pragma once
+
+#include "ops/cpu/gemm_plan.h"
+#include "ops/cpu/gemm_tile.h"
+#include "ops/cpu/vector.h"
+
+namespace regrad::simd {
+
+// 2^x for x <= 0 within 2 units in the last place, and exactly 0 from the end of the normal numbers
+// on; a NaN stays. The scores are kept in base 2: this is half the work of e^x.
+template <class T, class Arch>
+REGRAD_INLINE Vec<T, Arch> exp2_of_share(Vec<T, Arch> x) {
+  using V = Vec<T, Arch>;
+  const V bounded = bounded_below(x, is_float<T> ? -127 : -1023);  // 2^n is 0 there
+  const V shifter(Bits<T, Arch>::shifter);
+  const V n = (bounded + shifter) - shifter;
+  const V rest = bounded - n;
+  V series;  // of 2^rest, |rest| <= 1/2
+  if constexpr (is_float<T>) {
+    series = polynomial(rest, 1.0, 0.6931472149680279, 0.24022652782887737, 0.055503105510137972,
+                    0.0096176929729930623, 0.0013406643902351759, 0.00015594678161326619);
+  } else {
+    series = polynomial(rest, 1.0, 0.6931471805599457, 0.24022650695910098, 0.055504108664790395,
+                    0.0096181291076070024, 0.0013333558153439965, 0.0001540353044157213,
+                    1.5252727385193868e-5, 1.3215442675329822e-6, 1.0180647659234139e-7,
+                    7.0725704128144235e-9, 4.0780719295883367e-10);
+  }
+  return series * power_of_two(n);
+}
+
+// The two factors of a product of blocks. The columns of b stand in panels of two vectors.
+template <class T>
+struct Factors {
+  const T* a;  // element (i, p) is a[i * a_row + p * a_column]
+  int64_t a_row, a_column;
+  const T* b;  // element (p, j) of panel n is b[n * b_panel + p * b_row + j]
+  int64_t b_row, b_panel;
+};
+
+// finish(r, v, sum): the sums over k of row r and vector v of a tile.
+template <class T, class Arch, int Rows, class Finish>
+REGRAD_INLINE void sum_tile(const Factors<T>& f, Range k, int64_t row, int64_t panel,
+                            const Finish& finish) {
+  using V = Vec<T, Arch>;
+  V sum[Rows][2];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) sum[r][0] = sum[r][1] = V(T(0));
+  // One pointer for three rows: every address is then a base and an index, with few registers.
+  constexpr int groups = (Rows + 2) / 3;
+  const T* a[groups];
+#pragma GCC unroll 8
+  for (int g = 0; g < groups; ++g) a[g] = f.a + (row + 3 * g) * f.a_row + k.begin * f.a_column;
+  const T* b = f.b + panel * f.b_panel + k.begin * f.b_row;
+  const int64_t a_row = f.a_row, a_column = f.a_column, b_row = f.b_row;
+#pragma GCC unroll 1
+  for (int64_t left = k.size(); left > 0; --left) {
+    const V first = V::load_unaligned(b), second = V::load_unaligned(b + lanes_of<T, Arch>);
+    b += b_row;
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const V element(a[r / 3][r % 3 * a_row]);
+      sum[r][0] = multiply_add(element, first, sum[r][0]);
+      sum[r][1] = multiply_add(element, second, sum[r][1]);
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; ++g) a[g] += a_column;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    finish(r, 0, sum[r][0]);
+    finish(r, 1, sum[r][1]);
+  }
+}
+
+// rows x panels of a product. span(first, end, panel) is the range of k that the rows [first, end)
+// of a tile need: nothing is done where it ends before it begins. finish(i, j, sum) takes the sums of row i and
+// a vector of columns from j on. Rows are taken in whole or half tiles, so that up to half a tile
+// more of them is read, and finished, than there are.
+inline constexpr Range skipped{0, -1};
+
+template <class T, class Arch, class Span, class Finish>
+REGRAD_INLINE void multiply(const Factors<T>& f, int64_t rows, int64_t panels, const Span& span,
+                            const Finish& finish) {
+  constexpr int full = TileSize<Arch>::rows, half = full / 2;
+  constexpr int64_t lanes = lanes_of<T, Arch>;
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    for (int64_t i = 0; i < rows; i += full) {
+      const bool is_full = rows - i > half;
+      const Range k = span(i, i + (is_full ? full : half), panel);
+      if (k.end < k.begin) continue;
+      const auto at = [&](int r, int v, Vec<T, Arch> sum)
+                          REGRAD_LAMBDA { finish(i + r, (2 * panel + v) * lanes, sum); };
+      if (is_full) {
+        sum_tile<T, Arch, full>(f, k, i, panel, at);
+      } else {
+        sum_tile<T, Arch, half>(f, k, i, panel, at);
+      }
+    }
+  }
+}
+
+}  // namespace regrad::simd
