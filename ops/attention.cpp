@@ -1,33 +1,199 @@
-// softmax(q kᵀ scale + mask) v   (Vaswani et al., "Attention is all you need", 2017, equation 1)
+// softmax(scale q kᵀ + mask) v   (Vaswani et al., "Attention is all you need", 2017, equation 1)
+// The scores are never stored: the kernel makes them a block at a time, and again for the
+// derivative (ops/cpu/attention_forward.h), from their sums that the forward pass leaves.
+#include "ops/attention.h"
+
+#include <algorithm>
 #include <cmath>
 
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
 namespace regrad {
+namespace {
 
-Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                                    const Tensor& mask, const AttentionOptions& options) {
-  constexpr const char* op = "scaled_dot_product_attention";
+constexpr const char* op = "scaled_dot_product_attention";
+
+struct Inputs {
+  Tensor q, k, v, mask;  // of one batch shape, but for the mask
+  double scale;
+  bool causal;
+  bool has_bias() const { return mask.defined() && mask.dtype() != bool_; }
+  Shape scores() const {
+    Shape shape = q.shape();
+    shape[shape.rank() - 1] = k.size(-2);
+    return shape;
+  }
+};
+
+// x with rows of adjacent elements, as the kernel takes them, for a batch.
+Tensor rows_for(const Shape& batch, const Tensor& x) {
+  const Tensor rows = x.strides().back() == 1 || x.shape().back() == 1 ? x : x.contiguous();
+  Shape shape = batch;
+  shape.push_back(x.size(-2));
+  shape.push_back(x.size(-1));
+  return shape == x.shape() ? rows : expand(rows, shape);
+}
+
+Inputs checked(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
+               const AttentionOptions& options) {
   check(q.rank() >= 2 && k.rank() >= 2 && v.rank() >= 2 && q.size(-1) == k.size(-1) &&
             k.size(-2) == v.size(-2),
         "{}: takes q [.., t, d], k [.., s, d], v [.., s, e], not {}, {}, {}", op, called(q),
         called(k), called(v));
-  const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(q.size(-1))));
-  Tensor scores = matmul(mul(q, scale), transpose(k));
-  Tensor allowed;
+  same_dtype(op, q, k);
+  same_dtype(op, q, v);
+  const auto batch_of = [](const Tensor& x) { return Shape(x.shape().begin(), x.shape().size() - 2); };
+  const Shape batch =
+      broadcast_shapes(op, broadcast_shapes(op, batch_of(q), batch_of(k)), batch_of(v));
+  const Inputs in{rows_for(batch, q), rows_for(batch, k), rows_for(batch, v), mask,
+                  options.scale.value_or(1 / std::sqrt(static_cast<double>(q.size(-1)))),
+                  options.causal};
   if (mask.defined()) {
-    check(broadcast_shapes(op, scores.shape(), mask.shape()) == scores.shape(),
-          "{}: a mask of shape {} does not fit scores of shape {}", op, mask.shape(),
-          scores.shape());
-    if (mask.dtype() == bool_) allowed = mask;
-    else scores = add(scores, mask);
+    check(broadcast_shapes(op, in.scores(), mask.shape()) == in.scores(),
+          "{}: a mask of shape {} does not fit scores of shape {}", op, mask.shape(), in.scores());
+    mask.dtype() == bool_ ? same_device(op, q, mask) : same_dtype(op, q, mask);
   }
-  if (options.causal) {
-    const Tensor past = tril(ones({q.size(-2), k.size(-2)})).to(bool_);
+  return in;
+}
+
+// A new tensor whose dimensions lie in memory in the order of x's. So heads that were cut out of
+// one row are written side by side again, and joining them is free.
+Tensor empty_in_order_of(const Tensor& x, const Shape& shape) {
+  int64_t order[Shape::max_rank];
+  const int64_t lead = x.rank() - 1;
+  for (int64_t d = 0; d <= lead; ++d) order[d] = d;
+  const bool repeats = std::find(x.strides().begin(), x.strides().end(), 0) != x.strides().end();
+  if (!repeats) {
+    std::stable_sort(order, order + lead,
+                     [&](int64_t a, int64_t b) { return x.strides()[a] > x.strides()[b]; });
+  }
+  Shape strides = shape;
+  int64_t step = 1;
+  for (int64_t i = lead; i >= 0; --i) {
+    strides[order[i]] = step;
+    step = checked_mul(step, std::max<int64_t>(shape[order[i]], 1));
+  }
+  return view_of(empty(shape, x.dtype(), x.device()), shape, strides, 0);
+}
+
+// x [.., rows, columns] for the kernel, its batch dimensions in a given order.
+template <class Element>
+AttentionOperand<Element> operand(const Tensor& x, const Shape& order) {
+  AttentionOperand<Element> result;
+  if (!x.defined()) return result;
+  result.data = raw<std::remove_const_t<Element>>(x);
+  result.row = x.strides()[x.rank() - 2], result.column = x.strides().back();
+  for (int64_t d = 0; d < order.rank(); ++d) result.batch[d] = x.strides()[order[d]];
+  return result;
+}
+
+template <class T>
+AttentionCall<T> describe(const Inputs& in, const Tensor& out, const Tensor& log_sum,
+                          const Shape& order) {
+  AttentionCall<T> call;
+  call.queries = in.q.size(-2), call.depth = in.q.size(-1);
+  call.keys = in.k.size(-2), call.width = in.v.size(-1);
+  call.scale = static_cast<T>(in.scale), call.causal = in.causal;
+  call.batch_rank = static_cast<int>(order.rank());
+  for (int64_t d = 0; d < order.rank(); ++d) call.batch_sizes[d] = in.q.shape()[order[d]];
+  call.q = operand<const T>(in.q, order);
+  call.k = operand<const T>(in.k, order);
+  call.v = operand<const T>(in.v, order);
+  if (in.mask.defined()) {
+    const Tensor mask = expand(in.mask.detach(), in.scores());
+    in.has_bias() ? void(call.bias = operand<const T>(mask, order))
+                  : void(call.mask = operand<const bool>(mask, order));
+  }
+  call.out = operand<T>(out, order);
+  call.log_sum = operand<T>(log_sum, order);
+  return call;
+}
+
+// The batch dimensions of x [.., rows, columns]; those that it repeats come last.
+Shape order_of(const Tensor& x) {
+  Shape order;
+  for (const bool repeated : {false, true}) {
+    for (int64_t d = 0; d < x.rank() - 2; ++d) {
+      if ((x.strides()[d] == 0) == repeated) order.push_back(d);
+    }
+  }
+  return order;
+}
+
+std::vector<Tensor> backward(const Inputs& in, const Tensor& log_sum, const Tensor& out,
+                             const Tensor& given, Needed needed) {
+  const Tensor g = given.strides().back() == 1 ? given : given.contiguous();
+  const auto fresh = [&](size_t i, const Tensor& x) {
+    return needed[i] ? empty_in_order_of(x, x.shape()) : Tensor();
+  };
+  const Tensor dq = fresh(0, in.q), dk = fresh(1, in.k), dv = fresh(2, in.v);
+  const Tensor dbias = needed[3] ? zeros(in.mask.shape(), {g.dtype(), g.device()}) : Tensor();
+  const Tensor everywhere = needed[3] ? expand(dbias, in.scores()) : Tensor();
+  const Shape order = order_of(needed[3] ? everywhere : in.q);
+  for_floats(op, g, [&]<class T>() {
+    AttentionCall<T> call = describe<T>(in, out, log_sum, order);
+    call.g = operand<const T>(g, order);
+    call.dq = operand<T>(dq, order);
+    call.dk = operand<T>(dk, order);
+    call.dv = operand<T>(dv, order);
+    call.dbias = operand<T>(everywhere, order);
+    for (int64_t d = 0; needed[3] && d < order.rank(); ++d) {
+      if (call.dbias.batch[d] == 0) call.shared *= call.batch_sizes[d];
+    }
+    kernels<T>(g).attention_backward(call);
+  });
+  return {dq, dk, dv, dbias};
+}
+
+Tensor sum_to(const Tensor& x, const Shape& shape) {
+  Dims repeated;
+  const int64_t lead = x.rank() - shape.rank();
+  for (int64_t d = 0; d < x.rank(); ++d) {
+    if (d < lead || shape[d - lead] != x.shape()[d]) repeated.push_back(d);
+  }
+  return reshape(repeated.empty() ? x : sum(x, repeated), shape);
+}
+
+// While a graph is recorded the derivative is composed of ops, and so has derivatives of its own:
+// with P = softmax(S), dV = Pᵀ G and dS = P (dP - sum(P dP)), dP = G Vᵀ.
+std::vector<Tensor> composed_backward(const Inputs& in, const Tensor& g, Needed needed) {
+  Tensor scores = matmul(mul(in.q, in.scale), transpose(in.k)), allowed;
+  if (in.has_bias()) scores = add(scores, in.mask);
+  else allowed = in.mask;
+  if (in.causal) {
+    const Tensor past = tril(ones({in.q.size(-2), in.k.size(-2)})).to(bool_);
     allowed = allowed.defined() ? allowed & past : past;
   }
-  return matmul(allowed.defined() ? masked_softmax(scores, allowed, -1) : softmax(scores, -1), v);
+  const Tensor p = allowed.defined() ? masked_softmax(scores, allowed, -1) : softmax(scores, -1);
+  const Tensor dp = matmul(g, transpose(in.v));
+  const Tensor ds = mul(p, sub(dp, sum(mul(p, dp), -1, true)));
+  return {mul(matmul(ds, in.k), in.scale), mul(matmul(transpose(ds), in.q), in.scale),
+          matmul(transpose(p), g), needed[3] ? sum_to(ds, in.mask.shape()) : Tensor()};
+}
+
+}  // namespace
+
+Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const Tensor& mask, const AttentionOptions& options) {
+  const Inputs in = checked(q, k, v, mask, options);
+  const std::vector<Tensor> inputs = {in.q, in.k, in.v, in.has_bias() ? mask : Tensor()};
+  const bool saves = GradMode::enabled() &&
+                     std::any_of(inputs.begin(), inputs.end(), [](const Tensor& x) {
+                       return x.defined() && x.requires_grad();
+                     });
+  Shape shape = in.q.shape(), sums = in.q.shape();
+  shape[shape.rank() - 1] = in.v.size(-1), sums[sums.rank() - 1] = 1;
+  Tensor out = empty_in_order_of(in.q, shape);
+  const Tensor log_sum = saves ? empty(sums, in.q.dtype(), in.q.device()) : Tensor();
+  for_floats(op, in.q, [&]<class T>() {
+    kernels<T>(in.q).attention(describe<T>(in, out, log_sum, order_of(out)));
+  });
+  return record(op, std::move(out), inputs,
+                [in, log_sum](const Tensor& g, Needed needed, const Tensor& y) {
+                  return GradMode::enabled() ? composed_backward(in, g, needed)
+                                             : backward(in, log_sum, y, g, needed);
+                });
 }
 
 }  // namespace regrad

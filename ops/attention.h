@@ -28,9 +28,9 @@ struct AttentionCall {
   AttentionOperand<const T> q, k, v, bias;
   AttentionOperand<const bool> mask;
   AttentionOperand<T> out;  // written; read by the derivative
-  // What the forward pass saves for the derivative, [batch, queries], or null: the logarithm to
-  // base 2 of each query's sum of exponentials, infinity where there is nothing to sum.
-  T* log_sum = nullptr;
+  // What the forward pass saves for the derivative, [queries, 1], or null: the logarithm to base 2
+  // of each query's sum of exponentials, infinity where there is nothing to sum.
+  AttentionOperand<T> log_sum;
 
   // The derivative: dq, dk and dv are written, dbias is added to; each may be null. The last
   // batch dimensions, `shared` members in all, have one dbias.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "ops/attention.h"
 #include "ops/gemm.h"
 
 namespace regrad {
@@ -140,6 +141,9 @@ struct Kernels : NumberKernels<T> {
   // One step of an optimiser for `count` parameters (ops/update.h).
   void (*sgd)(int64_t count, const SgdUpdate<T>*, const SgdStep<T>&);
   void (*adam)(int64_t count, const AdamUpdate<T>*, const AdamStep<T>&);
+
+  void (*attention)(const AttentionCall<T>&);
+  void (*attention_backward)(const AttentionCall<T>&);
 
   // Element i depends on (seed, offset + i) alone: the same numbers for any number of threads.
   void (*uniform)(int64_t n, T* out, uint64_t seed, uint64_t offset);  // [0, 1)

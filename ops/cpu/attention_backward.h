@@ -49,29 +49,47 @@ struct BackwardHead : ForwardHead<T> {
   REGRAD_INLINE bool wants_slopes() const { return dq || dk || dbias; }
 };
 
+// delta_i = sum_e G_ie O_ie, in the very order in which a tile sums dP: the scores of a query with a
+// single key then have no gradient, exactly. So a row is a chain of sums, and four go together.
+template <class T, class Arch>
+void find_delta(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
+                const BackwardHead<T>& head, const BackwardSpace<T>& space) {
+  using V = Vec<T, Arch>;
+  constexpr int together = 4;
+  const FarRows<T> out{head.out, call.out.row, call.queries, call.width};
+  for (int64_t i = 0; i < call.queries; i += together) {
+    const T* row[together];
+    for (int r = 0; r < together; ++r) row[r] = out[smaller(i + r, call.queries - 1)];
+    const T* const g = space.g + i * plan.width_stride;
+    V sum[together] = {V(T(0)), V(T(0)), V(T(0)), V(T(0))};
+    for (int64_t j = 0; j < call.width; ++j) {
+#pragma GCC unroll 4
+      for (int r = 0; r < together; ++r) {
+        sum[r] = multiply_add(V(g[r * plan.width_stride + j]), V(row[r][j]), sum[r]);
+      }
+    }
+    for (int r = 0; r < together; ++r) {
+      alignas(64) T all[V::size];
+      sum[r].store_unaligned(all);
+      space.delta[i + r] = all[0];
+    }
+  }
+}
+
 // Copies of the queries and of G, with what is known of each row, and no dQ yet. The rows beyond the
 // last have no shares.
 template <class T, class Arch>
 void start_queries(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
                    const BackwardHead<T>& head, const BackwardSpace<T>& space, T* dq) {
-  using V = Vec<T, Arch>;
   const T scale = static_cast<T>(static_cast<double>(call.scale) * log2_of_e);
+  copy_rows<T, Arch>({head.q, call.q.row, call.queries, call.depth}, space.q, plan.query_stride,
+                     plan.tile, scale);
+  copy_rows<T, Arch>({head.g, call.g.row, call.queries, call.width}, space.g, plan.width_stride,
+                     plan.tile, T(1));
+  find_delta(call, plan, head, space);
   const int64_t padded = call.queries + plan.tile;
   for (int64_t i = 0; i < padded; ++i) {
-    const bool is_there = i < call.queries;
-    const int64_t from = is_there ? i : 0;
-    T* const g = space.g + i * plan.width_stride;
-    copy_row<T, Arch>(is_there ? call.depth : 0, plan.query_stride,
-                      space.q + i * plan.query_stride, head.q + from * call.q.row, scale);
-    copy_row<T, Arch>(is_there ? call.width : 0, plan.width_stride, g,
-                      head.g + from * call.g.row, T(1));
-    V delta(T(0));
-    const T* out = head.out + from * call.out.row;
-    for (int64_t j = 0; is_there && j < call.width; j += plan.lanes) {
-      delta = multiply_add(V::load_unaligned(g + j), load<T, Arch>(out + j, call.width - j), delta);
-    }
-    space.delta[i] = v_sum(delta);
-    space.log_sum[i] = is_there ? head.log_sum[i] : infinity<T>();
+    space.log_sum[i] = i < call.queries ? head.log_sum[i * call.log_sum.row] : infinity<T>();
   }
   for (int64_t i = 0; i < padded * plan.query_stride; ++i) dq[i] = 0;
 }
@@ -142,23 +160,22 @@ struct BlockPair {
   }
 
   void find_shares() const {
-    const T* const log_sum = space.log_sum + queries.begin;
     const int64_t stride = plan.key_stride;
     multiply_pairs(space.q, plan.query_stride, space.keys, call.depth,
                    [&](int64_t i, int64_t j, V score) REGRAD_LAMBDA {
-                     const V power = score - V(log_sum[i]);
-                     (head.bias ? power : exp2_of_share<T, Arch>(power))
-                         .store_unaligned(space.shares + i * stride + j);
+                     score.store_unaligned(space.shares + i * stride + j);
                    });
-    for (int64_t i = 0; head.bias && i < queries.size(); ++i) {
+    for (int64_t i = 0; i < queries.size(); ++i) {
       T* const row = space.shares + i * stride;
-      const int64_t open = open_to(i);
-      add_bias<T, Arch>(
-          open, row,
-          head.bias + (queries.begin + i) * call.bias.row + keys.begin * call.bias.column,
-          call.bias.column);
+      const int64_t open = open_to(i), query = queries.begin + i;
+      if (head.bias) {
+        add_bias<T, Arch>(open, row,
+                          head.bias + query * call.bias.row + keys.begin * call.bias.column,
+                          call.bias.column);
+      }
+      const V log_sum(space.log_sum[query]);
       for (int64_t j = 0; j < open; j += plan.lanes) {
-        exp2_of_share<T, Arch>(V::load_unaligned(row + j)).store_unaligned(row + j);
+        exp2_of_share<T, Arch>(V::load_unaligned(row + j) - log_sum).store_unaligned(row + j);
       }
     }
     clear_closed(space.shares);

@@ -17,7 +17,7 @@ struct ForwardSpace {
 
   template <class Arch>
   ForwardSpace(Carver& carver, const AttentionPlan<T, Arch>& plan, int64_t queries) {
-    const int64_t rows = queries + plan.tile;
+    const int64_t rows = queries + plan.tile + plan.lanes;
     q = carver.take<T>(rows * plan.query_stride);
     out = carver.take<T>(rows * plan.width_stride);
     keys = carver.take<T>((plan.key_block + plan.panel) * plan.depth_panels * plan.panel);
@@ -42,7 +42,7 @@ struct ForwardHead {
         bias(member(call, call.bias, i)),
         mask(member(call, call.mask, i)),
         out(member(call, call.out, i)),
-        log_sum(call.log_sum ? call.log_sum + i * call.queries : nullptr) {}
+        log_sum(member(call, call.log_sum, i)) {}
 };
 
 // scores += log2(e) bias, with any step from column to column.
@@ -59,37 +59,42 @@ void add_bias(int64_t count, T* scores, const T* bias, int64_t step) {
   }
 }
 
-// The scores of one query with `open` keys become shares of the largest score so far; the others,
-// up to `padded`, become 0. Updates the query's largest score and sum; returns what its sums so far
-// have to be multiplied by.
+// What scores are shifted by: their largest, or 0 where all are -inf.
+template <class T>
+REGRAD_INLINE T shift_for(T most) {
+  return most == -infinity<T>() ? T(0) : most;
+}
+
+// The largest of a query's scores with `open` keys and of what was the largest before. A NaN is not
+// noticed here, but in the sum.
 template <class T, class Arch>
-T weigh_row(int64_t open, int64_t padded, T* scores, T& most, T& sum) {
+T greatest_of(int64_t open, T* scores, T before) {
   using V = Vec<T, Arch>;
   constexpr int64_t lanes = lanes_of<T, Arch>;
   const int64_t whole = pieces_of(open, lanes) * lanes;
   for (int64_t j = open; j < whole; ++j) scores[j] = -infinity<T>();
-  V greatest(most);  // a NaN is not noticed here, but in the sum
+  V greatest(before);
   for (int64_t j = 0; j < whole; j += lanes) {
     greatest = larger_or_second(V::load_unaligned(scores + j), greatest);
   }
-  const T before = most;
-  most = v_reduce_max(greatest);
-  const V shift(most == -infinity<T>() ? T(0) : most);
+  return v_reduce_max(greatest);
+}
+
+// Scores become shares of the largest; those beyond `open`, up to `padded`, become 0. Their sum.
+template <class T, class Arch>
+T weigh_row(int64_t open, int64_t padded, T* scores, T most) {
+  using V = Vec<T, Arch>;
+  constexpr int64_t lanes = lanes_of<T, Arch>;
+  const V shift(shift_for(most));
   V total(T(0));
-  for (int64_t j = 0; j < whole; j += lanes) {
+  int64_t j = 0;
+  for (; j < open; j += lanes) {
     const V share = exp2_of_share<T, Arch>(V::load_unaligned(scores + j) - shift);
     share.store_unaligned(scores + j);
     total += share;
   }
-  for (int64_t j = whole; j < padded; j += lanes) V(T(0)).store_unaligned(scores + j);
-  T factor = 1;
-  if (most != before) {
-    alignas(64) T all[lanes];
-    exp2_of_share<T, Arch>(V(before) - shift).store_unaligned(all);
-    factor = all[0];
-  }
-  sum = sum * factor + v_sum(total);
-  return factor;
+  for (; j < padded; j += lanes) V(T(0)).store_unaligned(scores + j);
+  return v_sum(total);
 }
 
 // A block of queries, the first of them `at` in the space, and a packed block of keys.
@@ -127,9 +132,18 @@ void attend_block(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& pl
       close(open, scores, head.mask + query * call.mask.row + keys.begin * call.mask.column,
             call.mask.column, -infinity<T>());
     }
-    const int64_t padded = smaller(open + Plan::tile, keys.size());
-    space.factor[at + i] =
-        weigh_row<T, Arch>(open, padded, scores, space.most[at + i], space.sum[at + i]);
+    const T most = greatest_of<T, Arch>(open, scores, space.most[at + i]);
+    space.factor[at + i] = space.most[at + i] - shift_for(most);
+    space.most[at + i] = most;
+  }
+  for (int64_t i = at; i < at + rows; i += plan.lanes) {
+    exp2_of_share<T, Arch>(V::load_unaligned(space.factor + i)).store_unaligned(space.factor + i);
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t open = open_to(i), padded = smaller(open + Plan::tile, keys.size());
+    T& sum = space.sum[at + i];
+    sum = sum * space.factor[at + i] +
+          weigh_row<T, Arch>(open, padded, space.scores + i * stride, space.most[at + i]);
   }
   multiply<T, Arch>(
       {space.scores, stride, 1, space.values, Plan::panel, keys.size() * Plan::panel}, rows,
@@ -157,7 +171,7 @@ void write_output(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& pl
                      Vec<T, Arch>::load_unaligned(from + j) * Vec<T, Arch>(by));
     }
     if (head.log_sum == nullptr) continue;
-    head.log_sum[queries.begin + i] =
+    head.log_sum[(queries.begin + i) * call.log_sum.row] =
         sum == 0 ? infinity<T>()
                  : static_cast<T>(static_cast<double>(space.most[i]) +
                                   __builtin_log2(static_cast<double>(sum)));
@@ -172,11 +186,9 @@ void attend(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
   const auto space = carve<ForwardSpace<T>>(Scratch::attention, plan, queries.size());
   const T scale = static_cast<T>(static_cast<double>(call.scale) * log2_of_e);
   const int64_t padded = queries.size() + Plan::tile;
+  copy_rows<T, Arch>({head.q + queries.begin * call.q.row, call.q.row, queries.size(), call.depth},
+                     space.q, plan.query_stride, Plan::tile, scale);
   for (int64_t i = 0; i < padded; ++i) {
-    const bool is_there = i < queries.size();
-    copy_row<T, Arch>(is_there ? call.depth : 0, plan.query_stride,
-                      space.q + i * plan.query_stride,
-                      head.q + (queries.begin + (is_there ? i : 0)) * call.q.row, scale);
     space.most[i] = -infinity<T>();
     space.sum[i] = space.factor[i] = 0;
   }

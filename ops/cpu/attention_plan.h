@@ -87,16 +87,37 @@ REGRAD_INLINE T* member(const Call& call, const AttentionOperand<T>& operand, in
   return at;
 }
 
-// to = factor * from, with zeros up to `padded` columns.
-template <class T, class Arch>
-void copy_row(int64_t columns, int64_t padded, T* to, const T* from, T factor) {
-  const Vec<T, Arch> by(factor);
-  for (int64_t j = 0; j < padded; j += lanes_of<T, Arch>) {
-    const int64_t left = columns - j;
-    const Vec<T, Arch> x =
-        left > 0 ? load<T, Arch>(from + j, left) : Vec<T, Arch>(T(0));
-    (x * by).store_unaligned(to + j);
+// Rows of any stride, fetched ahead: the processor does not foresee short rows that lie far apart.
+template <class T>
+struct FarRows {
+  const T* data;
+  int64_t stride, count, columns;
+  REGRAD_INLINE const T* operator[](int64_t i) const {
+    const T* const row = data + i * stride;
+    if (i + 8 < count) {
+      for (int64_t j = 0; j < columns; j += 64 / int64_t{sizeof(T)}) {
+        __builtin_prefetch(row + 8 * stride + j);
+      }
+    }
+    return row;
   }
+};
+
+// to = factor * from, with zeros beyond the last column and in `more` rows beyond the last.
+template <class T, class Arch>
+void copy_rows(const FarRows<T>& from, T* to, int64_t to_stride, int64_t more, T factor) {
+  using V = Vec<T, Arch>;
+  constexpr int64_t lanes = lanes_of<T, Arch>;
+  const V by(factor);
+  for (int64_t i = 0; i < from.count; ++i, to += to_stride) {
+    const T* const row = from[i];
+    int64_t j = 0;
+    for (; j < from.columns; j += lanes) {
+      (load<T, Arch>(row + j, from.columns - j) * by).store_unaligned(to + j);
+    }
+    for (; j < to_stride; j += lanes) V(T(0)).store_unaligned(to + j);
+  }
+  for (int64_t i = 0; i < more * to_stride; ++i) to[i] = 0;
 }
 
 // Which keys of a block the mask lets the queries of a block attend to.

@@ -8,6 +8,15 @@
 
 namespace regrad::simd {
 
+template <class T, class Arch>
+REGRAD_INLINE Vec<T, Arch> horner(Vec<T, Arch>, double c) {
+  return Vec<T, Arch>(static_cast<T>(c));
+}
+template <class T, class Arch, class... More>
+REGRAD_INLINE Vec<T, Arch> horner(Vec<T, Arch> x, double c, double next, More... more) {
+  return multiply_add(horner(x, next, more...), x, Vec<T, Arch>(static_cast<T>(c)));
+}
+
 // 2^x for x <= 0 within 2 units in the last place, and exactly 0 from the end of the normal numbers
 // on; a NaN stays. The scores are kept in base 2: this is half the work of e^x.
 template <class T, class Arch>
@@ -19,10 +28,10 @@ REGRAD_INLINE Vec<T, Arch> exp2_of_share(Vec<T, Arch> x) {
   const V rest = bounded - n;
   V series;  // of 2^rest, |rest| <= 1/2
   if constexpr (is_float<T>) {
-    series = polynomial(rest, 1.0, 0.6931472149680279, 0.24022652782887737, 0.055503105510137972,
+    series = horner(rest, 1.0, 0.6931472149680279, 0.24022652782887737, 0.055503105510137972,
                     0.0096176929729930623, 0.0013406643902351759, 0.00015594678161326619);
   } else {
-    series = polynomial(rest, 1.0, 0.6931471805599457, 0.24022650695910098, 0.055504108664790395,
+    series = horner(rest, 1.0, 0.6931471805599457, 0.24022650695910098, 0.055504108664790395,
                     0.0096181291076070024, 0.0013333558153439965, 0.0001540353044157213,
                     1.5252727385193868e-5, 1.3215442675329822e-6, 1.0180647659234139e-7,
                     7.0725704128144235e-9, 4.0780719295883367e-10);

@@ -19,6 +19,15 @@ extern template void gemm<float, REGRAD_ARCH>(const Gemm<float>&);
 extern template void gemm<double, REGRAD_ARCH>(const Gemm<double>&);
 
 template <class T, class Arch>
+void attention(const AttentionCall<T>&);  // attention.cpp
+template <class T, class Arch>
+void attention_backward(const AttentionCall<T>&);
+extern template void attention<float, REGRAD_ARCH>(const AttentionCall<float>&);
+extern template void attention<double, REGRAD_ARCH>(const AttentionCall<double>&);
+extern template void attention_backward<float, REGRAD_ARCH>(const AttentionCall<float>&);
+extern template void attention_backward<double, REGRAD_ARCH>(const AttentionCall<double>&);
+
+template <class T, class Arch>
 constexpr MoveKernels<T> move_kernels() {
   return {
       .copy = copy<T, Arch>,
@@ -79,6 +88,8 @@ constexpr Kernels<T> kernels(std::integer_sequence<int, U...>) {
       lstm_backward<T, Arch>,
       sgd<T, Arch>,
       adam<T, Arch>,
+      attention<T, Arch>,
+      attention_backward<T, Arch>,
       draw<false, T, Arch>,
       draw<true, T, Arch>,
   };

@@ -14,7 +14,7 @@ MAY_SEE = {
     "nn": {"autograd", "ops", "nn"},
     "optim": {"autograd", "ops", "optim"},
 }
-KERNELS_MAY_SEE = {"ops/kernels.h", "ops/gemm.h", "ops/pointwise.h"}
+KERNELS_MAY_SEE = {"ops/kernels.h", "ops/attention.h", "ops/gemm.h", "ops/pointwise.h"}
 # The seam between kernels and ops: chosen at run time, compiled without instruction set flags.
 SEAM = {"ops/cpu/select.cpp": {"autograd/check.h", "autograd/error.h", "ops/backend.h"},
         "ops/cpu/select.h": {"ops/backend.h"},
