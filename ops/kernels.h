@@ -78,35 +78,46 @@ struct MoveKernels {
   void (*gather)(Rows x, int64_t count, T* out, const T* x_data, const int64_t* index);
 };
 
-// And those that compute with numbers: float, double, int64.
+// Functions of two numbers.
 template <class T>
-struct NumberKernels : MoveKernels<T> {
+struct BinaryKernels {
   void (*binary[static_cast<int>(Binary::count)])(const Loop&, T* out, const T* a, const T* b);
   void (*compare[static_cast<int>(Compare::count)])(const Loop&, bool* out, const T* a,
                                                     const T* b);
+};
+
+// Reductions along n.
+template <class T>
+struct ReduceKernels {
   // out [outer, inner]. The order of a sum depends on the sizes alone.
   void (*reduce[static_cast<int>(Reduction::count)])(Rows, T* out, const T* x);
   // The first position along n of the greatest (sign 1) or least (sign -1); NaN beats all.
   void (*arg_reduce)(Rows, int sign, int64_t* out, const T* x);
+};
+
+// All that compute with numbers: float, double, int64.
+template <class T>
+struct NumberKernels : MoveKernels<T>, BinaryKernels<T>, ReduceKernels<T> {
   // out[o, index[i], :] += g[o, i, :], in the order of i; out is [outer, rows, inner].
   void (*add_rows)(Rows out, int64_t count, T* out_data, const T* g, const int64_t* index);
   // out[o, index[o, i, s], s] += g[o, i, s].
   void (*scatter_add)(Rows out, int64_t count, T* out_data, const T* g, const int64_t* index);
 };
 
-// The whole table of a backend for one float type. p and q are a pointwise function's parameters.
+// Functions of one argument. p and q are a function's parameters.
 template <class T>
-struct Kernels : NumberKernels<T> {
+struct UnaryKernels {
   static constexpr int unaries = static_cast<int>(Unary::count);
   void (*value[unaries])(const Loop&, T* out, const T* x, T p, T q);  // f(x)
   // g f'(s) and g f''(s), where s is x or f(x), whichever f keeps (ops/pointwise.h).
   void (*slope[unaries])(const Loop&, T* out, const T* g, const T* s, T p, T q);
   void (*curvature[unaries])(const Loop&, T* out, const T* g, const T* s, T p, T q);
-  void (*axpy)(int64_t n, T* y, T a, const T* x);   // y += a x
-  void (*scale)(int64_t n, T* y, T a);              // y *= a
-  void (*gemm)(const Gemm<T>&);
+};
 
-  // Rows of n, shifted by their maximum. A row of -inf alone gives zeros (softmax).
+// What works along rows of n.
+template <class T>
+struct RowKernels {
+  // Shifted by the maximum of the row. A row of -inf alone gives zeros (softmax).
   void (*softmax)(Rows, T* y, const T* x);
   void (*log_softmax)(Rows, T* y, const T* x);
   void (*logsumexp)(Rows, T* out, const T* x);                       // out [outer, inner]
@@ -128,6 +139,14 @@ struct Kernels : NumberKernels<T> {
   void (*cross_entropy_backward)(Rows, T* dx, const T* g, int64_t g_stride, const T* x,
                                  const T* log_sum, const int64_t* targets, int64_t ignore,
                                  T smoothing);
+};
+
+// The whole table of a backend for one float type.
+template <class T>
+struct Kernels : NumberKernels<T>, UnaryKernels<T>, RowKernels<T> {
+  void (*axpy)(int64_t n, T* y, T a, const T* x);   // y += a x
+  void (*scale)(int64_t n, T* y, T a);              // y *= a
+  void (*gemm)(const Gemm<T>&);
 
   // One step of a recurrent cell on rows of `size` (ops/recurrent.cpp); saved may be null.
   void (*gru)(int64_t rows, int64_t size, T* out, T* saved, const T* gates_x, const T* gates_h,

@@ -1,11 +1,10 @@
 // The table of kernels for one instruction set. Compiled once for each, with
 // REGRAD_ARCH (an xsimd architecture), REGRAD_TABLE (the function's name), REGRAD_NAME ("avx2").
-// The largest kernels are compiled beside it (gemm.cpp), so that a change to one compiles little.
+// The largest families of kernels are compiled beside it (families.h, gemm.cpp), so that a change to one compiles little.
+#include "ops/cpu/families.h"
 #include "ops/cpu/gemm.h"
 #include "ops/cpu/indexing.h"
-#include "ops/cpu/loss.h"
 #include "ops/cpu/move.h"
-#include "ops/cpu/normalise.h"
 #include "ops/cpu/pointwise.h"
 #include "ops/cpu/random.h"
 #include "ops/cpu/recurrent.h"
@@ -38,50 +37,24 @@ constexpr MoveKernels<T> move_kernels() {
   };
 }
 
-// The rows of a table that are arrays are filled in the order of their enum. A base class rules
-// out designated initialisers, so the rest stands in the order of kernels.h.
-template <class T, class Arch, int... F, int... C, int... R>
-constexpr NumberKernels<T> number_kernels(std::integer_sequence<int, F...>,
-                                          std::integer_sequence<int, C...>,
-                                          std::integer_sequence<int, R...>) {
+// A base class rules out designated initialisers, so the rest stands in the order of kernels.h.
+template <class T, class Arch>
+NumberKernels<T> number_kernels() {
   return {
-      move_kernels<T, Arch>(),
-      {BinaryKernel<static_cast<Binary>(F), T, Arch>::run...},
-      {CompareKernel<static_cast<Compare>(C), T, Arch>::run...},
-      {reduce<static_cast<Reduction>(R), T, Arch>...},
-      arg_reduce<T, Arch>,
-      add_rows<T, Arch>,
-      scatter_add<T, Arch>,
+      move_kernels<T, Arch>(), binary_kernels<T, Arch>(), reduce_kernels<T, Arch>(),
+      add_rows<T, Arch>,       scatter_add<T, Arch>,
   };
 }
 
-template <class Enum>
-using All = std::make_integer_sequence<int, static_cast<int>(Enum::count)>;
-
 template <class T, class Arch>
-constexpr NumberKernels<T> number_kernels() {
-  return number_kernels<T, Arch>(All<Binary>(), All<Compare>(), All<Reduction>());
-}
-
-template <class T, class Arch, int... U>
-constexpr Kernels<T> kernels(std::integer_sequence<int, U...>) {
+Kernels<T> kernels() {
   return {
       number_kernels<T, Arch>(),
-      {UnaryKernel<static_cast<Unary>(U), T, Arch>::value...},
-      {UnaryKernel<static_cast<Unary>(U), T, Arch>::slope...},
-      {UnaryKernel<static_cast<Unary>(U), T, Arch>::curvature...},
+      unary_kernels<T, Arch>(),
+      row_kernels<T, Arch>(),
       add_scaled<T, Arch>,
       scale_by<T, Arch>,
       gemm<T, Arch>,
-      softmax<T, Arch>,
-      log_softmax<T, Arch>,
-      logsumexp<T, Arch>,
-      softmax_backward<false, T, Arch>,
-      softmax_backward<true, T, Arch>,
-      layer_norm<T, Arch>,
-      layer_norm_backward<T, Arch>,
-      cross_entropy<T, Arch>,
-      cross_entropy_backward<T, Arch>,
       gru<T, Arch>,
       gru_backward<T, Arch>,
       lstm<T, Arch>,
@@ -96,11 +69,11 @@ constexpr Kernels<T> kernels(std::integer_sequence<int, U...>) {
 }
 
 template <class Arch>
-constexpr Backend backend(const char* name) {
+Backend backend(const char* name) {
   return {
       .name = name,
-      .float32 = kernels<float, Arch>(All<Unary>()),
-      .float64 = kernels<double, Arch>(All<Unary>()),
+      .float32 = kernels<float, Arch>(),
+      .float64 = kernels<double, Arch>(),
       .int64 = number_kernels<int64_t, Arch>(),
       .boolean = move_kernels<bool, Arch>(),
       .convert = {{convert<float, float, Arch>, convert<float, double, Arch>,
@@ -117,7 +90,7 @@ constexpr Backend backend(const char* name) {
 }  // namespace simd
 
 const Backend& REGRAD_TABLE() {
-  static constexpr Backend table = simd::backend<REGRAD_ARCH>(REGRAD_NAME);
+  static const Backend table = simd::backend<REGRAD_ARCH>(REGRAD_NAME);
   return table;
 }
 

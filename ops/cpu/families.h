@@ -1,0 +1,23 @@
+// The parts of the table that are compiled beside table.cpp, so that a change to one compiles
+// little: each is returned by a function that its own source file instantiates.
+#pragma once
+
+#include <utility>
+
+#include "ops/kernels.h"
+
+namespace regrad::simd {
+
+template <class Enum>
+using All = std::make_integer_sequence<int, static_cast<int>(Enum::count)>;
+
+template <class T, class Arch>
+UnaryKernels<T> unary_kernels();  // unary.cpp
+template <class T, class Arch>
+BinaryKernels<T> binary_kernels();  // binary.cpp
+template <class T, class Arch>
+ReduceKernels<T> reduce_kernels();  // rows.cpp
+template <class T, class Arch>
+RowKernels<T> row_kernels();  // rows.cpp
+
+}  // namespace regrad::simd

@@ -1,0 +1,42 @@
+// What works along rows and columns, for one instruction set: see table.cpp.
+#include "ops/cpu/families.h"
+#include "ops/cpu/loss.h"
+#include "ops/cpu/normalise.h"
+
+namespace regrad::simd {
+
+template <class T, class Arch, int... R>
+ReduceKernels<T> reduce_kernels(std::integer_sequence<int, R...>) {
+  return {
+      .reduce = {reduce<static_cast<Reduction>(R), T, Arch>...},
+      .arg_reduce = arg_reduce<T, Arch>,
+  };
+}
+
+template <class T, class Arch>
+ReduceKernels<T> reduce_kernels() {
+  return reduce_kernels<T, Arch>(All<Reduction>());
+}
+
+template <class T, class Arch>
+RowKernels<T> row_kernels() {
+  return {
+      .softmax = softmax<T, Arch>,
+      .log_softmax = log_softmax<T, Arch>,
+      .logsumexp = logsumexp<T, Arch>,
+      .softmax_backward = softmax_backward<false, T, Arch>,
+      .log_softmax_backward = softmax_backward<true, T, Arch>,
+      .layer_norm = layer_norm<T, Arch>,
+      .layer_norm_backward = layer_norm_backward<T, Arch>,
+      .cross_entropy = cross_entropy<T, Arch>,
+      .cross_entropy_backward = cross_entropy_backward<T, Arch>,
+  };
+}
+
+template ReduceKernels<float> reduce_kernels<float, REGRAD_ARCH>();
+template ReduceKernels<double> reduce_kernels<double, REGRAD_ARCH>();
+template ReduceKernels<int64_t> reduce_kernels<int64_t, REGRAD_ARCH>();
+template RowKernels<float> row_kernels<float, REGRAD_ARCH>();
+template RowKernels<double> row_kernels<double, REGRAD_ARCH>();
+
+}  // namespace regrad::simd
