@@ -1,5 +1,6 @@
 // Single ops; fb_ is forward and backward.
 #include <functional>
+#include <memory>
 
 #include "bench/peers/case.h"
 
@@ -51,6 +52,13 @@ Need product(int64_t b, int64_t m, int64_t k, int64_t n, double times) {
           4 * times * static_cast<double>(b * (m * k + k * n + m * n)), 0};
 }
 
+// Forward, and forward with backward: one more number read (the gradient) and two written, and for
+// functions whose slope is of x the value's exponential and the slope's in one.
+void unary(const std::string& name, int64_t n, const Op& op, double exponentials, double slopes) {
+  forward(name, {n}, op, passes(n, 2, exponentials));
+  both(name, {n}, op, passes(n, 5, exponentials + slopes));
+}
+
 void pointwise(int64_t n, const std::string& tag) {
   add_case(
       "add_" + tag,
@@ -59,17 +67,58 @@ void pointwise(int64_t n, const std::string& tag) {
         return [=] { a + b; };
       },
       passes(n, 3));
-  const Need once = passes(n, 2, 1);
+  add_case(
+      "mul_" + tag,
+      [=] {
+        const Tensor a = random({n}), b = random({n});
+        return [=] { a* b; };
+      },
+      passes(n, 3));
+  const Tensor b = random({n}, true);
+  both(
+      "mul_" + tag, {n}, [=](const Tensor& x) { return x * b.detach(); }, passes(n, 5));
+  unary(
+      "exp_" + tag, n, [](const Tensor& x) { return exp(x); }, 1, 0);
+  unary(
+      "tanh_" + tag, n, [](const Tensor& x) { return tanh(x); }, 1, 0);
+  unary(
+      "sigmoid_" + tag, n, [](const Tensor& x) { return sigmoid(x); }, 1, 0);
+  unary(
+      "gelu_" + tag, n, [](const Tensor& x) { return gelu(x); }, 1, 1);
+  unary(
+      "relu_" + tag, n, [](const Tensor& x) { return relu(x); }, 0, 0);
+}
+
+// To one number, and what trains with it.
+void scalars(int64_t n, const std::string& tag) {
   forward(
-      "exp_" + tag, {n}, [](const Tensor& x) { return exp(x); }, once);
-  forward(
-      "tanh_" + tag, {n}, [](const Tensor& x) { return tanh(x); }, once);
-  forward(
-      "sigmoid_" + tag, {n}, [](const Tensor& x) { return sigmoid(x); }, once);
-  forward(
-      "gelu_" + tag, {n}, [](const Tensor& x) { return gelu(x); }, once);
-  forward(
-      "relu_" + tag, {n}, [](const Tensor& x) { return relu(x); }, passes(n, 2));
+      "sum_" + tag, {n}, [](const Tensor& x) { return sum(x); }, passes(n, 1));
+  both(
+      "mean_" + tag, {n}, [](const Tensor& x) { return mean(x); }, passes(n, 2));
+  const Tensor y = random({n}), t = rand({n}, generator);
+  both(
+      "mse_loss_" + tag, {n}, [=](const Tensor& x) { return mse_loss(x, y); }, passes(n, 5));
+  both(
+      "bce_logits_" + tag, {n},
+      [=](const Tensor& x) { return binary_cross_entropy_with_logits(x, t); }, passes(n, 5, 2));
+  auto chance = std::make_shared<Generator>(1);
+  both(
+      "dropout_" + tag, {n}, [=](const Tensor& x) { return dropout(x, 0.1, *chance); },
+      passes(n, 4));
+}
+
+void cross_entropy_case(int64_t r, int64_t c) {
+  const Tensor targets = randint(0, c, {r}, generator);
+  add_case(
+      "fb_log_softmax_nll_" + std::to_string(r) + "x" + std::to_string(c),
+      [=] {
+        Tensor x = random({r, c}, true);
+        return [=]() mutable {
+          x.zero_grad();
+          cross_entropy(x, targets).backward();
+        };
+      },
+      passes(r * c, 3, 1));
 }
 
 void rows(int64_t r, int64_t c) {
@@ -78,17 +127,13 @@ void rows(int64_t r, int64_t c) {
   const int64_t n = r * c;
   forward("softmax_" + tag, {r, c}, soft, passes(n, 2, 1));
   both("softmax_" + tag, {r, c}, soft, passes(n, 5, 1));
-  const Tensor targets = randint(0, c, {r}, generator);
-  add_case(
-      "fb_log_softmax_nll_" + tag,
-      [=] {
-        Tensor x = random({r, c}, true);
-        return [=]() mutable {
-          x.zero_grad();
-          cross_entropy(x, targets).backward();
-        };
-      },
-      passes(n, 3, 1));
+  const Op columns = [](const Tensor& x) { return softmax(x, 0); };
+  forward("softmax_axis0_" + tag, {r, c}, columns, passes(n, 2, 1));
+  both("softmax_axis0_" + tag, {r, c}, columns, passes(n, 5, 1));
+  both(
+      "log_softmax_" + tag, {r, c}, [](const Tensor& x) { return log_softmax(x, -1); },
+      passes(n, 5, 2));
+  cross_entropy_case(r, c);
   const Tensor w = random({c}, true), b = random({c}, true);
   forward(
       "layer_norm_" + tag, {r, c},
@@ -100,6 +145,12 @@ void rows(int64_t r, int64_t c) {
       "sum_axis0_" + tag, {r, c}, [](const Tensor& x) { return sum(x, 0); }, passes(n, 1));
   forward(
       "sum_axis1_" + tag, {r, c}, [](const Tensor& x) { return sum(x, 1); }, passes(n, 1));
+  both(
+      "sum_axis0_" + tag, {r, c}, [](const Tensor& x) { return sum(x, 0); }, passes(n, 2));
+  both(
+      "sum_axis1_" + tag, {r, c}, [](const Tensor& x) { return sum(x, 1); }, passes(n, 2));
+  forward(
+      "max_axis0_" + tag, {r, c}, [](const Tensor& x) { return max(x, 0); }, passes(n, 1));
   forward(
       "max_axis1_" + tag, {r, c}, [](const Tensor& x) { return max(x, 1); }, passes(n, 1));
   forward(
@@ -156,7 +207,15 @@ void op_cases() {
       "add_bias_1024x1024", {1024, 1024}, [=](const Tensor& x) { return x + row; },
       passes(1 << 20, 2));
   rows(1024, 1024);
+  both(
+      "add_bias_1024x1024", {1024, 1024},
+      [bias = random({1024}, true)](const Tensor& x) { return x + bias; }, passes(1 << 20, 4));
   rows(4096, 64);
+  rows(4096, 5);
+  rows(4096, 30);
+  cross_entropy_case(768, 8000);
+  scalars(262144, "256k");
+  scalars(1 << 24, "16m");
   forward(
       "transpose_heads_16x128x8x32", {16, 128, 8, 32},
       [](const Tensor& x) { return transpose(x, 1, 2).contiguous(); }, passes(1 << 19, 2));

@@ -127,53 +127,85 @@ def overhead_cases():
         case(f"mlp3_{width}x{width}_b{batch}_step", make)
 
 
+def cross_entropy_case(r, c):
+    targets = torch.randint(0, c, (r,))
+
+    def make():
+        x = random(r, c, gradient=True)
+
+        def body():
+            x.grad = None
+            F.cross_entropy(x, targets).backward()
+        return body
+    case(f"fb_log_softmax_nll_{r}x{c}", make)
+
+
 def op_cases():
     for n, tag in ((4096, "4k"), (262144, "256k"), (1 << 20, "1m"), (1 << 24, "16m")):
         def make_add(n=n):
             a, b = random(n), random(n)
             return lambda: a + b
         case(f"add_{tag}", make_add)
+
+        def make_mul(n=n):
+            a, b = random(n), random(n)
+            return lambda: a * b
+        case(f"mul_{tag}", make_mul)
+        factor = random(n)
+        both(f"mul_{tag}", (n,), lambda x, factor=factor: x * factor)
         for name, op in (("exp", torch.exp), ("tanh", torch.tanh), ("sigmoid", torch.sigmoid),
                          ("gelu", F.gelu), ("relu", torch.relu)):
             forward(f"{name}_{tag}", (n,), op)
+            both(f"{name}_{tag}", (n,), op)
     row = random(1024)
     forward("add_bias_1024x1024", (1024, 1024), lambda x: x + row)
-    for r, c in ((1024, 1024), (4096, 64)):
+    bias = random(1024, gradient=True)
+    both("add_bias_1024x1024", (1024, 1024), lambda x: x + bias, (bias,))
+    for n, tag in ((262144, "256k"), (1 << 24, "16m")):
+        y, t = random(n), torch.rand(n)
+        forward(f"sum_{tag}", (n,), torch.sum)
+        both(f"mean_{tag}", (n,), torch.mean)
+        both(f"mse_loss_{tag}", (n,), lambda x, y=y: F.mse_loss(x, y))
+        both(f"bce_logits_{tag}", (n,),
+             lambda x, t=t: F.binary_cross_entropy_with_logits(x, t))
+        both(f"dropout_{tag}", (n,), lambda x: F.dropout(x, 0.1))
+    cross_entropy_case(768, 8000)
+    for r, c in ((1024, 1024), (4096, 64), (4096, 5), (4096, 30)):
         tag = f"{r}x{c}"
         forward(f"softmax_{tag}", (r, c), lambda x: F.softmax(x, -1))
         both(f"softmax_{tag}", (r, c), lambda x: F.softmax(x, -1))
-        targets = torch.randint(0, c, (r,))
-
-        def make_loss(r=r, c=c, targets=targets):
-            x = random(r, c, gradient=True)
-
-            def body():
-                x.grad = None
-                F.cross_entropy(x, targets).backward()
-            return body
-        case(f"fb_log_softmax_nll_{tag}", make_loss)
+        forward(f"softmax_axis0_{tag}", (r, c), lambda x: F.softmax(x, 0))
+        both(f"softmax_axis0_{tag}", (r, c), lambda x: F.softmax(x, 0))
+        both(f"log_softmax_{tag}", (r, c), lambda x: F.log_softmax(x, -1))
+        cross_entropy_case(r, c)
         w, b = random(c, gradient=True), random(c, gradient=True)
-        forward(f"layer_norm_{tag}", (r, c), lambda x: F.layer_norm(x, (c,), w, b))
-        both(f"layer_norm_{tag}", (r, c), lambda x: F.layer_norm(x, (c,), w, b), (w, b))
+        forward(f"layer_norm_{tag}", (r, c), lambda x, c=c, w=w, b=b: F.layer_norm(x, (c,), w, b))
+        both(f"layer_norm_{tag}", (r, c), lambda x, c=c, w=w, b=b: F.layer_norm(x, (c,), w, b),
+             (w, b))
         forward(f"sum_axis0_{tag}", (r, c), lambda x: x.sum(0))
         forward(f"sum_axis1_{tag}", (r, c), lambda x: x.sum(1))
+        both(f"sum_axis0_{tag}", (r, c), lambda x: x.sum(0))
+        both(f"sum_axis1_{tag}", (r, c), lambda x: x.sum(1))
+        forward(f"max_axis0_{tag}", (r, c), lambda x: x.amax(0))
         forward(f"max_axis1_{tag}", (r, c), lambda x: x.amax(1))
         forward(f"transpose_contig_{tag}", (r, c), lambda x: x.t().contiguous())
     forward("transpose_heads_16x128x8x32", (16, 128, 8, 32), lambda x: x.transpose(1, 2).contiguous())
     for count in (64, 8000):
         index = torch.randint(0, count, (64, 30))
-        forward(f"embedding_{count}x256_n1920", (count, 256), lambda w: F.embedding(index, w))
-        both(f"embedding_{count}x256_n1920", (count, 256), lambda w: F.embedding(index, w))
+        for run in (forward, both):
+            run(f"embedding_{count}x256_n1920", (count, 256),
+                lambda w, index=index: F.embedding(index, w))
     for b, m, k, n in ((256, 20, 64, 20), (64, 128, 64, 128), (256, 64, 64, 64)):
         y, z, v = random(b, k, n), random(b, n, k), random(b, k, n, gradient=True)
-        forward(f"bmm_{b}x{m}x{k}x{n}", (b, m, k), lambda x: torch.bmm(x, y))
-        forward(f"bmm_nt_{b}x{m}x{k}x{n}", (b, m, k), lambda x: torch.bmm(x, z.transpose(1, 2)))
-        both(f"bmm_{b}x{m}x{k}x{n}", (b, m, k), lambda x: torch.bmm(x, v), (v,))
+        forward(f"bmm_{b}x{m}x{k}x{n}", (b, m, k), lambda x, y=y: torch.bmm(x, y))
+        forward(f"bmm_nt_{b}x{m}x{k}x{n}", (b, m, k),
+                lambda x, z=z: torch.bmm(x, z.transpose(1, 2)))
+        both(f"bmm_{b}x{m}x{k}x{n}", (b, m, k), lambda x, v=v: torch.bmm(x, v), (v,))
     for m, k, n in ((32, 256, 256), (640, 256, 1024), (32, 512, 10000), (2048, 64, 2048),
                     (1, 256, 256), (512, 512, 512), (1024, 1024, 1024)):
         w, b = random(n, k, gradient=True), random(n, gradient=True)
-        forward(f"linear_{m}x{k}x{n}", (m, k), lambda x: F.linear(x, w, b))
-        both(f"linear_{m}x{k}x{n}", (m, k), lambda x: F.linear(x, w, b), (w, b))
+        forward(f"linear_{m}x{k}x{n}", (m, k), lambda x, w=w, b=b: F.linear(x, w, b))
+        both(f"linear_{m}x{k}x{n}", (m, k), lambda x, w=w, b=b: F.linear(x, w, b), (w, b))
 
 
 class Tutorial(nn.Module):
