@@ -126,15 +126,12 @@ struct Function<Unary::relu, V> : OfOutput {
 // x Phi(x), with Phi the normal distribution: exact, by erf (Hendrycks and Gimpel, 2016).
 template <class V>
 struct Function<Unary::gelu, V> : OfInput {
-  static V distribution(V x) {
-    return number<V>(0.5) * (number<V>(1) + v_erf(x * number<V>(0.70710678118654752440)));
+  static V value(V x, V, V) { return x * v_normal(x).distribution; }
+  static V slope(V x, V, V) {
+    const auto [distribution, density] = v_normal(x);
+    return distribution + x * density;
   }
-  static V density(V x) {
-    return number<V>(0.39894228040143267794) * v_exp(number<V>(-0.5) * x * x);
-  }
-  static V value(V x, V, V) { return x * distribution(x); }
-  static V slope(V x, V, V) { return distribution(x) + x * density(x); }
-  static V curvature(V x, V, V) { return density(x) * (number<V>(2) - x * x); }
+  static V curvature(V x, V, V) { return v_normal(x).density * (number<V>(2) - x * x); }
 };
 
 // x sigmoid(x)
@@ -157,9 +154,7 @@ struct Function<Unary::softplus, V> : OfInput {
   static V value(V x, V p, V q) {
     return v_select(p * x > q, x, v_log1p(v_exp(v_min(p * x, q))) / p);
   }
-  static V slope(V x, V p, V q) {
-    return v_select(p * x > q, number<V>(1), v_sigmoid(p * x));
-  }
+  static V slope(V x, V p, V q) { return v_select(p * x > q, number<V>(1), v_sigmoid(p * x)); }
   static V curvature(V x, V p, V q) {
     const V s = v_sigmoid(p * x);
     return v_select(p * x > q, number<V>(0), p * s * (number<V>(1) - s));
@@ -169,9 +164,7 @@ struct Function<Unary::softplus, V> : OfInput {
 template <class V>
 struct Function<Unary::erf, V> : OfInput {
   static V value(V x, V, V) { return v_erf(x); }
-  static V slope(V x, V, V) {
-    return number<V>(1.12837916709551257390) * v_exp(v_neg(x * x));
-  }
+  static V slope(V x, V, V) { return number<V>(1.12837916709551257390) * v_exp(v_neg(x * x)); }
   static V curvature(V x, V p, V q) { return number<V>(-2) * x * slope(x, p, q); }
 };
 
@@ -190,12 +183,8 @@ struct Function<Unary::clamp, V> : OfInput {
 template <class V>
 struct Function<Unary::pow, V> : OfInput {
   static V value(V x, V p, V) { return v_pow(x, p); }
-  static V slope(V x, V p, V) {
-    return times(p, x, p - number<V>(1));
-  }
-  static V curvature(V x, V p, V) {
-    return times(p * (p - number<V>(1)), x, p - number<V>(2));
-  }
+  static V slope(V x, V p, V) { return times(p, x, p - number<V>(1)); }
+  static V curvature(V x, V p, V) { return times(p * (p - number<V>(1)), x, p - number<V>(2)); }
   static V times(V factor, V x, V exponent) {
     return v_select(factor == number<V>(0), factor, factor * v_pow(x, exponent));
   }

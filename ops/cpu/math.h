@@ -48,33 +48,41 @@ inline constexpr bool is_float = sizeof(T) == 4;
 
 // ---- exponentials: e^x = 2^n e^r with n whole and |r| <= ln(2)/2
 
+// ln 2 in two parts
+template <class T>
+constexpr double ln2_high = is_float<T> ? 0x1.62e4p-1 : 0x1.62e42fefa38p-1;
+template <class T>
+constexpr double ln2_low = is_float<T> ? 0x1.7f7d1cf79abcap-20 : 0x1.ef35793c7673p-45;
+
 // e^x = 2^n (1 + r + tail), where r is exact and what it lacks is in the tail.
 template <class T, class A>
 struct PowerOfTwo {
   xsimd::batch<T, A> n, r, tail;
 };
 
+// (e^r - 1 - r) / r^2
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> exp_series(xsimd::batch<T, A> r) {
+  if constexpr (is_float<T>) {
+    return polynomial(r, 0.4999999333965086, 0.16666518931155196, 0.04166840649326637,
+                      0.0083689225351494257, 0.001381425563828566);
+  } else {
+    return polynomial(r, 0.5, 0.16666666666666668, 0.041666666666666621, 0.0083333333333291291,
+                      0.001388888888892436, 0.00019841269864969287, 2.4801587214102658e-5,
+                      2.7557267354260628e-6, 2.7557394397333066e-7, 2.5100420737599935e-8,
+                      2.0869906583361609e-9);
+  }
+}
+
 template <class T, class A>
 REGRAD_INLINE PowerOfTwo<T, A> reduce_exponent(xsimd::batch<T, A> x) {
   using V = xsimd::batch<T, A>;
-  constexpr double high = is_float<T> ? 0x1.62e4p-1 : 0x1.62e42fefa38p-1;
-  constexpr double low = is_float<T> ? 0x1.7f7d1cf79abcap-20 : 0x1.ef35793c7673p-45;
   const V shifter(Bits<T, A>::shifter);
   const V n = multiply_add(x, V(T(0x1.71547652b82fep+0)), shifter) - shifter;
-  const V coarse = multiply_add(n, V(static_cast<T>(-high)), x);
-  const V fine = n * V(static_cast<T>(-low));
+  const V coarse = multiply_add(n, V(static_cast<T>(-ln2_high<T>)), x);
+  const V fine = n * V(static_cast<T>(-ln2_low<T>));
   const V r = coarse + fine;
-  V series;
-  if constexpr (is_float<T>) {
-    series = polynomial(r, 0.4999999333965086, 0.16666518931155196, 0.04166840649326637,
-                        0.0083689225351494257, 0.001381425563828566);
-  } else {
-    series = polynomial(r, 0.5, 0.16666666666666668, 0.041666666666666621, 0.0083333333333291291,
-                        0.001388888888892436, 0.00019841269864969287, 2.4801587214102658e-5,
-                        2.7557267354260628e-6, 2.7557394397333066e-7, 2.5100420737599935e-8,
-                        2.0869906583361609e-9);
-  }
-  return {n, coarse, multiply_add(r * r, series, fine)};
+  return {n, coarse, multiply_add(r * r, exp_series(r), fine)};
 }
 
 // Within the bounds that v_exp sets.
@@ -84,8 +92,32 @@ REGRAD_INLINE xsimd::batch<T, A> exp_bounded(xsimd::batch<T, A> x) {
   return scale(xsimd::batch<T, A>(T(1)) + (r + tail), n);
 }
 
+// Where e^x is a normal number, whose power of two is then one number: half the work. |x| <= 87, or
+// 708 for double, is within that; a NaN stays.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> exp_normal(xsimd::batch<T, A> x) {
+  using V = xsimd::batch<T, A>;
+  using B = Bits<T, A>;
+  const V shifter(B::shifter + static_cast<T>(B::bias));
+  const V shifted = multiply_add(x, V(T(0x1.71547652b82fep+0)), shifter);
+  const V n = shifted - shifter;
+  const V r = multiply_add(n, V(static_cast<T>(-ln2_low<T>)),
+                           multiply_add(n, V(static_cast<T>(-ln2_high<T>)), x));
+  const V power = from_bits<T, A>(bits_of(shifted) << B::fraction);
+  return multiply_add(power, multiply_add(r * r, exp_series(r), r), power);
+}
+
+template <class T>
+inline constexpr T exp_normal_limit = is_float<T> ? T(87) : T(708);
+
+template <class T, class A>
+REGRAD_INLINE bool all_within(xsimd::batch<T, A> x, T limit) {
+  return __builtin_expect(xsimd::all(v_abs(x) <= xsimd::batch<T, A>(limit)), 1);
+}
+
 template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> v_exp(xsimd::batch<T, A> x) {
+  if (all_within(x, exp_normal_limit<T>)) return exp_normal(x);
   // Beyond these the result is 0 or infinity.
   return exp_bounded(
       bounded_above(bounded_below(x, is_float<T> ? -104 : -746), is_float<T> ? 89 : 710));
@@ -112,7 +144,7 @@ REGRAD_INLINE xsimd::batch<T, A> v_sigmoid(xsimd::batch<T, A> x) {
   using V = xsimd::batch<T, A>;
   const V one(T(1));
   const auto is_negative = x < V(T(0));
-  const V small = exp_bounded(bounded_below(v_neg(v_abs(x)), is_float<T> ? -104 : -746));
+  const V small = v_exp(v_neg(v_abs(x)));
   return subtract_ratio(v_select(is_negative, small, V(T(0))),
                         v_select(is_negative, small * small, V(T(-1))), one + small);
 }
@@ -135,7 +167,7 @@ REGRAD_INLINE xsimd::batch<T, A> v_tanh(xsimd::batch<T, A> x) {
                         9.2492298924552753e-5, -3.1182077283821644e-5, 6.5051880983679596e-6);
   }
   const V inner = multiply_add(size * square, series, size);
-  const V outer = subtract_ratio(one, V(T(2)), exp_bounded(size + size) + one);
+  const V outer = subtract_ratio(one, V(T(2)), exp_normal(size + size) + one);
   return with_sign(v_select(size < V(T(0.6)), inner, outer), x);
 }
 
@@ -275,10 +307,40 @@ REGRAD_INLINE xsimd::batch<T, A> v_erf(xsimd::batch<T, A> x) {
                    -0.10833538277874409, 0.025155050757006102, -0.0041845466454352616,
                    0.00043723750996104956, -2.1334479417656012e-5);
     const V inner = multiply_add(size, series, size);
-    const V outer = V(T(1)) - exp_bounded(decay);
+    const V outer = V(T(1)) - exp_normal(decay);
     return with_sign(v_select(size < V(T(0.94)), inner, outer), x);
   } else {
     return lane_by_lane(x, scalar::erf);
+  }
+}
+
+// ---- the normal distribution
+
+// Phi(x), the chance of being below x, and its density e^(-x^2/2) / sqrt(2 pi).
+template <class V>
+struct Normal {
+  V distribution, density;
+};
+
+template <class T, class A>
+REGRAD_INLINE Normal<xsimd::batch<T, A>> v_normal(xsimd::batch<T, A> x) {
+  using V = xsimd::batch<T, A>;
+  const V half(T(0.5)), root(T(0.39894228040143267794));
+  if constexpr (is_float<T>) {
+    // Phi(-s) = e^(-s^2/2) t P(t) with t = 1 / (1 + 0.35 s): no digits are lost in the tail, and
+    // the exponential is the density's. Beyond 13 both are 0.
+    const V size = v_abs(x);
+    const V t = V(T(1)) / multiply_add(size, V(T(0.35)), V(T(1)));
+    const V power =
+        v_select(size < V(T(13)), exp_normal(bounded_below(x * x * V(T(-0.5)), -87)), V(T(0)));
+    const V series = polynomial(t, 0.139621410596828, 0.13986173426547116, 0.11983405239785727,
+                                0.10550246153917264, -0.023094583624589493, 0.1591487384543342,
+                                -0.2556889540, 0.1439580484411067, -0.029142823934989792);
+    const V tail = power * (t * series);
+    return {v_select(x > V(T(0)), V(T(1)) - tail, tail), power * root};
+  } else {
+    return {half * (V(T(1)) + v_erf(x * V(T(0.70710678118654752440)))),
+            root * v_exp(V(T(-0.5)) * x * x)};
   }
 }
 

@@ -33,10 +33,25 @@ REGRAD_INLINE Vec<T, Arch> load_first(const T* from, int64_t count, T fill) {
   return Vec<T, Arch>::load_unaligned(lanes);
 }
 
+#if XSIMD_WITH_AVX2
+// Read from `lanes - count` on, the mask of the first `count` lanes of a vector.
+constexpr int32_t first_lanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+
+template <class T, class Arch>
+requires(sizeof(Vec<T, Arch>) == 32 &&
+         sizeof(T) == 4) REGRAD_INLINE Vec<T, Arch> load_first(const T* from, int64_t count,
+                                                               T fill) {
+  const __m256i mask =
+      _mm256_loadu_si256(reinterpret_cast<const __m256i*>(first_lanes + 8 - count));
+  return _mm256_blendv_ps(Vec<T, Arch>(fill), _mm256_maskload_ps(from, mask),
+                          _mm256_castsi256_ps(mask));
+}
+#endif
+
 #if XSIMD_WITH_AVX512BW
 template <class T, class Arch>
-  requires(sizeof(Vec<T, Arch>) == 64)
-REGRAD_INLINE Vec<T, Arch> load_first(const T* from, int64_t count, T fill) {
+requires(sizeof(Vec<T, Arch>) == 64) REGRAD_INLINE Vec<T, Arch> load_first(const T* from,
+                                                                           int64_t count, T fill) {
   const auto mask = (1u << static_cast<unsigned>(count)) - 1u;
   if constexpr (sizeof(T) == 4) {
     return _mm512_mask_loadu_ps(Vec<T, Arch>(fill), static_cast<__mmask16>(mask), from);
@@ -49,8 +64,33 @@ REGRAD_INLINE Vec<T, Arch> load_first(const T* from, int64_t count, T fill) {
 // A whole vector, or what is left of one: `left` elements from here on.
 template <class T, class Arch>
 REGRAD_INLINE Vec<T, Arch> load(const T* from, int64_t left, T fill = T(0)) {
-  if (left >= lanes_of<T, Arch>) [[likely]] return Vec<T, Arch>::load_unaligned(from);
+  if (left >= lanes_of<T, Arch>) [[likely]]
+    return Vec<T, Arch>::load_unaligned(from);
   return load_first<T, Arch>(from, left, fill);
+}
+
+template <class T, class Arch>
+REGRAD_INLINE void store_first(T* to, int64_t count, Vec<T, Arch> value) {
+#if XSIMD_WITH_AVX2
+  if constexpr (sizeof(Vec<T, Arch>) == 32 && sizeof(T) == 4) {
+    // By halves: a masked store takes longer on some processors.
+    __m256 whole = value;
+    __m128 lanes = _mm256_castps256_ps128(whole);
+    if (count & 4) {
+      _mm_storeu_ps(to, lanes);
+      lanes = _mm256_extractf128_ps(whole, 1);
+      to += 4;
+    }
+    if (count & 2) {
+      _mm_storel_pi(reinterpret_cast<__m64*>(to), lanes);
+      lanes = _mm_movehl_ps(lanes, lanes);
+      to += 2;
+    }
+    if (count & 1) _mm_store_ss(to, lanes);
+    return;
+  }
+#endif
+  FirstLanes<T, Arch>(count).store(to, value);
 }
 
 template <class T, class Arch>
@@ -58,7 +98,7 @@ REGRAD_INLINE void store(T* to, int64_t left, Vec<T, Arch> value) {
   if (left >= lanes_of<T, Arch>) [[likely]] {
     value.store_unaligned(to);
   } else {
-    FirstLanes<T, Arch>(left).store(to, value);
+    store_first<T, Arch>(to, left, value);
   }
 }
 
@@ -78,9 +118,8 @@ REGRAD_INLINE void for_ranges(int64_t count, int64_t cost, Body&& body) {
     if (count > 0) body(int64_t{0}, count);
     return;
   }
-  parallel_for(pieces_of(count, each), [&](int64_t chunk) {
-    body(chunk * each, smaller((chunk + 1) * each, count));
-  });
+  parallel_for(pieces_of(count, each),
+               [&](int64_t chunk) { body(chunk * each, smaller((chunk + 1) * each, count)); });
 }
 
 // The same for a flat array, whose chunks begin at whole cache lines.
@@ -90,9 +129,8 @@ REGRAD_INLINE void for_elements(int64_t count, Body&& body) {
     if (count > 0) body(int64_t{0}, count);
     return;
   }
-  for_ranges(pieces_of(count, 64), 64, [&](int64_t begin, int64_t end) {
-    body(begin * 64, smaller(end * 64, count));
-  });
+  for_ranges(pieces_of(count, 64), 64,
+             [&](int64_t begin, int64_t end) { body(begin * 64, smaller(end * 64, count)); });
 }
 
 template <class T>
