@@ -5,41 +5,58 @@
 
 namespace regrad::simd {
 
-// The greatest score, and the logarithm of the sum of exp(x - greatest).
+// A row's greatest score, and the logarithm of the sum of exp(x - greatest).
 struct ScoreSum {
   double greatest, log_sum;
 };
 
 template <class T, class Arch>
-ScoreSum score_sum(int64_t n, const T* x) {
-  const T shift = shift_of(extreme_of<1, T, Arch>(n, x));
-  return {static_cast<double>(shift), __builtin_log(sum_of_exp<T, Arch>(n, x, shift))};
+REGRAD_INLINE void score_sums(int64_t count, int64_t n, ScoreSum* sums, const T* x) {
+  T shift[rows_at_once] = {};
+  double exponentials[rows_at_once];
+  row_shifts<T, Arch>(count, n, shift, x);
+  sums_of_powers<T, Arch>(count, n, exponentials, x, shift);
+  for (int64_t r = 0; r < count; ++r) {
+    sums[r] = {static_cast<double>(shift[r]), __builtin_log(exponentials[r])};
+  }
+}
+
+template <class T, class Arch>
+T cross_entropy_of(int64_t n, const T* row, const ScoreSum& sum, int64_t target, T smoothing) {
+  using V = Vec<T, Arch>;
+  const double s = static_cast<double>(smoothing);
+  double value = sum.log_sum;
+  if (s < 1) value += (1 - s) * (sum.greatest - static_cast<double>(row[target]));
+  if (s > 0) {
+    const T shift = static_cast<T>(sum.greatest);
+    const double distance = sum_terms<T, Arch>(n, [&](int64_t i, int64_t left) REGRAD_LAMBDA {
+      return V(shift) - load<T, Arch>(row + i, left, shift);
+    });
+    value += s * distance / static_cast<double>(n);
+  }
+  return static_cast<T>(value);
 }
 
 template <class T, class Arch>
 void cross_entropy(Rows rows, T* loss, T* log_sum, const T* x, const int64_t* targets,
                    int64_t ignore, T smoothing) {
-  using V = Vec<T, Arch>;
   const int64_t n = rows.n;
+  if (n == 0) {  // then every target is ignored
+    for (int64_t o = 0; o < rows.outer; ++o) loss[o] = log_sum[o] = T(0);
+    return;
+  }
   for_ranges(rows.outer, 4 * n, [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; ++o) {
-      loss[o] = log_sum[o] = T(0);
-      if (targets[o] == ignore) continue;
-      const T* row = x + o * n;
-      const ScoreSum sum = score_sum<T, Arch>(n, row);
-      log_sum[o] = static_cast<T>(sum.greatest + sum.log_sum);
-      const double s = static_cast<double>(smoothing);
-      double value = sum.log_sum;
-      if (s < 1) value += (1 - s) * (sum.greatest - static_cast<double>(row[targets[o]]));
-      if (s > 0) {
-        const T shift = static_cast<T>(sum.greatest);
-        const double distance =
-            sum_terms<T, Arch>(n, [&](int64_t i, int64_t left) REGRAD_LAMBDA {
-              return V(shift) - load<T, Arch>(row + i, left, shift);
-            });
-        value += s * distance / static_cast<double>(n);
+    for (int64_t first = begin; first < end; first += group_of(n)) {
+      const int64_t count = smaller(group_of(n), end - first);
+      ScoreSum sums[rows_at_once];
+      score_sums<T, Arch>(count, n, sums, x + first * n);
+      for (int64_t o = first; o < first + count; ++o) {
+        const ScoreSum& sum = sums[o - first];
+        const bool counts = targets[o] != ignore;
+        log_sum[o] = counts ? static_cast<T>(sum.greatest + sum.log_sum) : T(0);
+        loss[o] =
+            counts ? cross_entropy_of<T, Arch>(n, x + o * n, sum, targets[o], smoothing) : T(0);
       }
-      loss[o] = static_cast<T>(value);
     }
   });
 }
@@ -52,7 +69,8 @@ void cross_entropy_backward_row(int64_t n, T* dx, T g, const T* x, T log_sum, in
   using V = Vec<T, Arch>;
   T shift = T(0);
   if (!(log_sum > T(-16) && log_sum < T(16))) {
-    const ScoreSum sum = score_sum<T, Arch>(n, x);
+    ScoreSum sum;
+    score_sums<T, Arch>(1, n, &sum, x);
     shift = static_cast<T>(sum.greatest);
     log_sum = static_cast<T>(sum.log_sum);
   }
@@ -70,8 +88,7 @@ void cross_entropy_backward_row(int64_t n, T* dx, T g, const T* x, T log_sum, in
 
 template <class T, class Arch>
 void cross_entropy_backward(Rows rows, T* dx, const T* g, int64_t g_stride, const T* x,
-                            const T* log_sum, const int64_t* targets, int64_t ignore,
-                            T smoothing) {
+                            const T* log_sum, const int64_t* targets, int64_t ignore, T smoothing) {
   const int64_t n = rows.n;
   for_ranges(rows.outer, 4 * n, [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o) {

@@ -35,6 +35,24 @@ REGRAD_INLINE double sum_terms(int64_t n, const Term& term) {
   return total;
 }
 
+// The same for terms that take longer than an addition: one at a time, so that what they are
+// computed with stays in registers.
+template <class T, class Arch, class Term>
+REGRAD_INLINE double sum_long_terms(int64_t n, const Term& term) {
+  using V = Vec<T, Arch>;
+  constexpr int64_t lanes = lanes_of<T, Arch>;
+  double total = 0;
+  for (int64_t begin = 0; begin < n; begin += sum_block) {
+    const int64_t end = smaller(begin + sum_block, n);
+    V sum(T(0));
+    int64_t i = begin;
+    for (; i + lanes <= end; i += lanes) sum += term(i, lanes);
+    if (i < end) sum += term(i, end - i);
+    total += static_cast<double>(sum_lanes<T, Arch>(sum));
+  }
+  return total;
+}
+
 template <class T, class Arch>
 double sum_of(int64_t n, const T* x) {
   if constexpr (std::is_floating_point_v<T>) {
@@ -88,8 +106,10 @@ struct Reducer<Reduction::sum, T, Arch> {
   }
   static REGRAD_INLINE Total combine(Total a, Total b) { return a + b; }
   static REGRAD_INLINE T add(T a, T b) {
-    if constexpr (std::is_floating_point_v<T>) return a + b;
-    else return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+    if constexpr (std::is_floating_point_v<T>)
+      return a + b;
+    else
+      return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
   }
 };
 
@@ -168,8 +188,8 @@ void reduce_block(int64_t rows, int64_t columns, typename R::Total* totals, cons
                   int64_t stride) {
   alignas(64) T acc[column_block];
   for (int64_t i = 0; i < rows; i += R::rows_at_once) {
-    accumulate_columns<R, T, Arch>(smaller(R::rows_at_once, rows - i), columns, acc,
-                                   x + i * stride, stride);
+    accumulate_columns<R, T, Arch>(smaller(R::rows_at_once, rows - i), columns, acc, x + i * stride,
+                                   stride);
     for (int64_t j = 0; j < columns; ++j) {
       const auto part = static_cast<typename R::Total>(acc[j]);
       totals[j] = i == 0 ? part : R::combine(totals[j], part);
@@ -263,7 +283,8 @@ int64_t first_equal(int64_t n, const T* x, T wanted) {
       return i;
     }
     const Vec<T, Arch> equal(wanted);
-    while (i + lanes_of<T, Arch> <= n && !xsimd::any(Vec<T, Arch>::load_unaligned(x + i) == equal)) {
+    while (i + lanes_of<T, Arch> <= n &&
+           !xsimd::any(Vec<T, Arch>::load_unaligned(x + i) == equal)) {
       i += lanes_of<T, Arch>;
     }
   }
@@ -306,9 +327,9 @@ void arg_extreme(Rows rows, int64_t* out, const T* x) {
              [&](int64_t begin, int64_t end) {
                for (int64_t i = begin; i < end; ++i) {
                  const int64_t o = i / blocks, first = i % blocks * column_block;
-                 arg_columns<sign, T, Arch>(
-                     rows.n, smaller(column_block, rows.inner - first),
-                     out + o * rows.inner + first, x + o * rows.n * rows.inner + first, rows.inner);
+                 arg_columns<sign, T, Arch>(rows.n, smaller(column_block, rows.inner - first),
+                                            out + o * rows.inner + first,
+                                            x + o * rows.n * rows.inner + first, rows.inner);
                }
              });
 }
