@@ -59,12 +59,34 @@ REGRAD_INLINE void copy_words(int64_t n, char* to, int64_t to_stride, const char
   }
 }
 
+template <class Word>
+REGRAD_INLINE void repeat_word(int64_t n, char* to, const char* from) {
+  Word word;
+  __builtin_memcpy(&word, from, sizeof(Word));
+  for (int64_t i = 0; i < n; ++i)
+    __builtin_memcpy(to + i * int64_t{sizeof(Word)}, &word, sizeof(Word));
+}
+
+// Bytes that lie side by side. Short runs are not worth a call of memcpy.
+REGRAD_INLINE void copy_run(int64_t bytes, char* to, const char* from) {
+  if (bytes < 32 || bytes > 1024) {
+    __builtin_memcpy(to, from, static_cast<std::size_t>(bytes));
+    return;
+  }
+  for (int64_t i = 0; i + 32 <= bytes; i += 32) __builtin_memcpy(to + i, from + i, 32);
+  __builtin_memcpy(to + bytes - 32, from + bytes - 32, 32);
+}
+
 // Strides in elements of `bytes` bytes.
 template <class Arch>
 void copy_strided(int64_t bytes, int64_t n, char* to, int64_t to_stride, const char* from,
                   int64_t from_stride) {
   if (to_stride == 1 && from_stride == 1) {
-    __builtin_memcpy(to, from, static_cast<std::size_t>(n * bytes));
+    copy_run(n * bytes, to, from);
+  } else if (to_stride == 1 && from_stride == 0 && bytes == 4) {
+    repeat_word<uint32_t>(n, to, from);
+  } else if (to_stride == 1 && from_stride == 0 && bytes == 8) {
+    repeat_word<uint64_t>(n, to, from);
   } else if (bytes == 4) {
     copy_words<uint32_t>(n, to, to_stride, from, from_stride);
   } else if (bytes == 8) {
@@ -109,8 +131,8 @@ void run_rows(const Loop& loop, const Work& work, void* const* data, int64_t beg
       void* operands[4];
       for (int k = work.operands - 1; k >= 0; --k) {
         const int64_t stride = loop.strides[k][last];
-        char* source = static_cast<char*>(data[k]) +
-                       (at.offset[k] + at.column * stride) * work.bytes[k];
+        char* source =
+            static_cast<char*>(data[k]) + (at.offset[k] + at.column * stride) * work.bytes[k];
         operands[k] = stride == 1 ? source : buffers[k];
         if (stride == 1 || k == 0 || filled[k] == source) continue;
         const int64_t count = stride == 0 ? smaller(block_size, end - begin) : n;
@@ -140,8 +162,8 @@ void move_rows(const Loop& loop, const Work& work, void* const* data, Cursor& at
     for (int k = out ? 0 : 1; k < (out ? 1 : work.operands); ++k) {
       if (!moves[k]) continue;
       const int64_t stride = loop.strides[k][inner];
-      char* memory = static_cast<char*>(data[k]) +
-                     (at.offset[k] + at.column * stride) * work.bytes[k];
+      char* memory =
+          static_cast<char*>(data[k]) + (at.offset[k] + at.column * stride) * work.bytes[k];
       char* buffer = buffers[k] + done * work.bytes[k];
       if (out) {
         copy_strided<Arch>(work.bytes[k], run, memory, stride, buffer, 1);
@@ -157,8 +179,7 @@ void move_rows(const Loop& loop, const Work& work, void* const* data, Cursor& at
 
 // Short rows: many of them make one block.
 template <class Arch>
-void run_blocks(const Loop& loop, const Work& work, void* const* data, int64_t begin,
-                int64_t end) {
+void run_blocks(const Loop& loop, const Work& work, void* const* data, int64_t begin, int64_t end) {
   alignas(64) char buffers[4][block_size * 8];
   bool in_place[4], moves[4];
   bool any_moves = false;
