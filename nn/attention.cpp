@@ -92,6 +92,44 @@ Tensor combined_mask(const MultiheadAttentionInput& how) {
   return allowed.defined() ? allowed & keys : keys;
 }
 
+void check_sequence(const MultiheadAttention& attention, const Tensor& x) {
+  const int64_t dim = attention.in_proj_weight.size(1);
+  check(x.rank() == 3 && x.size(2) == dim, "MultiheadAttention: takes [batch, time, {}], not {}",
+        dim, x.shape().str());
+}
+
+// Of queries, keys and values: `count` of them, from number `first` on, side by side.
+Tensor project(const MultiheadAttention& attention, const Tensor& x, int64_t first, int64_t count) {
+  check_sequence(attention, x);
+  const Tensor &weight = attention.in_proj_weight, &bias = attention.in_proj_bias;
+  const int64_t dim = weight.size(1);
+  return linear(x, narrow(weight, 0, first * dim, count * dim),
+                bias.defined() ? narrow(bias, 0, first * dim, count * dim) : Tensor());
+}
+
+// q, k and v as split_heads() gives them.
+MultiheadAttentionOutput attend_heads(const MultiheadAttention& attention, const Tensor& q,
+                                      const KeyValue& prepared,
+                                      const MultiheadAttentionInput& how) {
+  const Tensor &k = prepared.keys, &v = prepared.values;
+  const Dropout& dropout = attention.dropout;
+  const auto join = [&](const Tensor& x) {
+    return attention.out_proj(flatten(transpose(x, 1, 2), 2));
+  };
+  Tensor allowed = combined_mask(how);
+  if (!how.need_weights && !(dropout.training && dropout.p > 0)) {
+    return {join(scaled_dot_product_attention(q, k, v, allowed, {.causal = how.causal})), {}};
+  }
+  const Tensor scores = matmul(q * (1 / std::sqrt(static_cast<double>(q.size(3)))), transpose(k));
+  if (how.causal) {
+    const Tensor past = tril(ones({q.size(2), k.size(2)}, {.device = q.device()})).to(bool_);
+    allowed = allowed.defined() ? allowed & past : past;
+  }
+  const Tensor weights =
+      allowed.defined() ? masked_softmax(scores, allowed, -1) : softmax(scores, -1);
+  return {join(matmul(dropout(weights), v)), how.need_weights ? weights : Tensor()};
+}
+
 }  // namespace
 
 MultiheadAttention::MultiheadAttention(int64_t dim, int64_t head_count,
@@ -112,38 +150,27 @@ MultiheadAttention::MultiheadAttention(int64_t dim, int64_t head_count,
 MultiheadAttentionOutput MultiheadAttention::operator()(const Tensor& query, const Tensor& key,
                                                         const Tensor& value,
                                                         const MultiheadAttentionInput& how) const {
-  const int64_t dim = in_proj_weight.size(1);
-  for (const Tensor* x : {&query, &key, &value}) {
-    check(x->rank() == 3 && x->size(2) == dim,
-          "MultiheadAttention: takes [batch, time, {}], not {}", dim, x->shape().str());
+  if (!query.shares_body(key) || !key.shares_body(value)) {
+    check_sequence(*this, query);
+    return attend(query, prepare(key, value), how);
   }
-  const auto project = [&](const Tensor& x, int64_t first, int64_t count) {
-    const bool bias = in_proj_bias.defined();
-    return linear(x, narrow(in_proj_weight, 0, first * dim, count * dim),
-                  bias ? narrow(in_proj_bias, 0, first * dim, count * dim) : Tensor());
-  };
-  std::vector<Tensor> projected;
-  if (query.shares_body(key) && key.shares_body(value)) {
-    projected = split(linear(query, in_proj_weight, in_proj_bias), dim, 2);
-  } else {
-    projected = {project(query, 0, 1), project(key, 1, 1), project(value, 2, 1)};
+  const std::vector<Tensor> projected = split(project(*this, query, 0, 3), query.size(2), 2);
+  return attend_heads(*this, split_heads(projected[0], heads),
+                      {split_heads(projected[1], heads), split_heads(projected[2], heads)}, how);
+}
+
+KeyValue MultiheadAttention::prepare(const Tensor& key, const Tensor& value) const {
+  if (!key.shares_body(value)) {
+    return {split_heads(project(*this, key, 1, 1), heads),
+            split_heads(project(*this, value, 2, 1), heads)};
   }
-  const Tensor q = split_heads(projected[0], heads), k = split_heads(projected[1], heads),
-               v = split_heads(projected[2], heads);
-  const auto join = [&](const Tensor& x) { return out_proj(flatten(transpose(x, 1, 2), 2)); };
-  Tensor allowed = combined_mask(how);
-  if (!how.need_weights && !(dropout.training && dropout.p > 0)) {
-    return {join(scaled_dot_product_attention(q, k, v, allowed, {.causal = how.causal})), {}};
-  }
-  const Tensor scores = matmul(q * (1 / std::sqrt(static_cast<double>(dim / heads))), transpose(k));
-  if (how.causal) {
-    const Tensor past =
-        tril(ones({query.size(1), key.size(1)}, {.device = query.device()})).to(bool_);
-    allowed = allowed.defined() ? allowed & past : past;
-  }
-  const Tensor weights =
-      allowed.defined() ? masked_softmax(scores, allowed, -1) : softmax(scores, -1);
-  return {join(matmul(dropout(weights), v)), how.need_weights ? weights : Tensor()};
+  const std::vector<Tensor> projected = split(project(*this, key, 1, 2), key.size(2), 2);
+  return {split_heads(projected[0], heads), split_heads(projected[1], heads)};
+}
+
+MultiheadAttentionOutput MultiheadAttention::attend(const Tensor& query, const KeyValue& prepared,
+                                                    const MultiheadAttentionInput& how) const {
+  return attend_heads(*this, split_heads(project(*this, query, 0, 1), heads), prepared, how);
 }
 
 }  // namespace regrad::nn

@@ -65,6 +65,11 @@ struct MultiheadAttentionOutput {
   Tensor weights;  // [B, heads, Tq, Tk]; undefined unless asked for
 };
 
+// Keys and values as the heads read them: [B, heads, T, dim / heads].
+struct KeyValue {
+  Tensor keys, values;
+};
+
 // concat over heads of softmax(q kᵀ / sqrt(d)) v, d = dim / heads, then out_proj
 // (Vaswani et al., 2017, section 3.2.2). query [B, Tq, dim], key and value [B, Tk, dim].
 struct MultiheadAttention {
@@ -78,6 +83,11 @@ struct MultiheadAttention {
                      Generator& generator = default_generator());
   MultiheadAttentionOutput operator()(const Tensor& query, const Tensor& key, const Tensor& value,
                                       const MultiheadAttentionInput& how = {}) const;
+  // The two halves of a call, where queries come one after the other: what the keys need, once, and
+  // the rest for each query.
+  KeyValue prepare(const Tensor& key, const Tensor& value) const;
+  MultiheadAttentionOutput attend(const Tensor& query, const KeyValue& prepared,
+                                  const MultiheadAttentionInput& how = {}) const;
   void visit(auto&& each) {
     each("in_proj_weight", in_proj_weight);
     each("in_proj_bias", in_proj_bias);

@@ -3,6 +3,7 @@
 
 #include "nn/attention.h"
 #include "nn/checkpoint.h"
+#include "nn/decode.h"
 #include "nn/init.h"
 #include "nn/layers.h"
 #include "nn/module.h"
@@ -10,3 +11,4 @@
 #include "nn/score.h"
 #include "nn/seq2seq.h"
 #include "nn/transformer.h"
+#include "nn/transformer_seq2seq.h"

@@ -37,37 +37,88 @@ Seq2SeqModelOutput Seq2SeqModel::steps(const Tensor& x, const Tensor& mask) cons
   return {concat(outputs, 1), std::move(weights)};
 }
 
+DecoderCell::DecoderCell(bool lstm, int64_t input_size, int64_t hidden_size, Generator& generator)
+    : RecurrentWeights(lstm ? RecurrentWeights(LSTMCell(input_size, hidden_size, {}, generator))
+                            : RecurrentWeights(GRUCell(input_size, hidden_size, {}, generator))),
+      is_lstm(lstm) {}
+
+LSTMState DecoderCell::operator()(const Tensor& input, const LSTMState& state) const {
+  const Tensor projected = linear(input, weight_ih, bias_ih);
+  const Tensor recurrent = linear(state.hidden, weight_hh, bias_hh);
+  if (!is_lstm) return {gru_step(projected, recurrent, state.hidden), {}};
+  const int64_t size = state.hidden.size(1);
+  const Tensor next = lstm_step(projected + recurrent, state.cell);
+  return {narrow(next, 1, 0, size), narrow(next, 1, size, size)};
+}
+
+namespace {
+
+std::variant<GRU, LSTM> make_encoder(const Seq2SeqOptions& options, Generator& generator) {
+  check(options.cell == "gru" || options.cell == "lstm",
+        "Seq2Seq: there is no cell \"{}\"; there are gru and lstm", options.cell);
+  const RecurrentOptions directions = {.bidirectional = options.bidirectional};
+  if (options.cell == "gru") return GRU(options.embedding, options.hidden, directions, generator);
+  return LSTM(options.embedding, options.hidden, directions, generator);
+}
+
+// hidden and, of an LSTM, cell: [D, B, H].
+LSTMOutput run_encoder(const std::variant<GRU, LSTM>& encoder, const Tensor& x,
+                       const Tensor& lengths) {
+  if (const LSTM* lstm = std::get_if<LSTM>(&encoder)) return (*lstm)(x, {}, lengths);
+  const RecurrentOutput out = std::get<GRU>(encoder)(x, {}, lengths);
+  return {out.output, out.hidden, {}};
+}
+
+// [D, B, H] -> [B, D H]
+Tensor side_by_side(const Tensor& states) {
+  return states.size(0) == 1 ? select(states, 0, 0)
+                             : concat({select(states, 0, 0), select(states, 0, 1)}, 1);
+}
+
+}  // namespace
+
 Seq2Seq::Seq2Seq(int64_t source_count, int64_t target_count, const Seq2SeqOptions& options,
                  Generator& generator)
     : source_embedding(source_count, options.embedding, {.padding_idx = options.padding_idx},
                        generator),
       target_embedding(target_count, options.embedding, {.padding_idx = options.padding_idx},
                        generator),
-      encoder(options.embedding, options.hidden, {.bidirectional = options.bidirectional},
-              generator),
+      encoder(make_encoder(options, generator)),
       score(make_score(options.score, {.hidden = options.hidden, .max_length = options.max_length},
                        generator)),
-      decoder(options.embedding + options.hidden, options.hidden, {}, generator),
+      decoder(options.cell == "lstm", options.embedding + options.hidden, options.hidden,
+              generator),
       output(2 * options.hidden, target_count, {}, generator),
       dropout(options.dropout, generator) {
   if (!options.bidirectional) return;
   memory.emplace(2 * options.hidden, options.hidden, LinearOptions{}, generator);
   bridge.emplace(2 * options.hidden, options.hidden, LinearOptions{}, generator);
+  if (decoder.is_lstm) {
+    cell_bridge.emplace(2 * options.hidden, options.hidden, LinearOptions{}, generator);
+  }
 }
 
 DecoderState Seq2Seq::encode(const Tensor& source, const Tensor& lengths) const {
   check(source.dtype() == int64 && source.rank() == 2,
         "Seq2Seq: the source must be int64 [batch, time], not {} {}", name(source.dtype()),
         source.shape().str());
-  const RecurrentOutput encoded = encoder(dropout(source_embedding(source)), {}, lengths);
+  const LSTMOutput encoded = run_encoder(encoder, dropout(source_embedding(source)), lengths);
   DecoderState state;
   state.memory = memory ? (*memory)(encoded.output) : encoded.output;
   state.keys = std::visit([&](const auto& f) { return f.prepare(state.memory); }, score);
   if (lengths.defined()) state.mask = unsqueeze(length_mask(lengths, source.size(1)), 1);
-  const Tensor forwards = select(encoded.hidden, 0, 0);
-  state.hidden =
-      bridge ? tanh((*bridge)(concat({forwards, select(encoded.hidden, 0, 1)}, 1))) : forwards;
+  state.hidden = side_by_side(encoded.hidden);
+  if (bridge) state.hidden = tanh((*bridge)(state.hidden));
+  if (!decoder.is_lstm) return state;
+  state.cell = side_by_side(encoded.cell);
+  if (cell_bridge) state.cell = (*cell_bridge)(state.cell);
   return state;
+}
+
+DecoderState DecoderState::rows(const Tensor& index) const {
+  return {index_select(memory, 0, index), index_select(keys, 0, index),
+          mask.defined() ? index_select(mask, 0, index) : Tensor(), index_select(hidden, 0, index),
+          cell.defined() ? index_select(cell, 0, index) : Tensor()};
 }
 
 Seq2Seq::Advanced Seq2Seq::advance(const DecoderState& state, const Tensor& embedded) const {
@@ -77,7 +128,8 @@ Seq2Seq::Advanced Seq2Seq::advance(const DecoderState& state, const Tensor& embe
   const Tensor weights =
       state.mask.defined() ? masked_softmax(scores, state.mask, 2) : softmax(scores, 2);
   const Tensor context = squeeze(bmm(weights, state.memory), 1);
-  return {decoder(concat({embedded, context}, 1), state.hidden), context, weights};
+  LSTMState next = decoder(concat({embedded, context}, 1), {state.hidden, state.cell});
+  return {std::move(next.hidden), std::move(next.cell), context, weights};
 }
 
 Seq2SeqOutput Seq2Seq::operator()(const Tensor& source, const Tensor& lengths,
@@ -91,6 +143,7 @@ Seq2SeqOutput Seq2Seq::operator()(const Tensor& source, const Tensor& lengths,
   for (const Tensor& embedded : unbind(dropout(target_embedding(transpose(target, 0, 1))))) {
     Advanced next = advance(state, embedded);
     state.hidden = next.hidden;
+    state.cell = next.cell;
     read.push_back(concat({next.hidden, next.context}, 1));
     weights.push_back(next.weights);
   }
@@ -101,6 +154,7 @@ DecoderStep Seq2Seq::step(const DecoderState& state, const Tensor& ids) const {
   Advanced next = advance(state, dropout(target_embedding(ids)));
   DecoderState after = state;
   after.hidden = next.hidden;
+  after.cell = next.cell;
   return {output(dropout(concat({next.hidden, next.context}, 1))), squeeze(next.weights, 1),
           std::move(after)};
 }

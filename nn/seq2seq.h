@@ -4,9 +4,11 @@
 
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "nn/attention.h"
+#include "nn/decode.h"
 #include "nn/recurrent.h"
 
 namespace regrad::nn {
@@ -45,6 +47,7 @@ struct Seq2SeqOptions {
   bool bidirectional = true;       // the encoder
   double dropout = 0;              // of embeddings and of what the output layer reads
   std::string score = "additive";  // see make_score()
+  std::string cell = "gru";        // or "lstm"
   int64_t max_length = 0;          // of a source, for the score "location" alone
   int64_t padding_idx = 0;         // -1: none
 };
@@ -55,6 +58,9 @@ struct DecoderState {
   Tensor keys;    // the memory as the score function prepared it
   Tensor mask;    // bool [B, 1, S]; undefined when no lengths were given
   Tensor hidden;  // [B, H]
+  Tensor cell;    // [B, H], of an LSTM
+
+  DecoderState rows(const Tensor& index) const;  // row i of the result is row index[i]
 };
 
 struct Seq2SeqOutput {
@@ -68,28 +74,32 @@ struct DecoderStep {
   DecoderState state;
 };
 
-struct DecodeOptions {
-  int64_t bos = 1, eos = 2;
-  int64_t max_length = 100;  // stop here, <eos> or not
-};
-
 struct Decoded {
   std::vector<std::vector<int64_t>> ids;  // of each sequence, without <bos> and <eos>
   Tensor
       weights;  // [B, T, S], T steps; row t belongs to ids[b][t], the one after the last to <eos>
 };
 
-// GRU encoder, GRU decoder, and attention between them with any score function (after Bahdanau et
-// al., 2015). Each step: weights = softmax(score(hidden, memory)); context = weights memory;
-// hidden = decoder([embedding, context], hidden); logits = output([hidden, context]).
+// One step of the decoder: a GRUCell or an LSTMCell, chosen at run time.
+struct DecoderCell : RecurrentWeights {
+  bool is_lstm;
+
+  DecoderCell(bool lstm, int64_t input_size, int64_t hidden_size, Generator& generator);
+  LSTMState operator()(const Tensor& input, const LSTMState& state) const;  // GRU: cell undefined
+};
+
+// GRU (or LSTM) encoder and decoder, and attention between them with any score function (after
+// Bahdanau et al., 2015). Each step: weights = softmax(score(hidden, memory)); context = weights
+// memory; hidden = decoder([embedding, context], hidden); logits = output([hidden, context]).
 // source int64 [B, S], lengths int64 [B]; padding never changes a result.
 struct Seq2Seq {
   Embedding source_embedding, target_embedding;
-  GRU encoder;
+  std::variant<GRU, LSTM> encoder;
   std::optional<Linear> memory;  // 2 H -> H, for an encoder of two directions
   std::optional<Linear> bridge;  // 2 H -> H: from the encoder's last states to the decoder's first
+  std::optional<Linear> cell_bridge;  // the same for the cells of an LSTM
   ScoreFunction score;
-  GRUCell decoder;
+  DecoderCell decoder;
   Linear output;
   Dropout dropout;
 
@@ -110,6 +120,7 @@ struct Seq2Seq {
     each("encoder", encoder);
     each("memory", memory);
     each("bridge", bridge);
+    each("cell_bridge", cell_bridge);
     each("score", score);
     each("decoder", decoder);
     each("output", output);
@@ -118,7 +129,7 @@ struct Seq2Seq {
 
  private:
   struct Advanced {
-    Tensor hidden, context, weights;
+    Tensor hidden, cell, context, weights;
   };
   Advanced advance(const DecoderState& state, const Tensor& embedded) const;
 };

@@ -73,14 +73,39 @@ Tensor TransformerDecoderLayer::operator()(const Tensor& x, const Tensor& memory
                   [&](const Tensor& y) { return dropout3(feed_forward(*this, y)); });
 }
 
-Tensor sinusoidal_positions(int64_t length, int64_t dim, TensorOptions options) {
+TransformerDecoderOutput TransformerDecoderLayer::advance(
+    const Tensor& x, KeyValue& past, const KeyValue& memory,
+    const MultiheadAttentionInput& cross) const {
+  const bool is_first = !past.keys.defined();
+  check(is_first || x.size(1) == 1,
+        "TransformerDecoderLayer: after the first call, positions come one by one, not {}",
+        x.size(1));
+  const Tensor attended = residual(x, norm1, norm_first, [&](const Tensor& y) {
+    const KeyValue now = self_attn.prepare(y, y);
+    past = is_first
+               ? now
+               : KeyValue{concat({past.keys, now.keys}, 2), concat({past.values, now.values}, 2)};
+    return dropout1(self_attn.attend(y, past, {.causal = is_first}).output);
+  });
+  Tensor weights;
+  const Tensor crossed = residual(attended, norm2, norm_first, [&](const Tensor& y) {
+    const MultiheadAttentionOutput read = multihead_attn.attend(y, memory, cross);
+    weights = read.weights;
+    return dropout2(read.output);
+  });
+  return {residual(crossed, norm3, norm_first,
+                   [&](const Tensor& y) { return dropout3(feed_forward(*this, y)); }),
+          weights};
+}
+
+Tensor sinusoidal_positions(int64_t length, int64_t dim, TensorOptions options, int64_t first) {
   check(length >= 0 && dim >= 0, "sinusoidal_positions: sizes must be 0 or more, not {} and {}",
         length, dim);
   std::vector<double> values(static_cast<size_t>(checked_mul(length, dim)));
   for (int64_t t = 0; t < length; ++t) {
     for (int64_t i = 0; i < dim; ++i) {
       const double share = static_cast<double>(i - i % 2) / static_cast<double>(dim);
-      const double angle = static_cast<double>(t) / std::pow(10000.0, share);
+      const double angle = static_cast<double>(first + t) / std::pow(10000.0, share);
       values[static_cast<size_t>(t * dim + i)] = i % 2 == 0 ? std::sin(angle) : std::cos(angle);
     }
   }
@@ -88,12 +113,31 @@ Tensor sinusoidal_positions(int64_t length, int64_t dim, TensorOptions options) 
   return tensor(values, {length, dim}, options);
 }
 
-PositionalEncoding::PositionalEncoding(double chance) : dropout(chance) {}
+PositionalEncoding::PositionalEncoding(double chance, Generator& generator)
+    : dropout(chance, generator) {}
 
-Tensor PositionalEncoding::operator()(const Tensor& x) const {
+Tensor PositionalEncoding::operator()(const Tensor& x, int64_t first) const {
   check(x.rank() >= 2, "PositionalEncoding: takes [.., time, dim], not {}", x.shape().str());
-  return dropout(
-      x + sinusoidal_positions(x.size(-2), x.size(-1), {.dtype = x.dtype(), .device = x.device()}));
+  return dropout(x + sinusoidal_positions(x.size(-2), x.size(-1),
+                                          {.dtype = x.dtype(), .device = x.device()}, first));
+}
+
+LearnedPositionalEncoding::LearnedPositionalEncoding(int64_t max_length, int64_t dim, double chance,
+                                                     Generator& generator)
+    : dropout(chance, generator) {
+  check(max_length > 0 && dim > 0,
+        "LearnedPositionalEncoding: sizes must be above 0, not {} positions of {}", max_length,
+        dim);
+  weight = init::normal_(zeros({max_length, dim}), 0, 0.02, generator).set_requires_grad(true);
+}
+
+Tensor LearnedPositionalEncoding::operator()(const Tensor& x, int64_t first) const {
+  check(x.rank() >= 2 && x.size(-1) == weight.size(1),
+        "LearnedPositionalEncoding: takes [.., time, {}], not {}", weight.size(1), x.shape().str());
+  check(first >= 0 && first + x.size(-2) <= weight.size(0),
+        "LearnedPositionalEncoding: positions {} to {} were asked for; there are {}", first,
+        first + x.size(-2) - 1, weight.size(0));
+  return dropout(x + narrow(weight, 0, first, x.size(-2)));
 }
 
 }  // namespace regrad::nn

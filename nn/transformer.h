@@ -37,6 +37,11 @@ struct TransformerEncoderLayer {
   }
 };
 
+struct TransformerDecoderOutput {
+  Tensor output;   // [B, T, dim]
+  Tensor weights;  // of the attention to the memory: [B, heads, T, S]
+};
+
 // As above, with attention to `memory` (what an encoder gave) between the two blocks.
 struct TransformerDecoderLayer {
   MultiheadAttention self_attn, multihead_attn;
@@ -51,6 +56,10 @@ struct TransformerDecoderLayer {
   Tensor operator()(const Tensor& x, const Tensor& memory,
                     const MultiheadAttentionInput& self = {.causal = true},
                     const MultiheadAttentionInput& cross = {}) const;
+  // The same for positions that follow `past`, a cache that they join: either all of a sequence
+  // (then past is empty), or one more. memory: as multihead_attn.prepare() gives it.
+  TransformerDecoderOutput advance(const Tensor& x, KeyValue& past, const KeyValue& memory,
+                                   const MultiheadAttentionInput& cross = {}) const;
   void visit(auto&& each) {
     each("self_attn", self_attn);
     each("multihead_attn", multihead_attn);
@@ -66,16 +75,32 @@ struct TransformerDecoderLayer {
   }
 };
 
-// p(t, 2i) = sin(t / 10000^(2i/dim)), p(t, 2i + 1) = cos(the same): [length, dim] (section 3.5).
-Tensor sinusoidal_positions(int64_t length, int64_t dim, TensorOptions options = {});
+// p(t, 2i) = sin(t / 10000^(2i/dim)), p(t, 2i + 1) = cos(the same), for t = first, first + 1, ..:
+// [length, dim] (section 3.5).
+Tensor sinusoidal_positions(int64_t length, int64_t dim, TensorOptions options = {},
+                            int64_t first = 0);
 
-// dropout(x + sinusoidal_positions)
+// dropout(x + sinusoidal_positions); x [.., T, dim] stands at first, first + 1, ..
 struct PositionalEncoding {
   Dropout dropout;
 
-  explicit PositionalEncoding(double chance = 0.1);
-  Tensor operator()(const Tensor& x) const;
+  explicit PositionalEncoding(double chance = 0.1, Generator& generator = default_generator());
+  Tensor operator()(const Tensor& x, int64_t first = 0) const;
   void visit(auto&& each) { each("dropout", dropout); }
+};
+
+// dropout(x + weight[t]): a learnt row for each of max_length positions, N(0, 0.02²) at first.
+struct LearnedPositionalEncoding {
+  Tensor weight;  // [max_length, dim]
+  Dropout dropout;
+
+  LearnedPositionalEncoding(int64_t max_length, int64_t dim, double chance = 0.1,
+                            Generator& generator = default_generator());
+  Tensor operator()(const Tensor& x, int64_t first = 0) const;
+  void visit(auto&& each) {
+    each("weight", weight);
+    each("dropout", dropout);
+  }
 };
 
 }  // namespace regrad::nn

@@ -47,21 +47,25 @@ TEST_CASE("the tutorial's model: gradients, and masked positions change nothing"
   CHECK_ERROR(model(zeros({2, 2})), "[batch, time, input]");
 }
 
-nn::Seq2Seq make(const std::string& score, bool bidirectional = true) {
+nn::Seq2Seq make(const std::string& score, bool bidirectional = true,
+                 const std::string& cell = "gru") {
   Generator generator(4);
   return patterned(nn::Seq2Seq(7, 6,
                                {.embedding = 3,
                                 .hidden = 4,
                                 .bidirectional = bidirectional,
                                 .score = score,
+                                .cell = cell,
                                 .max_length = 9},
                                generator));
 }
 
 TEST_CASE("encoder-decoder: every score function, padding, and steps against teacher forcing") {
-  for (const char* score :
-       {"dot", "scaled_dot", "general", "additive", "location", "distance", "cosine"}) {
-    const nn::Seq2Seq model = make(score, std::string(score) != "dot");
+  for (const std::string name : {"dot", "scaled_dot", "general", "additive", "location", "distance",
+                                 "cosine", "lstm dot", "lstm additive"}) {
+    const bool lstm = name.starts_with("lstm ");
+    const std::string score = lstm ? name.substr(5) : name;
+    const nn::Seq2Seq model = make(score, score != "dot", lstm ? "lstm" : "gru");
     const Tensor source = tensor({4, 5, 2, 0, 0, 3, 1, 6, 5, 2}, {2, 5});
     const Tensor lengths = tensor({3, 5}, {2});
     const Tensor target = tensor({1, 4, 1, 5}, {2, 2});
@@ -81,7 +85,7 @@ TEST_CASE("encoder-decoder: every score function, padding, and steps against tea
     cross_entropy(flatten(out.logits, 0, 1), flatten(target)).backward();
     for (const auto& named : nn::named_parameters(model)) {
       const Tensor& parameter = named.second;
-      CHECK_MESSAGE(parameter.grad().defined(), score, " ", named.first);
+      CHECK_MESSAGE(parameter.grad().defined(), name, " ", named.first);
       if (parameter.grad().defined()) CHECK(all_finite(parameter.grad()));
     }
   }
@@ -102,6 +106,7 @@ TEST_CASE("greedy decoding stops at <eos>, keeps attention rows, and ignores pad
   CHECK(model.greedy(source, lengths, {.max_length = 0}).weights.shape() == Shape{2, 0, 4});
   CHECK_ERROR(model(source, lengths, tensor({1}, {1, 1})), "int64 [2, time]");
   CHECK_ERROR(model.encode(zeros({2, 4})), "int64 [batch, time]");
+  CHECK_ERROR(make("dot", true, "elman"), "gru and lstm");
 }
 
 TEST_CASE("an encoder-decoder learns to reverse") {

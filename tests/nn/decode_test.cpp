@@ -1,0 +1,308 @@
+// Decoding against searches that try everything, on a model whose every token depends on all that
+// came before it.
+#include "nn/decode.h"
+
+#include <algorithm>
+#include <map>
+
+#include "tests/errors.h"
+#include "tests/nn/patterns.h"
+
+using namespace regrad;
+
+namespace {
+
+TEST_SUITE_BEGIN("nn");
+
+constexpr int64_t eos = 2;
+
+// Its state is a number made of the source and of every token so far.
+struct Scripted {
+  int64_t vocabulary = 4;
+  bool wrong_rows = false;  // a planted error: hypotheses keep each other's states
+
+  struct State {
+    std::vector<int64_t> history;
+    std::vector<int64_t> lengths;
+    int64_t width;
+    bool wrong_rows;
+    State rows(const Tensor& index) const {
+      State picked{{}, {}, width, wrong_rows};
+      const std::vector<int64_t> from = index.to_vector<int64_t>();
+      for (size_t i = 0; i < from.size(); ++i) {
+        const auto at = wrong_rows ? i % history.size() : static_cast<size_t>(from[i]);
+        picked.history.push_back(history[at]);
+        picked.lengths.push_back(lengths[static_cast<size_t>(from[i])]);
+      }
+      return picked;
+    }
+  };
+  struct Step {
+    Tensor logits, weights;
+    State state;
+  };
+
+  State encode(const Tensor& source, const Tensor& lengths) const {
+    State state{{}, nn::source_lengths(source, lengths), source.size(1), wrong_rows};
+    const std::vector<int64_t> ids = source.to_vector<int64_t>();
+    for (int64_t b = 0; b < source.size(0); ++b) {
+      int64_t sum = 7;
+      for (int64_t s = 0; s < state.lengths[static_cast<size_t>(b)]; ++s) {
+        sum = 3 * sum + ids[static_cast<size_t>(b * state.width + s)];
+      }
+      state.history.push_back(sum % 997);
+    }
+    return state;
+  }
+  Step step(State state, const Tensor& ids) const {
+    std::vector<double> logits, weights;
+    const std::vector<int64_t> given = ids.to_vector<int64_t>();
+    for (size_t b = 0; b < given.size(); ++b) {
+      state.history[b] = (31 * state.history[b] + given[b] + 1) % 997;
+      const auto h = static_cast<double>(state.history[b]);
+      for (int v = 0; v < vocabulary; ++v) logits.push_back(2 * std::sin(h * (v + 1)));
+      for (int s = 0; s < state.width; ++s) {
+        weights.push_back(s < state.lengths[b] ? std::abs(std::cos(h * (s + 1))) : 0);
+      }
+    }
+    const auto rows = static_cast<int64_t>(given.size());
+    return {tensor(logits, {rows, vocabulary}), tensor(weights, {rows, state.width}),
+            std::move(state)};
+  }
+};
+
+Tensor sources() { return tensor({4, 5, 2, 9, 3, 0, 6, 1, 8, 7, 7, 0}, {4, 3}); }
+Tensor lengths() { return tensor({3, 2, 3, 1}, {4}); }
+
+struct Rerun {
+  double log_probability = 0;
+  std::vector<double> attention;
+};
+
+// What the model says of a sequence when it is given its tokens one by one.
+Rerun rerun(const Scripted& model, const Tensor& source, int64_t length,
+            const nn::Hypothesis& hypothesis) {
+  Rerun told;
+  Scripted::State state = model.encode(source, tensor({length}, {1}));
+  std::vector<int64_t> wanted = hypothesis.ids;
+  if (hypothesis.finished) wanted.push_back(eos);
+  int64_t given = 1;
+  for (const int64_t token : wanted) {
+    const Scripted::Step next = model.step(state, tensor({given}, {1}));
+    told.log_probability +=
+        select(select(log_softmax(next.logits, 1), 0, 0), 0, token).item<double>();
+    const std::vector<double> row = next.weights.to_vector<double>();
+    told.attention.insert(told.attention.end(), row.begin(), row.begin() + length);
+    state = next.state;
+    given = token;
+  }
+  return told;
+}
+
+// The largest difference between hypotheses and what the model says of them one by one.
+double rerun_difference(const nn::Hypotheses& all, const Tensor& source, const Tensor& length) {
+  double largest = 0;
+  for (size_t b = 0; b < all.size(); ++b) {
+    const auto row = static_cast<int64_t>(b);
+    const int64_t own = select(length, 0, row).item<int64_t>();
+    for (const nn::Hypothesis& made : all[b]) {
+      const Rerun told = rerun(Scripted{}, narrow(source, 0, row, 1), own, made);
+      largest = std::max(largest, std::abs(told.log_probability - made.log_probability));
+      const auto steps = static_cast<int64_t>(made.ids.size()) + (made.finished ? 1 : 0);
+      REQUIRE(made.attention.shape() == Shape{steps, own});
+      largest = std::max(largest, largest_difference(made.attention, told.attention));
+    }
+  }
+  return largest;
+}
+
+// Every sequence of at most `left` tokens.
+void enumerate(const Scripted& model, const Scripted::State& state, int64_t given, int64_t left,
+               nn::Hypothesis so_far, double alpha, std::vector<nn::Hypothesis>& all) {
+  const auto emit = [&](const nn::Hypothesis& made) {
+    const double length = static_cast<double>(made.ids.size()) + (made.finished ? 1 : 0);
+    all.push_back(made);
+    all.back().score = made.log_probability / std::pow((5 + length) / 6, alpha);
+  };
+  if (left == 0) return emit(so_far);
+  const Scripted::Step next = model.step(state, tensor({given}, {1}));
+  const std::vector<double> logs = log_softmax(next.logits, 1).to_vector<double>();
+  for (int64_t token = 0; token < model.vocabulary; ++token) {
+    nn::Hypothesis longer = so_far;
+    longer.log_probability += logs[static_cast<size_t>(token)];
+    if (token == eos) {
+      longer.finished = true;
+      emit(longer);
+      continue;
+    }
+    longer.ids.push_back(token);
+    enumerate(model, next.state, token, left - 1, longer, alpha, all);
+  }
+}
+
+TEST_CASE("a beam as wide as all sequences finds the best of them, with any length penalty") {
+  const Scripted model;
+  for (const double alpha : {0.0, 0.6, 2.0, -1.0}) {
+    for (int64_t b = 0; b < 4; ++b) {
+      const Tensor source = narrow(sources(), 0, b, 1);
+      std::vector<nn::Hypothesis> all;
+      enumerate(model, model.encode(source, {}), 1, 4, {}, alpha, all);
+      std::stable_sort(all.begin(), all.end(),
+                       [](const nn::Hypothesis& a, const nn::Hypothesis& c) {
+                         return a.finished != c.finished ? a.finished : a.score > c.score;
+                       });
+      const auto found =
+          nn::beam_search(model, source, {},
+                          {.max_length = 4, .n_best = 5, .beam = 256, .length_penalty = alpha})[0];
+      REQUIRE(found.size() == 5);
+      for (size_t i = 0; i < 5; ++i) {
+        CHECK(found[i].ids == all[i].ids);
+        CHECK(found[i].finished == all[i].finished);
+        CHECK(std::abs(found[i].score - all[i].score) < 1e-12);
+      }
+    }
+  }
+}
+
+TEST_CASE("a beam of 1 is greedy decoding") {
+  const Scripted model;
+  for (const double alpha : {0.0, 1.0}) {
+    const auto found =
+        nn::beam_search(model, sources(), lengths(), {.max_length = 12, .length_penalty = alpha});
+    for (int64_t b = 0; b < 4; ++b) {
+      Scripted::State state = model.encode(narrow(sources(), 0, b, 1), narrow(lengths(), 0, b, 1));
+      std::vector<int64_t> expected;
+      for (int64_t given = 1; expected.size() < 12;) {
+        const Scripted::Step next = model.step(state, tensor({given}, {1}));
+        given = argmax(next.logits).item<int64_t>();
+        if (given == eos) break;
+        expected.push_back(given);
+        state = next.state;
+      }
+      CHECK(found[static_cast<size_t>(b)][0].ids == expected);
+    }
+  }
+}
+
+TEST_CASE("states and attention rows follow their hypotheses; a wrong reorder is noticed") {
+  const nn::DecodeOptions options = {.max_length = 8, .n_best = 4, .beam = 4};
+  CHECK(rerun_difference(nn::beam_search(Scripted{}, sources(), lengths(), options), sources(),
+                         lengths()) < 1e-6);
+  Generator generator(3);
+  CHECK(rerun_difference(nn::sample(Scripted{}, sources(), lengths(), options, generator),
+                         sources(), lengths()) < 1e-6);
+  const Scripted wrong = {.wrong_rows = true};
+  CHECK(rerun_difference(nn::beam_search(wrong, sources(), lengths(), options), sources(),
+                         lengths()) > 0.01);
+}
+
+void check_same(const nn::Hypothesis& a, const nn::Hypothesis& b) {
+  CHECK(a.ids == b.ids);
+  CHECK(a.score == b.score);
+  CHECK(a.attention.to_vector<float>() == b.attention.to_vector<float>());
+}
+
+TEST_CASE("a batch gives what its sentences give one by one, to the bit") {
+  const nn::DecodeOptions options = {.max_length = 9, .n_best = 3, .beam = 3};
+  Generator together(5), apart(5);
+  const auto searched = nn::beam_search(Scripted{}, sources(), lengths(), options);
+  const auto sampled = nn::sample(Scripted{}, sources(), lengths(), options, together);
+  for (int64_t b = 0; b < 4; ++b) {
+    const int64_t own = select(lengths(), 0, b).item<int64_t>();
+    const Tensor source = narrow(narrow(sources(), 0, b, 1), 1, 0, own);
+    const auto alone = nn::beam_search(Scripted{}, source, {}, options)[0];
+    const auto drawn = nn::sample(Scripted{}, source, {}, options, apart)[0];
+    for (size_t i = 0; i < 3; ++i) {
+      check_same(alone[i], searched[static_cast<size_t>(b)][i]);
+      check_same(drawn[i], sampled[static_cast<size_t>(b)][i]);
+    }
+  }
+  CHECK(together.position() == apart.position());
+}
+
+// The share of each first token in many samples.
+std::map<int64_t, double> shares(const nn::DecodeOptions& options) {
+  Generator generator(11);
+  nn::DecodeOptions many = options;
+  many.max_length = 1;
+  many.n_best = 20000;
+  std::map<int64_t, double> share;
+  const nn::Hypotheses drawn =
+      nn::sample(Scripted{}, narrow(sources(), 0, 0, 1), {}, many, generator);
+  for (const nn::Hypothesis& made : drawn[0]) {
+    share[made.finished ? eos : made.ids[0]] += 1.0 / 20000;
+  }
+  return share;
+}
+
+TEST_CASE("samples come as often as the model says, with temperature, top-k and top-p") {
+  const Scripted model;
+  const Tensor logits =
+      model.step(model.encode(narrow(sources(), 0, 0, 1), {}), tensor({1}, {1})).logits;
+  for (const double temperature : {0.5, 1.0, 3.0}) {
+    const std::vector<double> expected = softmax(logits / temperature, 1).to_vector<double>();
+    const auto share = shares({.temperature = temperature});
+    for (int64_t v = 0; v < 4; ++v) {
+      const double seen = share.contains(v) ? share.at(v) : 0;
+      CHECK(std::abs(seen - expected[static_cast<size_t>(v)]) < 0.015);
+    }
+  }
+  const std::vector<double> plain = softmax(logits, 1).to_vector<double>();
+  std::vector<size_t> order = {0, 1, 2, 3};
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return plain[a] > plain[b]; });
+  const auto two = shares({.top_k = 2});
+  CHECK(two.size() == 2);
+  CHECK(std::abs(two.at(static_cast<int64_t>(order[0])) -
+                 plain[order[0]] / (plain[order[0]] + plain[order[1]])) < 0.015);
+  CHECK(shares({.top_p = plain[order[0]] - 0.01}).size() == 1);
+  CHECK(shares({.top_p = plain[order[0]] + 0.01}).size() == 2);
+  CHECK(shares({.temperature = 0}).size() == 1);
+  CHECK(shares({.temperature = 0}).contains(static_cast<int64_t>(order[0])));
+}
+
+TEST_CASE("the length limit and the options are kept to") {
+  const Scripted model;
+  for (const auto& found : nn::beam_search(model, sources(), {}, {.max_length = 2, .beam = 3})) {
+    CHECK(found[0].ids.size() <= 2);
+  }
+  const auto none = nn::beam_search(model, sources(), {}, {.max_length = 0})[0][0];
+  CHECK(none.ids.empty());
+  CHECK(none.attention.shape() == Shape{0, 3});
+  CHECK(!none.finished);
+  CHECK_ERROR(nn::beam_search(model, sources(), {}, {.n_best = 3, .beam = 2}), "n_best is 3");
+  CHECK_ERROR(nn::beam_search(model, sources(), {}, {.beam = 0}), "beam is 0");
+  Generator generator;
+  CHECK_ERROR(nn::sample(model, sources(), {}, {.top_p = 0}, generator), "top_p 0");
+}
+
+TEST_CASE("a model that gives no number is an error, not a guess") {
+  struct Broken final : nn::StepModel {
+    nn::StepOutput step(const Tensor&) override { return {full({1, 4}, NAN), zeros({1, 2})}; }
+    void keep(const Tensor&) override {}
+  } broken;
+  CHECK_ERROR(nn::beam_search(broken, {2}), "not finite");
+}
+
+TEST_CASE("the encoder-decoder decodes: a beam of 1 is greedy(), and padding changes nothing") {
+  Generator generator(4);
+  const nn::Seq2Seq model =
+      patterned(nn::Seq2Seq(7, 6, {.embedding = 3, .hidden = 4, .score = "additive"}, generator));
+  const Tensor source = tensor({4, 5, 2, 0, 3, 1, 6, 5}, {2, 4}), own = tensor({3, 4}, {2});
+  const auto greedy = model.greedy(source, own, {.max_length = 6});
+  const auto one = nn::beam_search(model, source, own, {.max_length = 6});
+  const auto four = nn::beam_search(model, source, own, {.max_length = 6, .n_best = 3, .beam = 4});
+  const auto alone = nn::beam_search(model, tensor({4, 5, 2}, {1, 3}), {},
+                                     {.max_length = 6, .n_best = 3, .beam = 4});
+  for (size_t b = 0; b < 2; ++b) {
+    CHECK(one[b][0].ids == greedy.ids[b]);
+    CHECK(four[b][0].score >= one[b][0].score - 1e-9);
+  }
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK(alone[0][i].ids == four[0][i].ids);
+    CHECK(std::abs(alone[0][i].score - four[0][i].score) < 1e-12);
+  }
+}
+
+TEST_SUITE_END();
+
+}  // namespace
