@@ -43,6 +43,8 @@ void add_train(CLI::App& app, TrainOptions& options) {
                         "distance or cosine"),
       "NAME")
       ->check(quiet(CLI::IsMember(score_names())));
+  named(train->add_option("--model", options.model, "gru, lstm or transformer"), "NAME")
+      ->check(quiet(CLI::IsMember(model_names())));
   named(train->add_option("--tokens", options.tokens, "what a token is: char or word"), "KIND")
       ->check(quiet(CLI::IsMember({"char", "word"})));
   named(train->add_option("--embedding", options.embedding, "numbers for each token"), "N")
@@ -75,6 +77,28 @@ void add_train(CLI::App& app, TrainOptions& options) {
   add_threads(*train, options.threads);
 }
 
+void add_decode(CLI::App& app, DecodeOptions& options) {
+  named(app.add_option("--beam", options.beam, "search with so many hypotheses side by side"), "N")
+      ->check(quiet(CLI::Range(1, 1000)));
+  named(app.add_option("--n-best", options.n_best, "the best N, or N samples, with their scores"),
+        "N")
+      ->check(quiet(CLI::Range(1, 1000)));
+  named(app.add_option("--length-penalty", options.length_penalty,
+                       "above 0 favours longer translations"),
+        "ALPHA")
+      ->check(quiet(CLI::Range(-10.0, 10.0)));
+  named(app.add_option("--temperature", options.temperature,
+                       "above 0 samples in place of searching; 1: as the model says"),
+        "T")
+      ->check(quiet(CLI::Range(0.0, 100.0)));
+  named(app.add_option("--top-k", options.top_k, "sample from the K likeliest tokens; 0: all"), "K")
+      ->check(quiet(CLI::NonNegativeNumber));
+  named(app.add_option("--top-p", options.top_p, "sample from the likeliest, P of chance together"),
+        "P")
+      ->check(quiet(CLI::Range(1e-6, 1.0)));
+  named(app.add_option("--seed", options.seed, "another seed, other samples"), "N");
+}
+
 CLI::Option* add_weights(CLI::App& app, std::string& weights) {
   return app.add_option("--weights", weights, "a run of `train`: its folder, or the file itself")
       ->type_name("DIR")
@@ -87,6 +111,7 @@ void add_translate(CLI::App& app, TranslateOptions& options) {
   add_weights(*translate, options.weights);
   translate->add_option("TEXT", options.texts, "lines to translate; none: read standard input")
       ->type_name("");
+  add_decode(*translate, options.decode);
   add_threads(*translate, options.threads);
 }
 
@@ -94,6 +119,7 @@ void add_show(CLI::App& app, ShowOptions& options) {
   CLI::App* show = app.add_subcommand("show", "draw what the model attends to for one line");
   add_weights(*show, options.weights);
   show->add_option("TEXT", options.text, "the line to translate")->type_name("")->required();
+  add_decode(*show, options.decode);
   show->add_option("--svg", options.svg, "also write an SVG picture")->type_name("FILE");
   show->add_option("--html", options.html, "also write a page for the browser")->type_name("FILE");
 }

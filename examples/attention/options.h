@@ -5,12 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "examples/attention/translator.h"
+
 namespace regrad::example {
 
 struct TrainOptions {
   std::string data;  // empty: dates are generated
   std::string out;   // the run directory; empty: runs/ and the name of the data
   std::string score = "additive";
+  std::string model = "gru";
   std::string tokens = "char";
   int64_t embedding = 32, hidden = 64, batch = 64;
   int64_t steps = 0, epochs = 0;  // one of them; 0: by default
@@ -29,12 +32,14 @@ struct TrainOptions {
 struct TranslateOptions {
   std::string weights = "runs/date";  // a run directory, or the weights file itself
   std::vector<std::string> texts;
+  DecodeOptions decode;
   int threads = 0;
 };
 
 struct ShowOptions {
   std::string weights = "runs/date";
   std::string text, svg, html;
+  DecodeOptions decode;
 };
 
 struct TutorialOptions {

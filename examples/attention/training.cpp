@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "autograd/check.h"
+#include "examples/attention/alignment.h"
 #include "examples/attention/commands.h"
 #include "examples/attention/dates.h"
 #include "examples/attention/measure.h"
@@ -175,9 +176,9 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
       {"tokens", fmt::format("{}: {} in the source, {} in the target", options.tokens,
                              translator.source().size(), translator.target().size())},
       {"model",
-       fmt::format("GRU encoder-decoder, {} attention, embedding {}, hidden {}: {} parameters",
-                   options.score, options.embedding, options.hidden,
-                   nn::num_parameters(translator.model()))},
+       fmt::format("{}, {} attention, embedding {}, hidden {}: {} parameters", options.model,
+                   options.model == "transformer" ? "multi-head" : options.score, options.embedding,
+                   options.hidden, nn::num_parameters(translator.model()))},
       {"training", fmt::format("{} steps of {} pairs, Adam at {}, seed {}", training.steps_done,
                                options.batch, options.rate, options.seed)},
       {"time", fmt::format("{:.1f} s on {} threads ({})", training.seconds, num_threads(),
@@ -186,6 +187,16 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
     facts.emplace_back("held-out exact match",
                        fmt::format("{:.2f} % ({} of {})", 100 * answers.share(), answers.right,
                                    answers.texts.size()));
+  }
+  std::vector<std::string> sources;
+  for (const Pair& pair : task.data.held_out) {
+    if (sources.size() < measured_often) sources.push_back(pair.source);
+  }
+  if (const Alignment years = alignment(translator, sources); years.digits > 0) {
+    facts.emplace_back("years align",
+                       fmt::format("{:.1f} % of the attention of {} digits, {:.1f} % "
+                                   "of their peaks, on the source's year",
+                                   100 * years.mass, years.digits, 100 * years.peaks));
   }
   return facts;
 }
@@ -204,7 +215,8 @@ Translator make_translator(const TrainOptions& options, const Task& task, Genera
                             options.hidden,
                             static_cast<int64_t>(longest_source) + spare_tokens,
                             static_cast<int64_t>(longest_target) + spare_tokens,
-                            options.dropout};
+                            options.dropout,
+                            options.model};
   return Translator(std::move(source), std::move(target), sizes, generator);
 }
 

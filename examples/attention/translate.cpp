@@ -20,19 +20,33 @@ std::string trimmed(const std::string& line) {
   return line.substr(first, line.find_last_not_of(blank) - first + 1);
 }
 
+// The best one alone; or each of several after its score, and an empty line after them.
+void print(const std::vector<Translation>& found, const DecodeOptions& options) {
+  for (const Translation& one : found) {
+    if (options.n_best > 1) std::cout << fmt::format("{:.4f}\t", one.score);
+    std::cout << one.text << "\n";
+  }
+  if (options.n_best > 1) std::cout << "\n";
+}
+
 // Lines in, as many lines out: an empty line stays one. Batches keep a pipe fast; a person typing
 // gets an answer to each line.
-void translate_stream(Translator& translator, bool prompt) {
+void translate_stream(Translator& translator, const DecodeOptions& how, bool prompt) {
   const size_t at_once = prompt ? 1 : 64;
   std::vector<std::string> lines;
   const auto flush = [&] {
     std::vector<std::string> texts;
     std::copy_if(lines.begin(), lines.end(), std::back_inserter(texts),
                  [](const std::string& line) { return !line.empty(); });
-    const std::vector<std::string> answers = translator.translate(texts);
+    const std::vector<std::vector<Translation>> answers = translator.translate(texts, how);
     size_t next = 0;
-    for (const std::string& line : lines)
-      std::cout << (line.empty() ? "" : answers[next++]) << "\n";
+    for (const std::string& line : lines) {
+      if (line.empty()) {
+        std::cout << "\n";
+      } else {
+        print(answers[next++], how);
+      }
+    }
     std::cout << std::flush;
     lines.clear();
   };
@@ -60,7 +74,8 @@ int run_translate(const TranslateOptions& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   Translator translator = Translator::load(options.weights);
   if (options.texts.empty()) {
-    translate_stream(translator, isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1);
+    translate_stream(translator, options.decode,
+                     isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1);
     return 0;
   }
   std::vector<std::string> texts;
@@ -68,7 +83,9 @@ int run_translate(const TranslateOptions& options) {
     texts.push_back(trimmed(text));
     check(!texts.back().empty(), "translate: a text is empty; it must hold at least one character");
   }
-  for (const std::string& answer : translator.translate(texts)) std::cout << answer << "\n";
+  for (const auto& found : translator.translate(texts, options.decode)) {
+    print(found, options.decode);
+  }
   return 0;
 }
 
@@ -76,14 +93,19 @@ int run_show(const ShowOptions& options) {
   Translator translator = Translator::load(options.weights);
   const std::string text = trimmed(options.text);
   check(!text.empty(), "show: the text is empty; it must hold at least one character");
-  const Translation translation = translator.show(text);
-  std::cout << translation.text << "\n\n";
-  print_map(translation.map);
-  if (!options.svg.empty()) write_file(options.svg, to_svg(translation.map));
+  check(!translator.source().encode(text).empty(), "show: the text holds no token");
+  std::vector<AttentionMap> maps;
+  for (const Translation& found : translator.translate({text}, options.decode).front()) {
+    if (options.decode.n_best > 1) std::cout << fmt::format("{:.4f}\t", found.score);
+    std::cout << found.text << "\n\n";
+    if (!found.map.target.empty()) print_map(found.map);
+    maps.push_back(found.map);
+  }
+  if (!options.svg.empty()) write_file(options.svg, to_svg(maps.front()));
   if (!options.html.empty()) {
     Report report;
     report.title = text;
-    report.maps = {translation.map};
+    report.maps = maps;
     write_file(options.html, to_page(report));
   }
   return 0;

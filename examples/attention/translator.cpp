@@ -21,16 +21,31 @@ std::string library_name(const std::string& score) {
   return score == "scaled" ? "scaled_dot" : score;
 }
 
-nn::Seq2Seq make_model(const Vocabulary& source, const Vocabulary& target, const ModelSizes& sizes,
-                       Generator& generator) {
-  return nn::Seq2Seq(source.size(), target.size(),
-                     {.embedding = sizes.embedding,
-                      .hidden = sizes.hidden,
-                      .dropout = sizes.dropout,
-                      .score = library_name(sizes.score),
-                      .max_length = sizes.longest_source,
-                      .padding_idx = Vocabulary::pad},
-                     generator);
+TranslationModel make_model(const Vocabulary& source, const Vocabulary& target,
+                            const ModelSizes& sizes, Generator& generator) {
+  if (sizes.model == "transformer") {
+    check(sizes.heads > 0 && sizes.hidden % sizes.heads == 0,
+          "transformer: --hidden is {}; it must be a multiple of its {} heads", sizes.hidden,
+          sizes.heads);
+    return {nn::TransformerSeq2Seq(source.size(), target.size(),
+                                   {.dim = sizes.hidden,
+                                    .heads = sizes.heads,
+                                    .encoder_layers = sizes.layers,
+                                    .decoder_layers = sizes.layers,
+                                    .feedforward = 4 * sizes.hidden,
+                                    .dropout = sizes.dropout,
+                                    .padding_idx = Vocabulary::pad},
+                                   generator)};
+  }
+  return {nn::Seq2Seq(source.size(), target.size(),
+                      {.embedding = sizes.embedding,
+                       .hidden = sizes.hidden,
+                       .dropout = sizes.dropout,
+                       .score = library_name(sizes.score),
+                       .cell = sizes.model,
+                       .max_length = sizes.longest_source,
+                       .padding_idx = Vocabulary::pad},
+                      generator)};
 }
 
 const std::string& entry(const std::string& path, const nn::Metadata& metadata, const char* key) {
@@ -61,6 +76,48 @@ void check_shape(const std::string& path, const nn::NamedTensors& tensors, const
         path, name, tensors.at(name).shape().str(), shape.str());
 }
 
+void check_shapes(const std::string& path, const nn::NamedTensors& tensors,
+                  const Vocabulary& source, const Vocabulary& target, const ModelSizes& sizes) {
+  const bool is_transformer = sizes.model == "transformer";
+  const int64_t width = is_transformer ? sizes.hidden : sizes.embedding;
+  check_shape(path, tensors, "source_embedding.weight", {source.size(), width});
+  check_shape(path, tensors, "target_embedding.weight", {target.size(), width});
+  if (is_transformer) {
+    const std::string last = fmt::format("layers.{}.linear1.weight", sizes.layers - 1);
+    const Shape inner = {4 * sizes.hidden, sizes.hidden};
+    check_shape(path, tensors, ("transformer.encoder." + last).c_str(), inner);
+    check_shape(path, tensors, ("transformer.decoder." + last).c_str(), inner);
+    return;
+  }
+  const int64_t gates = sizes.model == "lstm" ? 4 : 3;
+  check_shape(path, tensors, "decoder.weight_hh", {gates * sizes.hidden, sizes.hidden});
+  if (sizes.score == "location") {
+    check_shape(path, tensors, "score.linear.weight", {sizes.longest_source, sizes.hidden});
+  }
+}
+
+void check_name(const std::string& path, const char* what, const std::string& given,
+                const std::vector<std::string>& names) {
+  check(std::find(names.begin(), names.end(), given) != names.end(),
+        "{}: its metadata gives the {} \"{}\"; it must be one of {}", path, what,
+        given.substr(0, 40), fmt::join(names, ", "));
+}
+
+ModelSizes read_sizes(const std::string& path, const nn::Metadata& metadata) {
+  ModelSizes sizes = {entry(path, metadata, "score"),
+                      number(path, metadata, "embedding", largest_size),
+                      number(path, metadata, "hidden", largest_size),
+                      number(path, metadata, "longest_source", 1 << 24),
+                      number(path, metadata, "longest_target", 1 << 24)};
+  check_name(path, "score function", sizes.score, score_names());
+  if (!metadata.contains("model")) return sizes;  // written before there was a choice
+  sizes.model = entry(path, metadata, "model");
+  check_name(path, "model", sizes.model, model_names());
+  sizes.layers = number(path, metadata, "layers", 64);
+  sizes.heads = number(path, metadata, "heads", largest_size);
+  return sizes;
+}
+
 Vocabulary read_vocabulary(const std::string& path, const nn::Metadata& metadata, const char* key) {
   try {
     return Vocabulary::from_string(entry(path, metadata, key));
@@ -69,10 +126,27 @@ Vocabulary read_vocabulary(const std::string& path, const nn::Metadata& metadata
   }
 }
 
+// The map has a row for each token of the text, and none for <eos>.
+Translation described(const nn::Hypothesis& found, const std::string& text,
+                      const Vocabulary& source, const Vocabulary& target) {
+  Translation translation{target.decode(found.ids), {}, found.score};
+  const Tensor rows = narrow(found.attention, 0, 0, static_cast<int64_t>(found.ids.size()));
+  translation.map = {source.tokenise(text), target.tokens(found.ids),
+                     rows.to_vector<float>(), text + " → " + translation.text};
+  return translation;
+}
+
 }  // namespace
 
 std::vector<std::string> score_names() {
   return {"additive", "dot", "scaled", "general", "location", "distance", "cosine"};
+}
+
+std::vector<std::string> model_names() { return {"gru", "lstm", "transformer"}; }
+
+nn::Seq2SeqOutput TranslationModel::operator()(const Tensor& source, const Tensor& lengths,
+                                               const Tensor& given) const {
+  return std::visit([&](const auto& model) { return model(source, lengths, given); }, kind);
 }
 
 Translator::Translator(Vocabulary source, Vocabulary target, ModelSizes sizes, Generator& generator)
@@ -81,17 +155,23 @@ Translator::Translator(Vocabulary source, Vocabulary target, ModelSizes sizes, G
       sizes_(std::move(sizes)),
       model_(make_model(source_, target_, sizes_, generator)) {}
 
+nn::Metadata Translator::metadata() const {
+  return {{"format", "pt"},
+          {"program", form},
+          {"model", sizes_.model},
+          {"score", sizes_.score},
+          {"embedding", std::to_string(sizes_.embedding)},
+          {"hidden", std::to_string(sizes_.hidden)},
+          {"layers", std::to_string(sizes_.layers)},
+          {"heads", std::to_string(sizes_.heads)},
+          {"longest_source", std::to_string(sizes_.longest_source)},
+          {"longest_target", std::to_string(sizes_.longest_target)},
+          {"source_vocabulary", source_.to_string()},
+          {"target_vocabulary", target_.to_string()}};
+}
+
 void Translator::save(const std::string& path) const {
-  nn::save_safetensors(path, nn::state_dict(model_),
-                       {{"format", "pt"},
-                        {"program", form},
-                        {"score", sizes_.score},
-                        {"embedding", std::to_string(sizes_.embedding)},
-                        {"hidden", std::to_string(sizes_.hidden)},
-                        {"longest_source", std::to_string(sizes_.longest_source)},
-                        {"longest_target", std::to_string(sizes_.longest_target)},
-                        {"source_vocabulary", source_.to_string()},
-                        {"target_vocabulary", target_.to_string()}});
+  nn::save_safetensors(path, state(), metadata());
 }
 
 Translator Translator::load(const std::string& given) {
@@ -104,63 +184,69 @@ Translator Translator::load(const std::string& given) {
       "--weights DIR reads it",
       path);
   const nn::Safetensors file = nn::load_safetensors(path);
-  const nn::Metadata& metadata = file.metadata;
+  return from(path, file.tensors, file.metadata);
+}
+
+Translator Translator::from(const std::string& path, const nn::NamedTensors& tensors,
+                            const nn::Metadata& metadata) {
   check(entry(path, metadata, "program") == form, "{}: it was written by \"{}\"; it must be \"{}\"",
         path, entry(path, metadata, "program").substr(0, 40), form);
   Vocabulary source = read_vocabulary(path, metadata, "source_vocabulary");
   Vocabulary target = read_vocabulary(path, metadata, "target_vocabulary");
-  const ModelSizes sizes = {entry(path, metadata, "score"),
-                            number(path, metadata, "embedding", largest_size),
-                            number(path, metadata, "hidden", largest_size),
-                            number(path, metadata, "longest_source", 1 << 24),
-                            number(path, metadata, "longest_target", 1 << 24)};
-  const std::vector<std::string> names = score_names();
-  check(std::find(names.begin(), names.end(), sizes.score) != names.end(),
-        "{}: its metadata gives the score function \"{}\"; it must be one of {}", path,
-        sizes.score.substr(0, 40), fmt::join(names, ", "));
-  check_shape(path, file.tensors, "source_embedding.weight", {source.size(), sizes.embedding});
-  check_shape(path, file.tensors, "target_embedding.weight", {target.size(), sizes.embedding});
-  check_shape(path, file.tensors, "decoder.weight_hh", {3 * sizes.hidden, sizes.hidden});
-  if (sizes.score == "location") {
-    check_shape(path, file.tensors, "score.linear.weight", {sizes.longest_source, sizes.hidden});
-  }
+  const ModelSizes sizes = read_sizes(path, metadata);
+  check_shapes(path, tensors, source, target, sizes);
   Generator generator;
   Translator translator(std::move(source), std::move(target), sizes, generator);
   try {
-    nn::load_state_dict(translator.model_, file.tensors);
+    nn::load_state_dict(translator.model_, tensors);
   } catch (const Error& error) {
     fail("{}: {}", path, error.what());
   }
   return translator;
 }
 
-Tensor Translator::loss(const Batch& given) {
+Tensor Translator::loss(const Batch& given, double smoothing) {
   nn::train(model_);
   const Batch batch = trimmed(given);
   const Tensor logits = model_(batch.source, batch.source_lengths, batch.given).logits;
   return cross_entropy(flatten(logits, 0, 1), flatten(batch.wanted),
-                       {.ignore_index = Vocabulary::pad});
+                       {.ignore_index = Vocabulary::pad, .label_smoothing = smoothing});
 }
 
 void Translator::check_length(const Ids& source) const {
   check(source.size() <= longest_text, "translate: a text has {} tokens; at most {} are possible",
         source.size(), longest_text);
   check(
-      sizes_.score != "location" || static_cast<int64_t>(source.size()) <= sizes_.longest_source,
+      sizes_.model == "transformer" || sizes_.score != "location" ||
+          static_cast<int64_t>(source.size()) <= sizes_.longest_source,
       "translate: a text has {} tokens, but this model's location score reaches {} only; train on "
       "longer texts, or with another --score",
       source.size(), sizes_.longest_source);
 }
 
-nn::Decoded Translator::decode(const std::vector<Ids>& sources) {
-  const NoGrad guard;
+nn::Hypotheses Translator::decode(const std::vector<Ids>& sources, const DecodeOptions& options,
+                                  Generator& generator) {
   nn::eval(model_);
-  return model_.greedy(
-      padded(sources), lengths(sources),
-      {.bos = Vocabulary::bos, .eos = Vocabulary::eos, .max_length = sizes_.longest_target});
+  const nn::DecodeOptions how = {.bos = Vocabulary::bos,
+                                 .eos = Vocabulary::eos,
+                                 .max_length = sizes_.longest_target,
+                                 .n_best = options.n_best,
+                                 .beam = options.beam,
+                                 .length_penalty = options.length_penalty,
+                                 .temperature = options.temperature,
+                                 .top_k = options.top_k,
+                                 .top_p = options.top_p};
+  return std::visit(
+      [&](const auto& model) {
+        return options.temperature > 0
+                   ? nn::sample(model, padded(sources), lengths(sources), how, generator)
+                   : nn::beam_search(model, padded(sources), lengths(sources), how);
+      },
+      model_.kind);
 }
 
-std::vector<std::string> Translator::translate(const std::vector<std::string>& texts) {
+std::vector<std::vector<Translation>> Translator::translate(const std::vector<std::string>& texts,
+                                                            const DecodeOptions& options) {
   std::vector<Ids> encoded;
   for (const std::string& text : texts) {
     encoded.push_back(source_.encode(text));
@@ -170,31 +256,37 @@ std::vector<std::string> Translator::translate(const std::vector<std::string>& t
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return encoded[a].size() < encoded[b].size(); });
-  std::vector<std::string> answers(texts.size());
+  Generator generator(options.seed);
+  std::vector<std::vector<Translation>> answers(texts.size());
   size_t start = 0;
-  while (start < order.size() && encoded[order[start]].empty()) ++start;  // nothing to translate
+  for (; start < order.size() && encoded[order[start]].empty(); ++start) {
+    answers[order[start]].emplace_back();  // nothing to translate
+  }
   for (; start < order.size(); start += texts_at_once) {
     const size_t end = std::min(start + texts_at_once, order.size());
     std::vector<Ids> sources;
     for (size_t i = start; i < end; ++i) sources.push_back(encoded[order[i]]);
-    const nn::Decoded decoded = decode(sources);
-    for (size_t i = start; i < end; ++i) answers[order[i]] = target_.decode(decoded.ids[i - start]);
+    const nn::Hypotheses found = decode(sources, options, generator);
+    for (size_t i = start; i < end; ++i) {
+      for (const nn::Hypothesis& one : found[i - start]) {
+        answers[order[i]].push_back(described(one, texts[order[i]], source_, target_));
+      }
+    }
   }
   return answers;
 }
 
-Translation Translator::show(const std::string& text) {
-  const Ids source = source_.encode(text);
-  check_length(source);
-  check(!source.empty(), "show: the text holds no token; it must hold at least one");
-  const nn::Decoded decoded = decode({source});
-  const Ids& ids = decoded.ids.front();
-  const Tensor weights =
-      narrow(select(decoded.weights, 0, 0), 0, 0, static_cast<int64_t>(ids.size()));
-  Translation translation{target_.decode(ids), {}};
-  translation.map = {source_.tokenise(text), target_.tokens(ids), weights.to_vector<float>(),
-                     text + " → " + translation.text};
-  return translation;
+std::vector<std::string> Translator::translate(const std::vector<std::string>& texts) {
+  std::vector<std::string> answers;
+  for (std::vector<Translation>& found : translate(texts, DecodeOptions{})) {
+    answers.push_back(std::move(found.front().text));
+  }
+  return answers;
+}
+
+Translation Translator::show(const std::string& text, const DecodeOptions& options) {
+  check(!source_.encode(text).empty(), "show: the text holds no token; it must hold at least one");
+  return translate({text}, options).front().front();
 }
 
 }  // namespace regrad::example

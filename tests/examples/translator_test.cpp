@@ -1,0 +1,82 @@
+// Each kind of model through a weights file and back, and its ways of decoding.
+#include "examples/attention/translator.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdio>
+
+#include "tests/errors.h"
+
+using namespace regrad;
+using namespace regrad::example;
+
+namespace {
+
+const std::vector<std::string> texts = {"abc", "", "cab ba", "b"};
+
+Translator make(const std::string& model) {
+  Generator generator(3);
+  return Translator(Vocabulary(texts, Tokeniser::character),
+                    Vocabulary({"xyz"}, Tokeniser::character),
+                    {.score = "additive",
+                     .embedding = 6,
+                     .hidden = 8,
+                     .longest_source = 9,
+                     .longest_target = 5,
+                     .model = model,
+                     .layers = 1,
+                     .heads = 2},
+                    generator);
+}
+
+TEST_SUITE_BEGIN("examples");
+
+TEST_CASE("every model is written and read back as it was, and gives a finite loss") {
+  for (const std::string& model : model_names()) {
+    Translator one = make(model);
+    const std::string path = "translator_test.safetensors";
+    one.save(path);
+    Translator two = Translator::load(path);
+    std::remove(path.c_str());
+    CHECK(two.translate(texts) == one.translate(texts));
+    const Batch batch = make_batch({{{4, 5}, {6, 4}}, {{5}, {4}}}, {0, 1});
+    CHECK(all_finite(one.loss(batch, 0.1)));
+    CHECK(one.loss(batch).item<double>() == two.loss(batch).item<double>());
+    nn::Metadata damaged = one.metadata();
+    damaged["hidden"] = "16";
+    CHECK_ERROR(Translator::from("f", one.state(), damaged), "its metadata asks for");
+    damaged["model"] = "oracle";
+    CHECK_ERROR(Translator::from("f", one.state(), damaged), "oracle");
+  }
+}
+
+TEST_CASE("n best translations with their maps, the same in any company") {
+  for (const std::string& model : model_names()) {
+    Translator translator = make(model);
+    const auto all = translator.translate(texts, {.beam = 4, .n_best = 3});
+    REQUIRE(all.size() == 4);
+    CHECK(all[1].size() == 1);
+    CHECK(all[1][0].text.empty());
+    for (const size_t i : {0, 2, 3}) {
+      REQUIRE(all[i].size() == 3);
+      const auto alone = translator.translate({texts[i]}, {.beam = 4, .n_best = 3})[0];
+      for (size_t k = 0; k < 3; ++k) {
+        const AttentionMap& map = all[i][k].map;
+        CHECK(map.weights.size() == map.source.size() * map.target.size());
+        CHECK(map.source.size() == texts[i].size());
+        CHECK(alone[k].text == all[i][k].text);
+        CHECK(alone[k].score == doctest::Approx(all[i][k].score).epsilon(1e-5));
+      }
+    }
+    const DecodeOptions dice = {.n_best = 5, .temperature = 1, .seed = 2};
+    const auto first = translator.translate({"abc"}, dice),
+               again = translator.translate({"abc"}, dice);
+    REQUIRE(first[0].size() == 5);
+    for (size_t k = 0; k < 5; ++k) CHECK(first[0][k].text == again[0][k].text);
+    CHECK_ERROR(translator.translate({"abc"}, {.beam = 2, .n_best = 3}), "beam of 2");
+  }
+}
+
+TEST_SUITE_END();
+
+}  // namespace
