@@ -90,6 +90,10 @@ Seq2Seq::Seq2Seq(int64_t source_count, int64_t target_count, const Seq2SeqOption
               generator),
       output(2 * options.hidden, target_count, {}, generator),
       dropout(options.dropout, generator) {
+  check(!options.tie_embeddings || source_count == target_count,
+        "Seq2Seq: tied embeddings need one vocabulary, not {} and {} tokens", source_count,
+        target_count);
+  if (options.tie_embeddings) source_embedding.weight = target_embedding.weight;
   if (!options.bidirectional) return;
   memory.emplace(2 * options.hidden, options.hidden, LinearOptions{}, generator);
   bridge.emplace(2 * options.hidden, options.hidden, LinearOptions{}, generator);

@@ -50,6 +50,7 @@ struct Seq2SeqOptions {
   std::string cell = "gru";        // or "lstm"
   int64_t max_length = 0;          // of a source, for the score "location" alone
   int64_t padding_idx = 0;         // -1: none
+  bool tie_embeddings = false;     // source and target have one embedding: one vocabulary
 };
 
 // What the decoder reads and where it stands.

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <numbers>
 
+#include "autograd/error.h"
 #include "examples/attention/dates.h"
 #include "examples/attention/translator.h"
 #include "optim/optim.h"

@@ -131,8 +131,8 @@ Translation described(const nn::Hypothesis& found, const std::string& text,
                       const Vocabulary& source, const Vocabulary& target) {
   Translation translation{target.decode(found.ids), {}, found.score};
   const Tensor rows = narrow(found.attention, 0, 0, static_cast<int64_t>(found.ids.size()));
-  translation.map = {source.tokenise(text), target.tokens(found.ids),
-                     rows.to_vector<float>(), text + " → " + translation.text};
+  translation.map = {source.tokenise(text), target.tokens(found.ids), rows.to_vector<float>(),
+                     text + " → " + translation.text};
   return translation;
 }
 
@@ -231,7 +231,7 @@ nn::Hypotheses Translator::decode(const std::vector<Ids>& sources, const DecodeO
                                  .eos = Vocabulary::eos,
                                  .max_length = sizes_.longest_target,
                                  .n_best = options.n_best,
-                                 .beam = options.beam,
+                                 .beam = std::max(options.beam, options.n_best),
                                  .length_penalty = options.length_penalty,
                                  .temperature = options.temperature,
                                  .top_k = options.top_k,

@@ -23,8 +23,8 @@ struct ModelSizes {
 
 // How texts are made from what a model says. Either a search, or samples.
 struct DecodeOptions {
-  int64_t beam = 1;    // hypotheses kept side by side; 1: the likeliest token, again and again
-  int64_t n_best = 1;  // translations of each text, at most `beam`, or how many samples
+  int64_t beam = 1;    // hypotheses kept side by side, n_best at least; 1: the likeliest token
+  int64_t n_best = 1;  // translations of each text, or how many samples
   double length_penalty = 0;  // 0.6 to 1 favours longer translations; see nn/decode.h
   double temperature = 0;     // above 0: sample; 1: as the model says
   int64_t top_k = 0;          // sample from the k likeliest tokens; 0: from all

@@ -51,6 +51,22 @@ for score in dot scaled general additive location distance cosine; do
   expect 0 "exact match" "$program" train $small --steps 2 --score $score --out $score
 done
 
+# Every model trains and translates.
+for model in lstm transformer; do
+  expect 0 "exact match" "$program" train $small --steps 2 --model $model --out $model
+  expect 0 "" "$program" translate --weights $model --beam 3 "may 5, 1999"
+done
+expect 1 "multiple of its 4 heads" "$program" train $small --model transformer --hidden 18
+expect 2 "" "$program" train --model oracle
+
+# Beams and samples: N lines with scores and an empty one; the same seed, the same samples.
+expect 0 "" "$program" translate --weights one --n-best 3 --length-penalty 0.6 "may 5, 1999"
+[ "$(wc -l <out)" = 4 ] || fault "--n-best 3 gave $(wc -l <out) lines"
+"$program" translate --weights one --n-best 2 --temperature 1 --top-k 5 --top-p 0.9 "1/2/03" >dice
+"$program" translate --weights one --n-best 2 --temperature 1 --top-k 5 --top-p 0.9 "1/2/03" |
+  cmp - dice || fault "the same seed gave other samples"
+expect 2 "" "$program" translate --weights one --beam 0 "may 5, 1999"
+
 # One line in, one line out.
 expect 0 "" "$program" translate --weights one "may 5, 1999" "1/2/03"
 [ "$(wc -l <out)" = 2 ] || fault "two texts gave $(wc -l <out) lines"

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "ops/ops.h"
 #include "tests/errors.h"
 
 using namespace regrad;
@@ -73,7 +74,8 @@ TEST_CASE("n best translations with their maps, the same in any company") {
                again = translator.translate({"abc"}, dice);
     REQUIRE(first[0].size() == 5);
     for (size_t k = 0; k < 5; ++k) CHECK(first[0][k].text == again[0][k].text);
-    CHECK_ERROR(translator.translate({"abc"}, {.beam = 2, .n_best = 3}), "beam of 2");
+    CHECK(translator.translate({"abc"}, {.beam = 2, .n_best = 3})[0].size() == 3);
+    CHECK_ERROR(translator.translate({"abc"}, {.beam = 0, .n_best = 0}), "must be 1 or more");
   }
 }
 

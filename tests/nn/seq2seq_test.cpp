@@ -109,6 +109,16 @@ TEST_CASE("greedy decoding stops at <eos>, keeps attention rows, and ignores pad
   CHECK_ERROR(make("dot", true, "elman"), "gru and lstm");
 }
 
+TEST_CASE("tied embeddings are one parameter") {
+  const nn::Seq2SeqOptions apart = {.embedding = 3, .hidden = 4};
+  nn::Seq2SeqOptions tied = apart;
+  tied.tie_embeddings = true;
+  CHECK(nn::num_parameters(nn::Seq2Seq(7, 7, apart)) -
+            nn::num_parameters(nn::Seq2Seq(7, 7, tied)) ==
+        7 * 3);
+  CHECK_ERROR(nn::Seq2Seq(7, 6, tied), "7 and 6");
+}
+
 TEST_CASE("an encoder-decoder learns to reverse") {
   Generator generator(1);
   nn::Seq2Seq model(8, 8, {.embedding = 16, .hidden = 32}, generator);
