@@ -39,6 +39,16 @@ std::string_view name_of(Tokeniser tokeniser) {
   return tokeniser == Tokeniser::word ? "word" : "bytepair";
 }
 
+Tokeniser suitable_tokeniser(int64_t texts, int64_t words) {
+  constexpr int64_t of_a_sentence = 3;
+  return texts > 0 && words >= of_a_sentence * texts ? Tokeniser::bytepair : Tokeniser::character;
+}
+
+int64_t words_with_letters(std::string_view text) {
+  const std::vector<std::string_view> words = cut_words(text);
+  return std::count_if(words.begin(), words.end(), has_letter);
+}
+
 std::vector<std::string> tokenise(std::string_view text, Tokeniser tokeniser) {
   if (tokeniser == Tokeniser::bytepair) return cut_for_bytepairs(text);
   const std::vector<std::string_view> tokens =

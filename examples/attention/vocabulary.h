@@ -21,6 +21,11 @@ enum class Tokeniser { character, word, bytepair };
 
 std::string_view name_of(Tokeniser tokeniser);
 
+// What suits texts with so many words that hold a letter, on average: byte pairs for sentences,
+// from three words on; characters for shorter strings, such as dates, sums and names.
+Tokeniser suitable_tokeniser(int64_t texts, int64_t words_with_letters);
+int64_t words_with_letters(std::string_view text);
+
 // Throws Error where text is not UTF-8. For bytepair: the whole words, see cut_for_bytepairs().
 std::vector<std::string> tokenise(std::string_view text, Tokeniser tokeniser);
 

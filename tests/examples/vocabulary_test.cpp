@@ -95,6 +95,18 @@ TEST_CASE("join: gives back what was cut, but for runs of spaces") {
   CHECK(join(words(" a   b "), Tokeniser::word) == "a b");
 }
 
+TEST_CASE("tokenise: what suits the texts") {
+  CHECK(words_with_letters("TUESDAY, SEPTEMBER 25, 1984") == 2);
+  CHECK(words_with_letters("You're a wonderful guy, aren't you?") == 6);
+  CHECK(words_with_letters("16+75") == 0);
+  CHECK(words_with_letters("AH0 B AE1") == 3);
+  CHECK(words_with_letters("我们去") == 3);
+  CHECK(words_with_letters("ז ו ב") == 3);
+  CHECK(suitable_tokeniser(10, 30) == Tokeniser::bytepair);
+  CHECK(suitable_tokeniser(10, 29) == Tokeniser::character);
+  CHECK(suitable_tokeniser(0, 0) == Tokeniser::character);
+}
+
 TEST_CASE("vocabulary: by frequency, then in code point order, after the special tokens") {
   const Vocabulary vocabulary({"b a", "b é", "z c"}, Tokeniser::word);
   CHECK(vocabulary.size() == 9);
