@@ -167,7 +167,9 @@ struct AttentionOptions {
   bool causal = false;  // query i attends to keys 0 .. i
   std::optional<double> scale = std::nullopt;  // 1 / sqrt(d) unless given
 };
-// mask: bool, true = may attend, broadcast to [.., t, s]; or a float bias added to the scores.
+// mask: bool, true = may attend, broadcast to [.., t, s]; or a float bias added to the scores. A
+// query with nothing to attend to gives zeros. The scores are never stored: memory grows with t + s.
+// The result lies in memory in the order of q's dimensions.
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const Tensor& mask = {}, const AttentionOptions& options = {});
 // softmax along dim where mask (bool, true = may attend) lets it; a row with nothing gives zeros.
