@@ -43,10 +43,15 @@ Inputs checked(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& 
         called(k), called(v));
   same_dtype(op, q, k);
   same_dtype(op, q, v);
-  const auto batch_of = [](const Tensor& x) { return Shape(x.shape().begin(), x.shape().size() - 2); };
+  const auto batch_of = [](const Tensor& x) {
+    return Shape(x.shape().begin(), x.shape().size() - 2);
+  };
   const Shape batch =
       broadcast_shapes(op, broadcast_shapes(op, batch_of(q), batch_of(k)), batch_of(v));
-  const Inputs in{rows_for(batch, q), rows_for(batch, k), rows_for(batch, v), mask,
+  const Inputs in{rows_for(batch, q),
+                  rows_for(batch, k),
+                  rows_for(batch, v),
+                  mask,
                   options.scale.value_or(1 / std::sqrt(static_cast<double>(q.size(-1)))),
                   options.causal};
   if (mask.defined()) {
@@ -159,8 +164,10 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
 // with P = softmax(S), dV = Pᵀ G and dS = P (dP - sum(P dP)), dP = G Vᵀ.
 std::vector<Tensor> composed_backward(const Inputs& in, const Tensor& g, Needed needed) {
   Tensor scores = matmul(mul(in.q, in.scale), transpose(in.k)), allowed;
-  if (in.has_bias()) scores = add(scores, in.mask);
-  else allowed = in.mask;
+  if (in.has_bias())
+    scores = add(scores, in.mask);
+  else
+    allowed = in.mask;
   if (in.causal) {
     const Tensor past = tril(ones({in.q.size(-2), in.k.size(-2)})).to(bool_);
     allowed = allowed.defined() ? allowed & past : past;
@@ -179,9 +186,8 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   const Inputs in = checked(q, k, v, mask, options);
   const std::vector<Tensor> inputs = {in.q, in.k, in.v, in.has_bias() ? mask : Tensor()};
   const bool saves = GradMode::enabled() &&
-                     std::any_of(inputs.begin(), inputs.end(), [](const Tensor& x) {
-                       return x.defined() && x.requires_grad();
-                     });
+                     std::any_of(inputs.begin(), inputs.end(),
+                                 [](const Tensor& x) { return x.defined() && x.requires_grad(); });
   Shape shape = in.q.shape(), sums = in.q.shape();
   shape[shape.rank() - 1] = in.v.size(-1), sums[sums.rank() - 1] = 1;
   Tensor out = empty_in_order_of(in.q, shape);

@@ -2,8 +2,8 @@
 //   dV = Pᵀ G,  dP = G Vᵀ,  dS = P (dP - delta),  delta_i = sum_e G_ie O_ie,
 //   dQ = scale dS K,  dK = scale dSᵀ Q,  dbias = dS.
 // The shares are computed again, from the logarithm of their sum that the forward pass saved
-// (Dao: FlashAttention-2, 2023). The keys are taken block by block, so that a block's dK and dV stay
-// in the cache while the queries pass; dQ grows block by block in memory.
+// (Dao: FlashAttention-2, 2023). The keys are taken block by block, so that a block's dK and dV
+// stay in the cache while the queries pass; dQ grows block by block in memory.
 #pragma once
 
 #include "ops/cpu/attention_forward.h"
@@ -49,8 +49,8 @@ struct BackwardHead : ForwardHead<T> {
   REGRAD_INLINE bool wants_slopes() const { return dq || dk || dbias; }
 };
 
-// delta_i = sum_e G_ie O_ie, in the very order in which a tile sums dP: the scores of a query with a
-// single key then have no gradient, exactly. So a row is a chain of sums, and four go together.
+// delta_i = sum_e G_ie O_ie, in the very order in which a tile sums dP: the scores of a query with
+// a single key then have no gradient, exactly. So a row is a chain of sums, and four go together.
 template <class T, class Arch>
 void find_delta(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
                 const BackwardHead<T>& head, const BackwardSpace<T>& space) {
@@ -76,8 +76,8 @@ void find_delta(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan
   }
 }
 
-// Copies of the queries and of G, with what is known of each row, and no dQ yet. The rows beyond the
-// last have no shares.
+// Copies of the queries and of G, with what is known of each row, and no dQ yet. The rows beyond
+// the last have no shares.
 template <class T, class Arch>
 void start_queries(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
                    const BackwardHead<T>& head, const BackwardSpace<T>& space, T* dq) {
@@ -162,9 +162,8 @@ struct BlockPair {
   void find_shares() const {
     const int64_t stride = plan.key_stride;
     multiply_pairs(space.q, plan.query_stride, space.keys, call.depth,
-                   [&](int64_t i, int64_t j, V score) REGRAD_LAMBDA {
-                     score.store_unaligned(space.shares + i * stride + j);
-                   });
+                   [&](int64_t i, int64_t j, V score)
+                       REGRAD_LAMBDA { score.store_unaligned(space.shares + i * stride + j); });
     for (int64_t i = 0; i < queries.size(); ++i) {
       T* const row = space.shares + i * stride;
       const int64_t open = open_to(i), query = queries.begin + i;
@@ -259,8 +258,8 @@ void differentiate(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& p
       const Range queries{begin, smaller(begin + Plan::query_block, call.queries)};
       const Permitted some = permitted<T, Arch>(call, head.mask, queries, keys);
       if (some == Permitted::none) continue;
-      const BlockPair<T, Arch> pair{call,  plan,    head, space,
-                                    queries, keys, some == Permitted::some};
+      const BlockPair<T, Arch> pair{
+          call, plan, head, space, queries, keys, some == Permitted::some};
       pair.find_shares();
       if (head.dv) {
         pair.add_to_keys(space.dv, space.shares, space.g, plan.width_stride, plan.width_panels);
@@ -329,8 +328,8 @@ void attention_backward(const AttentionCall<T>& call) {
   T* parts = nullptr;
   if (cut.splits > 1) {
     const int64_t elements = plan.batches * cut.splits * cut.part;
-    parts = static_cast<T*>(scratch(Scratch::attention_shared,
-                                    static_cast<std::size_t>(elements) * sizeof(T)));
+    parts = static_cast<T*>(
+        scratch(Scratch::attention_shared, static_cast<std::size_t>(elements) * sizeof(T)));
   }
   const Cut ranges(plan.key_blocks(call), cut.splits);
   const int64_t chunks = pieces_of(cut.units, cut.group) * cut.splits;
@@ -343,8 +342,8 @@ void attention_backward(const AttentionCall<T>& call) {
       T* const dq = parts ? parts + (i * cut.splits + split) * cut.part : space.dq;
       differentiate(call, plan, head, space, ranges[split], dq);
       if (head.dq && !parts) {
-        write_rows(plan, call.queries, call.depth, head.dq, call.dq.row,
-                   static_cast<const T*>(dq), plan.query_stride, call.scale);
+        write_rows(plan, call.queries, call.depth, head.dq, call.dq.row, static_cast<const T*>(dq),
+                   plan.query_stride, call.scale);
       }
     }
   });

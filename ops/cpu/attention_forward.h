@@ -107,9 +107,8 @@ void attend_block(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& pl
   const Permitted some = permitted<T, Arch>(call, head.mask, queries, keys);
   if (some == Permitted::none) return;
   const int64_t rows = queries.size(), stride = plan.key_stride;
-  const auto open_to = [&](int64_t i) REGRAD_LAMBDA {
-    return keys_open_to(call, queries.begin + i, keys);
-  };
+  const auto open_to = [&](int64_t i)
+                           REGRAD_LAMBDA { return keys_open_to(call, queries.begin + i, keys); };
   multiply<T, Arch>(
       {space.q + at * plan.query_stride, plan.query_stride, 1, space.keys, Plan::panel,
        call.depth * Plan::panel},
@@ -117,9 +116,8 @@ void attend_block(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& pl
       [&](int64_t, int64_t end, int64_t panel) REGRAD_LAMBDA {
         return open_to(end - 1) > panel * Plan::panel ? Range{0, call.depth} : skipped;
       },
-      [&](int64_t i, int64_t j, V score) REGRAD_LAMBDA {
-        score.store_unaligned(space.scores + i * stride + j);
-      });
+      [&](int64_t i, int64_t j, V score)
+          REGRAD_LAMBDA { score.store_unaligned(space.scores + i * stride + j); });
   for (int64_t i = 0; i < rows; ++i) {
     T* const scores = space.scores + i * stride;
     const int64_t open = open_to(i), query = queries.begin + i;
@@ -199,14 +197,15 @@ void attend(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
     if (permitted<T, Arch>(call, head.mask, queries, keys) == Permitted::none) continue;
     pack<T, Arch>(head.k + first * call.k.row, 1, call.k.row, call.depth, keys.size(), space.keys,
                   Plan::panel, call.depth * Plan::panel);
-    pack<T, Arch>(head.v + first * call.v.row, call.v.row, 1, keys.size(), call.width,
-                  space.values, Plan::panel, keys.size() * Plan::panel);
+    pack<T, Arch>(head.v + first * call.v.row, call.v.row, 1, keys.size(), call.width, space.values,
+                  Plan::panel, keys.size() * Plan::panel);
     int64_t begin = queries.begin;
-    if (call.causal && first > begin) begin += (first - begin) / Plan::query_block * Plan::query_block;
+    if (call.causal && first > begin)
+      begin += (first - begin) / Plan::query_block * Plan::query_block;
     for (; begin < queries.end; begin += Plan::query_block) {
       attend_block(call, plan, head, space,
-                   {begin, smaller(begin + Plan::query_block, queries.end)},
-                   begin - queries.begin, keys);
+                   {begin, smaller(begin + Plan::query_block, queries.end)}, begin - queries.begin,
+                   keys);
     }
   }
   write_output(call, plan, head, space, queries);
@@ -220,8 +219,8 @@ void attention(const AttentionCall<T>& call) {
   // What is packed of the keys serves all queries of a chunk, so that fewer of them cost more.
   const int64_t most = 8 * Plan::query_block;
   const int64_t shared_out = pieces_of(call.queries * plan.batches, Plan::wanted_chunks);
-  const int64_t rows = pieces_of(larger(smaller(shared_out, most), 1), Plan::query_block) *
-                       Plan::query_block;
+  const int64_t rows =
+      pieces_of(larger(smaller(shared_out, most), 1), Plan::query_block) * Plan::query_block;
   const int64_t parts = pieces_of(call.queries, rows);
   const int64_t units = plan.batches * parts;
   const int64_t group = plan.group_of(plan.operations * 2 / static_cast<double>(parts), units);

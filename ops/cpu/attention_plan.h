@@ -18,7 +18,7 @@ struct AttentionPlan {
   static constexpr int64_t line = 64 / int64_t{sizeof(T)};  // elements of a cache line
   // Queries of a block: its scores of one block of keys take most of a first-level cache.
   static constexpr int64_t query_block = (192 / int64_t{sizeof(T)} + tile - 1) / tile * tile;
-  static constexpr int64_t wanted_chunks = 16;    // enough for the threads to share out
+  static constexpr int64_t wanted_chunks = 16;     // enough for the threads to share out
   static constexpr double chunk_operations = 1e6;  // fewer are not worth another thread
 
   int64_t key_block;     // keys of a block: their copies fit in a second-level cache
@@ -124,8 +124,7 @@ void copy_rows(const FarRows<T>& from, T* to, int64_t to_stride, int64_t more, T
 enum class Permitted { none, some, all };
 
 template <class T, class Arch>
-Permitted permitted(const AttentionCall<T>& call, const bool* mask, Range queries,
-                                  Range keys) {
+Permitted permitted(const AttentionCall<T>& call, const bool* mask, Range queries, Range keys) {
   if (mask == nullptr) return Permitted::all;
   const int64_t rows = call.mask.row == 0 ? 1 : queries.size();
   const int64_t step = call.mask.column, columns = step == 0 ? 1 : keys.size();

@@ -84,9 +84,9 @@ REGRAD_INLINE void sum_tile(const Factors<T>& f, Range k, int64_t row, int64_t p
 }
 
 // rows x panels of a product. span(first, end, panel) is the range of k that the rows [first, end)
-// of a tile need: nothing is done where it ends before it begins. finish(i, j, sum) takes the sums of row i and
-// a vector of columns from j on. Rows are taken in whole or half tiles, so that up to half a tile
-// more of them is read, and finished, than there are.
+// of a tile need: nothing is done where it ends before it begins. finish(i, j, sum) takes the sums
+// of row i and a vector of columns from j on. Rows are taken in whole or half tiles, so that up to
+// half a tile more of them is read, and finished, than there are.
 inline constexpr Range skipped{0, -1};
 
 template <class T, class Arch, class Span, class Finish>

@@ -188,8 +188,8 @@ TEST_CASE("what a mask forbids is not even looked at") {
 // The formula, op by op, with the scores in memory.
 Tensor of_ops(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
               const AttentionOptions& how) {
-  Tensor scores = matmul(q, transpose(k)) *
-                  how.scale.value_or(1 / std::sqrt(static_cast<double>(q.size(-1))));
+  Tensor scores =
+      matmul(q, transpose(k)) * how.scale.value_or(1 / std::sqrt(static_cast<double>(q.size(-1))));
   if (mask.defined() && mask.dtype() != bool_) scores = scores + mask;
   Tensor allowed = ones(scores.shape()).to(bool_);
   if (mask.defined() && mask.dtype() == bool_) allowed = allowed & mask;
@@ -201,7 +201,7 @@ struct Blocks {
   std::string name;
   Shape q, k, v;
   AttentionOptions how = {};
-  Shape mask = {};       // of a bool mask, unless `bias`
+  Shape mask = {};  // of a bool mask, unless `bias`
   bool bias = false;
   double allowed = 0.6;  // the part of a mask that is true
 };
@@ -224,7 +224,13 @@ const std::vector<Blocks> blocks = {
     {"mask and causal", {2, 203, 16}, {2, 203, 16}, {2, 203, 16}, {.causal = true}, {203, 203}},
     {"bias", {2, 2, 103, 16}, {2, 2, 150, 16}, {2, 2, 150, 16}, {}, {2, 2, 103, 150}, true},
     {"bias of heads", {3, 2, 103, 16}, {3, 2, 150, 16}, {3, 2, 150, 16}, {}, {2, 103, 150}, true},
-    {"bias of batch", {3, 2, 103, 16}, {3, 2, 150, 16}, {3, 2, 150, 16}, {}, {3, 1, 103, 150}, true},
+    {"bias of batch",
+     {3, 2, 103, 16},
+     {3, 2, 150, 16},
+     {3, 2, 150, 16},
+     {},
+     {3, 1, 103, 150},
+     true},
     {"bias of keys", {2, 103, 16}, {2, 301, 16}, {2, 301, 16}, {.causal = true}, {301}, true},
     {"bias of queries", {2, 103, 16}, {2, 301, 16}, {2, 301, 16}, {}, {103, 1}, true},
     {"shared keys", {3, 2, 103, 16}, {150, 16}, {2, 150, 16}},
@@ -373,8 +379,7 @@ TEST_CASE("the scores are never stored") {
   }
   reset_peak_memory();
   const int64_t before = memory_use().live_bytes;
-  scaled_dot_product_attention(x[0], x[1], x[2], {}, {.causal = true})
-      .backward(ones({1, 2000, 8}));
+  scaled_dot_product_attention(x[0], x[1], x[2], {}, {.causal = true}).backward(ones({1, 2000, 8}));
   CHECK(memory_use().peak_bytes - before < 2000 * 2000);  // bytes: a quarter of the scores
 }
 
@@ -455,6 +460,5 @@ TEST_CASE("attention says what does not fit") {
 }
 
 TEST_SUITE_END();
-
 
 }  // namespace
