@@ -94,8 +94,9 @@ int run_show(const ShowOptions& options) {
   const std::string text = trimmed(options.text);
   check(!text.empty(), "show: the text is empty; it must hold at least one character");
   check(!translator.source().encode(text).empty(), "show: the text holds no token");
+  const std::vector<Translation> all = translator.translate({text}, options.decode).front();
   std::vector<AttentionMap> maps;
-  for (const Translation& found : translator.translate({text}, options.decode).front()) {
+  for (const Translation& found : all) {
     if (options.decode.n_best > 1) std::cout << fmt::format("{:.4f}\t", found.score);
     std::cout << found.text << "\n\n";
     if (!found.map.target.empty()) print_map(found.map);
