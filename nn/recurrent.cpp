@@ -45,45 +45,51 @@ LSTMState advance(Cell cell, const RecurrentWeights& w, const Tensor& projected,
   return {narrow(next, 1, 0, size), narrow(next, 1, size, size)};
 }
 
-// Which sequences of the batch still run at each step.
-struct Running {
-  std::vector<Tensor> masks;  // of step t: bool [B, 1]; undefined where all of them run
-
-  Running(const Tensor& lengths, int64_t steps) : masks(static_cast<size_t>(steps)) {
-    if (!lengths.defined() || lengths.numel() == 0) return;
-    const std::vector<int64_t> all = lengths.to_vector<int64_t>();
-    const int64_t shortest = *std::min_element(all.begin(), all.end());
-    for (int64_t t = shortest; t < steps; ++t) {
-      const Tensor at = scalar(static_cast<double>(t), int64).to(lengths.device());
-      masks[static_cast<size_t>(t)] = unsqueeze(gt(lengths, at), 1);
-    }
-  }
-};
-
 struct Swept {
-  std::vector<Tensor> outputs;  // of each step: [B, H]
+  Tensor outputs;  // [T, B, H], 0 where a sequence does not run
   LSTMState end;
 };
 
-// All steps of one direction. Where a sequence does not run, its state is carried on unchanged and
-// its output is 0: backwards, it thus starts at its own end.
-Swept sweep(Cell cell, const RecurrentWeights& w, const Tensor& input, LSTMState state,
-            const Running& running, bool reverse) {
+// All steps of an RNN's direction. Where a sequence does not run, its state is carried on
+// unchanged: backwards, it thus starts at its own end.
+Tensor states_of_rnn(Cell cell, const RecurrentWeights& w, const Tensor& input, Tensor state,
+                     const Tensor& running, bool reverse) {
   const std::vector<Tensor> projected = unbind(linear(input, w.weight_ih, w.bias_ih));
-  Swept swept;
-  swept.outputs.resize(projected.size());
+  std::vector<Tensor> states(projected.size());
   for (size_t i = 0; i < projected.size(); ++i) {
     const size_t t = reverse ? projected.size() - 1 - i : i;
-    LSTMState next = advance(cell, w, projected[t], state);
-    swept.outputs[t] = next.hidden;
-    if (const Tensor& runs = running.masks[t]; runs.defined()) {
-      swept.outputs[t] = where(runs, next.hidden, 0.0);
-      next.hidden = where(runs, next.hidden, state.hidden);
-      if (cell == Cell::lstm) next.cell = where(runs, next.cell, state.cell);
-    }
-    state = std::move(next);
+    Tensor next = advance(cell, w, projected[t], {state, {}}).hidden;
+    if (running.defined()) next = where(select(running, 0, static_cast<int64_t>(t)), next, state);
+    states[t] = state = next;
   }
-  swept.end = std::move(state);
+  return stack(states);
+}
+
+bool all_run(const Tensor& lengths, int64_t steps) {
+  if (!lengths.defined()) return true;
+  const std::vector<int64_t> all = lengths.to_vector<int64_t>();
+  return std::all_of(all.begin(), all.end(), [=](int64_t length) { return length == steps; });
+}
+
+// running: bool [T, B, 1], undefined where all run at every step.
+Swept sweep(Cell cell, const RecurrentWeights& w, const Tensor& input, const LSTMState& first,
+            const Tensor& lengths, const Tensor& running, bool reverse) {
+  if (input.size(0) == 0) return {narrow(unsqueeze(first.hidden, 0), 0, 0, 0), first};
+  const SequenceWeights weights = {w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh};
+  const SequenceOptions options = {lengths, reverse};
+  const int64_t last = reverse ? 0 : input.size(0) - 1;
+  Swept swept;
+  if (cell == Cell::lstm) {
+    const Tensor both = lstm_sequence(input, first.hidden, first.cell, weights, options);
+    swept.outputs = select(both, 0, 0);
+    swept.end.cell = select(select(both, 0, 1), 0, last);
+  } else if (cell == Cell::gru) {
+    swept.outputs = gru_sequence(input, first.hidden, weights, options);
+  } else {
+    swept.outputs = states_of_rnn(cell, w, input, first.hidden, running, reverse);
+  }
+  swept.end.hidden = select(swept.outputs, 0, last);
+  if (running.defined()) swept.outputs = where(running, swept.outputs, 0.0);
   return swept;
 }
 
@@ -157,10 +163,11 @@ LSTMOutput Recurrent::run(const char* op, const Tensor& input, const LSTMState& 
   Tensor x = options_.batch_first ? transpose(input, 0, 1) : input;  // [T, B, I]
   const int64_t steps = x.size(0), batch = x.size(1);
   const size_t directions = options_.bidirectional ? 2 : 1;
-  const Running running(lengths, steps);
-  const TensorOptions like = {.dtype = input.dtype(), .device = input.device()};
-  const Tensor nothing = zeros({batch, hidden_size_}, like);
-  const Tensor no_steps = zeros({0, batch, hidden_size_}, like);
+  const Tensor some = all_run(lengths, steps) ? Tensor() : lengths;
+  Tensor running;
+  if (some.defined()) running = unsqueeze(transpose(length_mask(some, steps)), 2);
+  const Tensor nothing =
+      zeros({batch, hidden_size_}, {.dtype = input.dtype(), .device = input.device()});
   const auto first = [&](const Tensor& given, size_t i) {
     return given.defined() ? select(given, 0, static_cast<int64_t>(i)) : nothing;
   };
@@ -169,9 +176,10 @@ LSTMOutput Recurrent::run(const char* op, const Tensor& input, const LSTMState& 
     if (i > 0) x = dropout_(x);
     std::vector<Tensor> sides;
     for (size_t d = 0; d < directions; ++d) {
-      Swept swept = sweep(cell_, weights_[i + d], x,
-                          {first(start.hidden, i + d), first(start.cell, i + d)}, running, d == 1);
-      sides.push_back(steps > 0 ? stack(swept.outputs) : no_steps);
+      Swept swept =
+          sweep(cell_, weights_[i + d], x, {first(start.hidden, i + d), first(start.cell, i + d)},
+                some, running, d == 1);
+      sides.push_back(swept.outputs);
       hidden.push_back(swept.end.hidden);
       if (cell_ == Cell::lstm) cell.push_back(swept.end.cell);
     }

@@ -74,4 +74,23 @@ Rows rows_around(const Shape& shape, int64_t d) {
   return rows;
 }
 
+// Each input gets a node of its own first: one input may depend on another, and that path is not
+// this op's.
+std::vector<Tensor> composed(const Formula& formula, std::vector<Tensor> inputs, Needed needed,
+                             const Tensor& g) {
+  std::vector<Tensor> wanted, all(inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].defined()) continue;
+    inputs[i] = record("input", inputs[i].detach(), {{inputs[i], [](const Tensor& h) { return h; }}});
+    if (needed[i]) wanted.push_back(inputs[i]);
+  }
+  std::vector<Tensor> found =
+      grad({formula(inputs)}, wanted, {.grad_outputs = {g}, .create_graph = true});
+  size_t next = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].defined() && needed[i]) all[i] = std::move(found[next++]);
+  }
+  return all;
+}
+
 }  // namespace regrad

@@ -2,6 +2,8 @@
 // operands of one shape. Internal: not part of regrad.h.
 #pragma once
 
+#include <functional>
+
 #include "autograd/check.h"
 #include "autograd/node.h"
 #include "ops/backend.h"
@@ -65,6 +67,12 @@ void check_index(const char* op, const Tensor& index, int64_t size);  // int64, 
 
 // view += g, over whatever strides the view has; equal shapes.
 void add_to_view(const Tensor& view, const Tensor& g);
+
+// The gradients of formula(inputs), from g, as part of the graph: what the derivative of a fused op
+// is while a graph is recorded. Inputs may be undefined.
+using Formula = std::function<Tensor(const std::vector<Tensor>&)>;
+std::vector<Tensor> composed(const Formula& formula, std::vector<Tensor> inputs, Needed needed,
+                             const Tensor& g);
 
 // How a tensor is called in an error: "encoder.weight [64, 48]", or "[64, 48]".
 struct Called {

@@ -6,6 +6,7 @@
 
 #include "ops/attention.h"
 #include "ops/gemm.h"
+#include "ops/steps.h"
 
 namespace regrad {
 
@@ -148,14 +149,11 @@ struct Kernels : NumberKernels<T>, UnaryKernels<T>, RowKernels<T> {
   void (*scale)(int64_t n, T* y, T a);              // y *= a
   void (*gemm)(const Gemm<T>&);
 
-  // One step of a recurrent cell on rows of `size` (ops/recurrent.cpp); saved may be null.
-  void (*gru)(int64_t rows, int64_t size, T* out, T* saved, const T* gates_x, const T* gates_h,
-              const T* hidden);
-  void (*gru_backward)(int64_t rows, int64_t size, T* dx, T* dh_gates, T* dh, const T* g,
-                       const T* saved, const T* gates_h, const T* hidden);
-  void (*lstm)(int64_t rows, int64_t size, T* out, T* saved, const T* gates, const T* cell);
-  void (*lstm_backward)(int64_t rows, int64_t size, T* dgates, T* dcell, const T* g,
-                        const T* saved, const T* cell);
+  // One step of a recurrent cell between its products (ops/steps.h).
+  void (*gru)(const GruStep<T>&);
+  void (*gru_backward)(const GruStepBackward<T>&);
+  void (*lstm)(const LstmStep<T>&);
+  void (*lstm_backward)(const LstmStepBackward<T>&);
 
   // One step of an optimiser for `count` parameters (ops/update.h).
   void (*sgd)(int64_t count, const SgdUpdate<T>*, const SgdStep<T>&);

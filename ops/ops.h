@@ -159,6 +159,22 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
 Tensor lstm_step(const Tensor& gates, const Tensor& cell);
     // [b, 4h], [b, h] -> [b, 2h]: the hidden state, then the cell; gates i, f, g, o
 
+// --- recurrent sequences (sequence.cpp): all steps of one direction, products and all
+struct SequenceWeights {
+  Tensor weight_ih, weight_hh;  // [G h, i], [G h, h]: G gates
+  Tensor bias_ih, bias_hh;      // [G h], or undefined
+};
+struct SequenceOptions {
+  Tensor lengths = {};   // int64 [b]: a sequence that has ended keeps its state
+  bool reverse = false;  // from the last step to the first
+};
+Tensor gru_sequence(const Tensor& x, const Tensor& hidden, const SequenceWeights& weights,
+                    const SequenceOptions& options = {});
+    // x [t, b, i], hidden [b, h] -> [t, b, h]: the state after each step
+Tensor lstm_sequence(const Tensor& x, const Tensor& hidden, const Tensor& cell,
+                     const SequenceWeights& weights, const SequenceOptions& options = {});
+    // -> [2, t, b, h]: the hidden states, then the cells
+
 // --- random (random.cpp)
 Tensor dropout(const Tensor& x, double p, Generator& generator);  // 0 with chance p, else x/(1-p)
 

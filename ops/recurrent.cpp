@@ -8,25 +8,6 @@
 namespace regrad {
 namespace {
 
-// The gradients of formula(inputs), as part of the graph. Each input gets a node of its own first:
-// one input may depend on another, and that path is not this step's.
-template <class Formula>
-std::vector<Tensor> composed(const Formula& formula, std::vector<Tensor> inputs, Needed needed,
-                             const Tensor& g) {
-  std::vector<Tensor> wanted, all(inputs.size());
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    inputs[i] = record("input", inputs[i].detach(), {{inputs[i], [](const Tensor& h) { return h; }}});
-    if (needed[i]) wanted.push_back(inputs[i]);
-  }
-  std::vector<Tensor> found =
-      grad({formula(inputs)}, wanted, {.grad_outputs = {g}, .create_graph = true});
-  size_t next = 0;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (needed[i]) all[i] = std::move(found[next++]);
-  }
-  return all;
-}
-
 Tensor gru_of_ops(const std::vector<Tensor>& in) {
   const Tensor &x = in[0], &h = in[1], &hidden = in[2];
   const int64_t size = hidden.size(1);
@@ -64,11 +45,14 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
   check_state("gru_step", gates_h, hidden, 3);
   const int64_t rows = hidden.size(0), size = hidden.size(1);
   Tensor out = empty(hidden.shape(), hidden.dtype());
-  const Tensor saved = GradMode::enabled() ? empty(gates_x.shape(), hidden.dtype()) : Tensor();
+  const Tensor saved = GradMode::enabled() ? empty({rows, 4 * size}, hidden.dtype()) : Tensor();
   const Tensor x = plain(gates_x), h = plain(gates_h), before = plain(hidden);
   for_floats("gru_step", hidden, [&]<class T>() {
-    kernels<T>(hidden).gru(rows, size, raw<T>(out), saved.defined() ? raw<T>(saved) : nullptr,
-                           x.data<T>(), h.data<T>(), before.data<T>());
+    GruStep<T> step{.rows = rows, .size = size, .out = raw<T>(out)};
+    if (saved.defined()) step.saved = raw<T>(saved);
+    step.gates_x = x.data<T>(), step.gates_row = 3 * size;
+    step.gates_h = h.data<T>(), step.hidden = before.data<T>();
+    kernels<T>(hidden).gru(step);
   });
   return record(
       "gru_step", std::move(out), {gates_x, gates_h, hidden},
@@ -78,11 +62,12 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
         }
         const Tensor dx = empty(gates_x.shape(), g.dtype()), dh = empty(gates_h.shape(), g.dtype());
         const Tensor dhidden = empty(hidden.shape(), g.dtype());
-        const Tensor from = plain(g), gates = plain(gates_h), old = plain(hidden);
+        const Tensor from = plain(g), old = plain(hidden);
         for_floats("gru_step", g, [&]<class T>() {
-          kernels<T>(g).gru_backward(hidden.size(0), hidden.size(1), raw<T>(dx), raw<T>(dh),
-                                     raw<T>(dhidden), from.data<T>(), saved.data<T>(),
-                                     gates.data<T>(), old.data<T>());
+          GruStepBackward<T> step{.rows = hidden.size(0), .size = hidden.size(1)};
+          step.dx = raw<T>(dx), step.dgates_h = raw<T>(dh), step.dhidden = raw<T>(dhidden);
+          step.g = from.data<T>(), step.saved = saved.data<T>(), step.hidden = old.data<T>();
+          kernels<T>(g).gru_backward(step);
         });
         return {dx, dh, dhidden};
       });
@@ -95,21 +80,27 @@ Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
   const Tensor saved = GradMode::enabled() ? empty({rows, 5 * size}, cell.dtype()) : Tensor();
   const Tensor all = plain(gates), before = plain(cell);
   for_floats("lstm_step", cell, [&]<class T>() {
-    kernels<T>(cell).lstm(rows, size, raw<T>(out), saved.defined() ? raw<T>(saved) : nullptr,
-                          all.data<T>(), before.data<T>());
+    LstmStep<T> step{.rows = rows, .size = size};
+    step.out = raw<T>(out), step.out_cell = step.out + size, step.out_row = 2 * size;
+    if (saved.defined()) step.saved = raw<T>(saved);
+    step.gates = all.data<T>(), step.gates_row = 4 * size, step.cell = before.data<T>();
+    kernels<T>(cell).lstm(step);
   });
   return record("lstm_step", std::move(out), {gates, cell},
                 [gates, cell, saved](const Tensor& g, Needed needed) -> std::vector<Tensor> {
                   if (GradMode::enabled()) {
                     return composed(lstm_of_ops, {gates, cell}, needed, g);
                   }
+                  const int64_t width = cell.size(1);
                   const Tensor dgates = empty(gates.shape(), g.dtype());
                   const Tensor dcell = empty(cell.shape(), g.dtype());
                   const Tensor from = plain(g), old = plain(cell);
                   for_floats("lstm_step", g, [&]<class T>() {
-                    kernels<T>(g).lstm_backward(cell.size(0), cell.size(1), raw<T>(dgates),
-                                                raw<T>(dcell), from.data<T>(), saved.data<T>(),
-                                                old.data<T>());
+                    LstmStepBackward<T> step{.rows = cell.size(0), .size = width};
+                    step.dgates = raw<T>(dgates), step.dcell = raw<T>(dcell);
+                    step.g = from.data<T>(), step.g_cell = step.g + width, step.g_row = 2 * width;
+                    step.saved = saved.data<T>(), step.cell = old.data<T>();
+                    kernels<T>(g).lstm_backward(step);
                   });
                   return {dgates, dcell};
                 });

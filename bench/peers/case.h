@@ -31,6 +31,7 @@ void add_case(const std::string& name, const Make& make, Need need = {}) {
 
 void overhead_cases();
 void op_cases();
+void recurrent_cases();
 void model_cases();
 
 }  // namespace peers

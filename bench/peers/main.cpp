@@ -108,6 +108,7 @@ int run(const std::string& what, const std::string& name) {
   const bool all = what != "--serve";
   if (all || name == "overhead") overhead_cases();
   if (all || name == "ops") op_cases();
+  if (all || name == "ops") recurrent_cases();
   if (all || name == "models") model_cases();
   if (what == "--list") {
     for (const Case& one : cases) std::printf("%s\n", one.name.c_str());

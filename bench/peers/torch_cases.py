@@ -208,6 +208,33 @@ def op_cases():
         both(f"linear_{m}x{k}x{n}", (m, k), lambda x, w=w, b=b: F.linear(x, w, b), (w, b))
 
 
+def recurrent_cases():
+    for batch, width in ((1, 256), (32, 256), (64, 256), (32, 64)):
+        for kind in ("gru", "lstm"):
+            def make(kind=kind, batch=batch, width=width):
+                cell = (nn.GRUCell if kind == "gru" else nn.LSTMCell)(width, width)
+                x, h, c = (random(batch, width, gradient=True) for _ in range(3))
+                g = random(batch, width)
+
+                def body():
+                    cell.zero_grad(set_to_none=True)
+                    x.grad = h.grad = c.grad = None
+                    (cell(x, h) if kind == "gru" else cell(x, (h, c))[0]).backward(g)
+                return body
+            case(f"fb_{kind}_cell_b{batch}_h{width}", make)
+    for kind in ("gru", "lstm"):
+        def make_layer(kind=kind):
+            layer = (nn.GRU if kind == "gru" else nn.LSTM)(256, 256)
+            x, g = random(30, 64, 256, gradient=True), random(30, 64, 256)
+
+            def body():
+                layer.zero_grad(set_to_none=True)
+                x.grad = None
+                layer(x)[0].backward(g)
+            return body
+        case(f"fb_{kind}_seq_t30_b64_h256", make_layer)
+
+
 class Tutorial(nn.Module):
     """The tutorial's Seq2SeqModel in the form that runs, O = H."""
 
@@ -338,7 +365,8 @@ def serve():
         sys.stdout.flush()
 
 
-for family, add in (("overhead", overhead_cases), ("ops", op_cases), ("models", model_cases)):
+for family, add in (("overhead", overhead_cases), ("ops", op_cases), ("ops", recurrent_cases),
+                    ("models", model_cases)):
     if arguments.serve in ("", family):
         add()
 if arguments.serve:
