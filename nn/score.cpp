@@ -59,7 +59,7 @@ Tensor AdditiveScore::prepare(const Tensor& k) const { return key(k); }
 
 Tensor AdditiveScore::scores(const Tensor& q, const Tensor& prepared) const {
   check_pair("AdditiveScore", q, prepared);
-  return squeeze(energy(tanh(unsqueeze(query(q), -2) + unsqueeze(prepared, -3))), -1);
+  return additive_scores(query(q), prepared, squeeze(energy.weight, 0));
 }
 
 LocationScore::LocationScore(int64_t hidden_size, int64_t max_length, Generator& generator)

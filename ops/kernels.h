@@ -155,6 +155,10 @@ struct Kernels : NumberKernels<T>, UnaryKernels<T>, RowKernels<T> {
   void (*lstm)(const LstmStep<T>&);
   void (*lstm_backward)(const LstmStepBackward<T>&);
 
+  // scores[b, i, j] = sum_h v[h] tanh(q[b, i, h] + k[b, j, h]), and what their gradients g give.
+  void (*additive_scores)(const Additive<T>&, T* scores);
+  void (*additive_scores_backward)(const Additive<T>&, const AdditiveGradients<T>&);
+
   // One step of an optimiser for `count` parameters (ops/update.h).
   void (*sgd)(int64_t count, const SgdUpdate<T>*, const SgdStep<T>&);
   void (*adam)(int64_t count, const AdamUpdate<T>*, const AdamStep<T>&);

@@ -188,6 +188,8 @@ struct AttentionOptions {
 // The result lies in memory in the order of q's dimensions.
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const Tensor& mask = {}, const AttentionOptions& options = {});
+// Σ_h v_h tanh(q_ih + k_jh) (additive.cpp): query [.., m, h], key [.., n, h], v [h] -> [.., m, n].
+Tensor additive_scores(const Tensor& query, const Tensor& key, const Tensor& v);
 // softmax along dim where mask (bool, true = may attend) lets it; a row with nothing gives zeros.
 Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim);
 

@@ -1,6 +1,7 @@
 // The table of kernels for one instruction set. Compiled once for each, with
 // REGRAD_ARCH (an xsimd architecture), REGRAD_TABLE (the function's name), REGRAD_NAME ("avx2").
 // The largest families of kernels are compiled beside it (families.h, gemm.cpp), so that a change to one compiles little.
+#include "ops/cpu/additive.h"
 #include "ops/cpu/families.h"
 #include "ops/cpu/gemm.h"
 #include "ops/cpu/indexing.h"
@@ -59,6 +60,8 @@ Kernels<T> kernels() {
       gru_backward<T, Arch>,
       lstm<T, Arch>,
       lstm_backward<T, Arch>,
+      additive_scores<T, Arch>,
+      additive_scores_backward<T, Arch>,
       sgd<T, Arch>,
       adam<T, Arch>,
       attention<T, Arch>,
