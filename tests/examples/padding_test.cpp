@@ -61,9 +61,9 @@ TEST_CASE("padding: more of it leaves the loss and every gradient the same, to t
       CAPTURE(more);
       const Result again = result_of(translator, padded_more(batch, more));
       CHECK(again.loss == once.loss);
-      for (const auto& [name, gradient] : once.gradients) {
-        CAPTURE(name);
-        CHECK(same_bits(again.gradients.at(name), gradient));
+      for (const auto& one : once.gradients) {
+        CAPTURE(one.first);
+        CHECK(same_bits(again.gradients.at(one.first), one.second));
       }
     }
   }

@@ -58,7 +58,7 @@ TEST_CASE("n best translations with their maps, the same in any company") {
     REQUIRE(all.size() == 4);
     CHECK(all[1].size() == 1);
     CHECK(all[1][0].text.empty());
-    for (const size_t i : {0, 2, 3}) {
+    for (const size_t i : {size_t{0}, size_t{2}, size_t{3}}) {
       REQUIRE(all[i].size() == 3);
       const auto alone = translator.translate({texts[i]}, {.beam = 4, .n_best = 3})[0];
       for (size_t k = 0; k < 3; ++k) {
