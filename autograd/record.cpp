@@ -1,11 +1,25 @@
 // How the graph is recorded. A derivative is copied into its node once; while that goes
 // on, every Tensor copied with it notes its storage's version, so the node knows what it relies on.
 #include "autograd/node.h"
+#include "autograd/watch.h"
 
 namespace regrad {
 
 constinit thread_local std::vector<Saved>* Tensor::capturing = nullptr;
 constinit thread_local bool GradMode::enabled_ = true;
+constinit thread_local Watch* Watch::current = nullptr;
+
+// What is seen may compute in its turn, unseen.
+void Watch::tell(const char* op, const Tensor& output) {
+  Watch* self = std::exchange(current, nullptr);
+  try {
+    seen_(op, output);
+  } catch (...) {
+    current = self;
+    throw;
+  }
+  current = self;
+}
 
 class CaptureScope {
  public:
@@ -40,6 +54,7 @@ Tensor with_node(Tensor output, Ref<Node> node) {
 
 Tensor record(const char* name, Tensor output, const Input* inputs, size_t count) {
   output = outside_graph(std::move(output));
+  Watch::see(name, output);
   bool wanted = false;
   for (size_t i = 0; i < count && GradMode::enabled(); ++i) {
     wanted = wanted || wants_gradient(inputs[i].tensor);
@@ -62,6 +77,7 @@ Tensor record(const char* name, Tensor output, const std::vector<Input>& inputs)
 Tensor record(const char* name, Tensor output, const std::vector<Tensor>& inputs,
               DerivativeOfAll derivative) {
   output = outside_graph(std::move(output));
+  Watch::see(name, output);
   bool wanted = false;
   for (const Tensor& input : inputs) wanted = wanted || wants_gradient(input);
   if (!wanted || !GradMode::enabled()) return output;

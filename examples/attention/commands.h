@@ -8,7 +8,9 @@
 
 namespace regrad::example {
 
-std::vector<std::string> score_names();  // what --score takes
+std::vector<std::string> score_names();     // what --score takes
+std::vector<std::string> token_choices();   // what --tokens takes
+std::vector<std::string> schedule_names();  // what --schedule takes
 
 int run_train(const TrainOptions& options);          // training.cpp
 int run_translate(const TranslateOptions& options);  // translate.cpp

@@ -26,6 +26,40 @@ void add_threads(CLI::App& app, int& threads) {
       ->check(quiet(CLI::Range(1, 1024)));
 }
 
+void add_descent(CLI::App& train, TrainOptions& options) {
+  named(train.add_option("--schedule", options.schedule,
+                         "how the rate falls: cosine, inverse-sqrt or constant"),
+        "NAME")
+      ->check(quiet(CLI::IsMember(schedule_names())));
+  train.add_option("--warmup", options.warmup, "steps in which the rate rises; unless given 5 %")
+      ->type_name("N")
+      ->check(quiet(CLI::Range(0, 1000000000)));
+  named(train.add_option("--accumulate", options.accumulate, "batches in a step"), "N")
+      ->check(quiet(CLI::Range(1, 65536)));
+  named(train.add_option("--label-smoothing", options.label_smoothing,
+                         "the share of each target that is spread over all tokens"),
+        "P")
+      ->check(quiet(CLI::Range(0.0, 0.9)));
+  named(train.add_option("--clip", options.clip, "the longest gradient; 0: any length"), "LENGTH")
+      ->check(quiet(CLI::Range(0.0, 1e9)));
+}
+
+void add_keeping(CLI::App& train, TrainOptions& options) {
+  named(train.add_option("--patience", options.patience,
+                         "stop after N measurements without a better held-out loss; 0: never"),
+        "N")
+      ->check(quiet(CLI::Range(0, 1000000)));
+  train.add_option("--save-every", options.save_every, "steps; unless given a twentieth of all")
+      ->type_name("N")
+      ->check(quiet(CLI::Range(1, 1000000000)));
+  named(train.add_option("--keep", options.keep, "checkpoints, besides the best"), "N")
+      ->check(quiet(CLI::Range(1, 1000000)));
+  train
+      .add_option("--resume", options.resume,
+                  "go on with the run in DIR, with its own options; only --threads may differ")
+      ->type_name("DIR");
+}
+
 void add_train(CLI::App& app, TrainOptions& options) {
   CLI::App* train = app.add_subcommand(
       "train", "learn from pairs of lines; without --data, from dates made up on the spot");
@@ -45,8 +79,18 @@ void add_train(CLI::App& app, TrainOptions& options) {
       ->check(quiet(CLI::IsMember(score_names())));
   named(train->add_option("--model", options.model, "gru, lstm or transformer"), "NAME")
       ->check(quiet(CLI::IsMember(model_names())));
-  named(train->add_option("--tokens", options.tokens, "what a token is: char or word"), "KIND")
-      ->check(quiet(CLI::IsMember({"char", "word"})));
+  named(train->add_option("--tokens", options.tokens,
+                          "what a token is: char, word, or bytepair (learnt parts of words); auto "
+                          "takes bytepair for sentences"),
+        "KIND")
+      ->check(quiet(CLI::IsMember(token_choices())));
+  train->add_option("--merges", options.merges, "of bytepair; unless given as many as suit")
+      ->type_name("N")
+      ->check(quiet(CLI::Range(0, 1000000)));
+  named(train->add_option("--layers", options.layers, "of a transformer"), "N")
+      ->check(quiet(CLI::Range(1, 64)));
+  named(train->add_option("--heads", options.heads, "of a transformer"), "N")
+      ->check(quiet(CLI::Range(1, 4096)));
   named(train->add_option("--embedding", options.embedding, "numbers for each token"), "N")
       ->check(quiet(CLI::Range(1, 4096)));
   named(train->add_option("--hidden", options.hidden, "size of the recurrent state"), "N")
@@ -75,6 +119,8 @@ void add_train(CLI::App& app, TrainOptions& options) {
       ->check(quiet(CLI::Range(1, 100000000)));
   named(train->add_option("--seed", options.seed, "another seed, another run"), "N");
   add_threads(*train, options.threads);
+  add_descent(*train, options);
+  add_keeping(*train, options);
 }
 
 void add_decode(CLI::App& app, DecodeOptions& options) {

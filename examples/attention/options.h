@@ -12,14 +12,23 @@ namespace regrad::example {
 struct TrainOptions {
   std::string data;  // empty: dates are generated
   std::string out;   // the run directory; empty: runs/ and the name of the data
-  std::string score = "additive";
   std::string model = "gru";
-  std::string tokens = "char";
+  std::string score = "additive";
+  std::string tokens = "auto";  // auto: bytepair for sentences of words, char for all else
+  int64_t merges = -1;          // of bytepair; -1: as many as suit the data
   int64_t embedding = 32, hidden = 64, batch = 64;
+  int64_t layers = 2, heads = 4;  // of a transformer
+  int64_t accumulate = 1;         // batches in a step
   int64_t steps = 0, epochs = 0;  // one of them; 0: by default
   double rate = 5e-3;
-  double dropout = 0;
+  std::string schedule = "cosine";
+  int64_t warmup = -1;  // steps; -1: a twentieth of all
+  double label_smoothing = 0, clip = 1, dropout = 0;
   double held_out = 0.1;
+  int64_t patience = 0;    // measurements without a better held-out loss; 0: never stop early
+  int64_t save_every = 0;  // steps; 0: a twentieth of all
+  int64_t keep = 3;        // checkpoints
+  std::string resume;      // the run directory of a run to go on with; its options are taken
   uint64_t seed = 1;
   int threads = 0;    // 0: as many as there are cores
   int64_t pairs = 0;  // use only the first so many; of generated dates: how many; 0: all

@@ -1,0 +1,32 @@
+// Watch: sees the result of every op, in their order, for as long as it lives, on its own thread.
+// For looking into a computation: where did the first NaN come from?
+#pragma once
+
+#include <functional>
+
+#include "autograd/tensor.h"
+
+namespace regrad {
+
+class Watch {
+ public:
+  using Seen = std::function<void(const char* op, const Tensor& output)>;
+  explicit Watch(Seen seen) : seen_(std::move(seen)), outer_(current) { current = this; }
+  ~Watch() { current = outer_; }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  static void see(const char* op, const Tensor& output) {
+    if (current != nullptr) [[unlikely]]
+      current->tell(op, output);
+  }
+
+ private:
+  void tell(const char* op, const Tensor& output);
+
+  Seen seen_;
+  Watch* outer_;
+  static constinit thread_local Watch* current;
+};
+
+}  // namespace regrad

@@ -1,0 +1,118 @@
+// config.json: the options of a run, as JSON. One list of fields serves writing and reading.
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <type_traits>
+
+#include "autograd/check.h"
+#include "examples/attention/commands.h"
+#include "examples/attention/run_directory.h"
+#include "nn/files.h"
+
+namespace regrad::example {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr size_t longest_config = 1 << 16;
+
+// each(name, field, least, most): the bounds are those of the command line.
+void fields(Config& config, auto&& each) {
+  TrainOptions& o = config.options;
+  each("data", o.data, 0, 4096);
+  each("out", o.out, 0, 4096);
+  each("model", o.model, 0, 32);
+  each("score", o.score, 0, 32);
+  each("tokens", o.tokens, 0, 32);
+  each("merges", o.merges, -1, 1000000);
+  each("embedding", o.embedding, 1, 4096);
+  each("hidden", o.hidden, 1, 4096);
+  each("layers", o.layers, 1, 64);
+  each("heads", o.heads, 1, 4096);
+  each("batch", o.batch, 1, 65536);
+  each("accumulate", o.accumulate, 1, 65536);
+  each("steps", o.steps, 0, 1000000000);
+  each("epochs", o.epochs, 0, 1000000);
+  each("rate", o.rate, 1e-9, 10);
+  each("schedule", o.schedule, 0, 32);
+  each("warmup", o.warmup, -1, 1000000000);
+  each("label_smoothing", o.label_smoothing, 0, 0.9);
+  each("clip", o.clip, 0, 1e9);
+  each("dropout", o.dropout, 0, 0.9);
+  each("held_out", o.held_out, 0, 0.9);
+  each("patience", o.patience, 0, 1000000);
+  each("save_every", o.save_every, 0, 1000000000);
+  each("keep", o.keep, 1, 1000000);
+  each("seed", o.seed, 0, 1.8446744073709552e19);
+  each("pairs", o.pairs, 0, 100000000);
+  each("data_bytes", config.data.bytes, 0, 9e18);
+  each("data_checksum", config.data.checksum, 0, 64);
+}
+
+struct Read {
+  const ordered_json& json;
+  std::set<std::string> known = {};
+
+  template <class T>
+  void operator()(const char* name, T& field, double least, double most) {
+    known.insert(name);
+    check(json.contains(name), "\"{}\" is missing", name);
+    const ordered_json& given = json.at(name);
+    if constexpr (std::is_same_v<T, std::string>) {
+      check(given.is_string(), "\"{}\" must be a text", name);
+      field = given.get<std::string>();
+      check(field.size() <= static_cast<size_t>(most) && field.find('\0') == std::string::npos,
+            "\"{}\" must be a text of at most {} bytes", name, most);
+    } else {
+      const bool is_right = std::is_same_v<T, double>     ? given.is_number()
+                            : std::is_same_v<T, uint64_t> ? given.is_number_unsigned()
+                                                          : given.is_number_integer();
+      check(is_right, "\"{}\" must be a {}number", name, std::is_same_v<T, double> ? "" : "whole ");
+      const double size = given.get<double>();
+      check(size >= least && size <= most, "\"{}\" is {}; it must be from {} to {}", name, size,
+            least, most);
+      field = given.get<T>();
+    }
+  }
+};
+
+void check_choice(const char* name, const std::string& given,
+                  const std::vector<std::string>& choices) {
+  check(std::find(choices.begin(), choices.end(), given) != choices.end(),
+        "\"{}\" is \"{}\"; it must be one of {}", name, nn::files::printable(given),
+        fmt::join(choices, ", "));
+}
+
+}  // namespace
+
+std::string config_text(const Config& config) {
+  ordered_json json;
+  Config copy = config;
+  fields(copy, [&](const char* name, auto& field, double, double) { json[name] = field; });
+  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+Config read_config(const std::string& text) {
+  check(text.size() <= longest_config, "has {} bytes; at most {} are read", text.size(),
+        longest_config);
+  const auto too_deep = [](int depth, ordered_json::parse_event_t, ordered_json&) {
+    check(depth <= 1, "holds a list or an object; options are texts and numbers");
+    return true;
+  };
+  const ordered_json json = ordered_json::parse(text, too_deep, false);
+  check(json.is_object(), "is not a JSON object");
+  Config config;
+  Read read{json};
+  fields(config, read);
+  for (const auto& [name, value] : json.items()) {
+    check(read.known.contains(name), "\"{}\" is not known", nn::files::printable(name));
+  }
+  check_choice("model", config.options.model, model_names());
+  check_choice("score", config.options.score, score_names());
+  check_choice("tokens", config.options.tokens, token_choices());
+  check_choice("schedule", config.options.schedule, schedule_names());
+  return config;
+}
+
+}  // namespace regrad::example
