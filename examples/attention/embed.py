@@ -1,6 +1,6 @@
-"""Joins page.html, page.css and page.js into page_parts.h: the page, cut where a report goes in.
+"""Joins the files of the page into page_parts.h, cut where a report goes in.
 
-usage: embed.py page_parts.h page.html page.css page.js
+usage: embed.py page_parts.h page.html page.css page.js [more.js ...]
 The page's policy allows this style and this script by their hashes, and nothing else.
 """
 import base64
@@ -8,7 +8,7 @@ import hashlib
 import pathlib
 import sys
 
-output, page, style, script = map(pathlib.Path, sys.argv[1:])
+output, page, style, *scripts = map(pathlib.Path, sys.argv[1:])
 
 
 def allowed(text):
@@ -17,7 +17,8 @@ def allowed(text):
 
 
 def main():
-    css, js = style.read_text("utf-8"), script.read_text("utf-8")
+    css = style.read_text("utf-8")
+    js = "".join(script.read_text("utf-8") for script in scripts)
     text = page.read_text("utf-8")
     policy = f"default-src 'none'; style-src {allowed(css)}; script-src {allowed(js)}"
     for name, value in {"policy": policy, "style": css, "script": js}.items():

@@ -16,8 +16,14 @@ FIRST = "#attends .map:nth-child(1)"  # "the old cat", in sample.cpp
 
 def sentence(browser, side, figure=FIRST):
     """The weights in thousandths that light up the tokens of a sentence, and what they read."""
-    return browser.run("return [...document.querySelectorAll(arguments[0])].map(n => [n.textContent, +n.dataset.weight])",
+    return browser.run("return [...document.querySelectorAll(arguments[0])]"
+                       ".map(n => [n.textContent, +n.dataset.weight])",
                        f"{figure} .{side} .token")
+
+
+def texts(browser, selector):
+    return browser.run("return [...document.querySelectorAll(arguments[0])]"
+                       ".map(n => n.textContent)", selector)
 
 
 def read(browser, selector):
@@ -31,9 +37,9 @@ def same(got, wanted):
 def test_page_is_sound(browser):
     same(browser.run("return document.title"), "Attention: <sample> & </title><script>")
     same(browser.run("return document.querySelectorAll('script').length"), 2)
-    same(browser.run("return document.querySelectorAll('img, iframe, b, i:not(.legend i), link').length"), 0)
+    same(texts(browser, "img, iframe, b, i:not(.legend i), link"), [])
     same(browser.run("return document.querySelectorAll('.chart').length"), 3)
-    same(browser.run("return [...document.querySelectorAll('h2')].map(n => n.textContent)"),
+    same(texts(browser, "h2"),
          ["Curves", "How it was learnt", "What it attends to", "Worst", "Best"])
     assert "NaN" not in browser.run("return document.getElementById('page').outerHTML")
 
@@ -41,11 +47,12 @@ def test_page_is_sound(browser):
 def test_target_lights_its_sources(browser):
     browser.point(f"{FIRST} .target .token:nth-child(2)")
     same(sentence(browser, "source"), [["the", 50], ["old", 800], ["cat", 150]])
-    same(browser.run("return [...document.querySelectorAll(arguments[0])].map(n => n.textContent)",
-                     f"{FIRST} text.lit"), ["old", "vieux"])
+    same(texts(browser, f"{FIRST} text.lit"), ["old", "vieux"])
     same(read(browser, f"{FIRST} .readout"),
-         "“\u2068vieux\u2069” drew 80.0\u00a0% from “\u2068old\u2069”, 15.0\u00a0% from “\u2068cat\u2069”, 5.0\u00a0% from “\u2068the\u2069”")
-    colours = browser.run("return [...document.querySelectorAll(arguments[0])].map(n => getComputedStyle(n).backgroundColor)",
+         "“\u2068vieux\u2069” drew 80.0\u00a0% from “\u2068old\u2069”, "
+         "15.0\u00a0% from “\u2068cat\u2069”, 5.0\u00a0% from “\u2068the\u2069”")
+    colours = browser.run("return [...document.querySelectorAll(arguments[0])]"
+        ".map(n => getComputedStyle(n).backgroundColor)",
                           f"{FIRST} .source .token")
     assert len(set(colours)) == 3, colours
     browser.point("h1")
@@ -59,7 +66,8 @@ def test_source_lights_its_targets(browser):
 
 def test_cell_names_its_weight(browser):
     browser.point(f"{FIRST} .matrix .cell")
-    same(read(browser, f"{FIRST} .readout"), "“\u2068le\u2069” drew 90.0\u00a0% from “\u2068the\u2069”")
+    same(read(browser, f"{FIRST} .readout"),
+         "“\u2068le\u2069” drew 90.0\u00a0% from “\u2068the\u2069”")
     browser.point("h1")
 
 
@@ -89,9 +97,11 @@ def test_touch(browser):
 
 def test_slider(browser):
     figure = "#learning .map:nth-child(1)"
-    cells = "return [...document.querySelectorAll(arguments[0])].map(n => n.getAttribute('fill-opacity'))"
+    cells = ("return [...document.querySelectorAll(arguments[0])]"
+             ".map(n => n.getAttribute('fill-opacity'))")
     last = browser.run(cells, f"{figure} .cell")
-    same([token for token, _ in sentence(browser, "target", figure)], ["nous", "regardons", "ceci", "."])
+    same([token for token, _ in sentence(browser, "target", figure)],
+         ["nous", "regardons", "ceci", "."])
     browser.keys("#learning input", "\ue011")  # home
     same(read(browser, "#learning output"), "step 1 (1 of 5)")
     same([token for token, _ in sentence(browser, "target", figure)], ["nous", "nous"])
@@ -99,14 +109,15 @@ def test_slider(browser):
     same([weight for _, weight in sentence(browser, "source", figure)], [200] * 5)
     same(browser.run(cells, f"{figure} .cell"), ["0.2"] * 10)
     browser.point("#learning button", press=True)
-    browser.wait("return document.querySelector('#learning output').textContent.includes('(5 of 5)')")
+    browser.wait("return document.querySelector('#learning output').textContent"
+                 ".includes('(5 of 5)')")
     browser.wait("return document.querySelector('#learning button').textContent === 'Play'")
     browser.point("h1")
     same(browser.run(cells, f"{figure} .cell"), last)
 
 
 def test_charts(browser):
-    same(browser.run("return [...document.querySelectorAll('.chart:nth-child(1) .value')].map(n => n.textContent)"),
+    same(texts(browser, ".chart:nth-child(1) .value"),
          ["0.127", "0.4733"])
     browser.run("document.querySelector('.chart svg[tabindex]').focus()")
     browser.keys(".chart svg[tabindex]", "\ue011")
@@ -119,9 +130,11 @@ def test_charts(browser):
 
 
 def test_scripts_from_the_right(browser):
-    same(browser.run("return document.querySelector('#attends .map:nth-child(2) .target').dir"), "rtl")
-    columns = browser.run("return [...document.querySelectorAll('#attends .map:nth-child(3) .matrix text')].slice(0, 3)"
-                          ".map(n => [n.textContent, n.getBoundingClientRect().x])")
+    line = "#attends .map:nth-child(2) .target"
+    same(browser.run("return document.querySelector(arguments[0]).dir", line), "rtl")
+    columns = browser.run("return [...document.querySelectorAll(arguments[0])].slice(0, 3)"
+                          ".map(n => [n.textContent, n.getBoundingClientRect().x])",
+                          "#attends .map:nth-child(3) .matrix text")
     same([word for word, _ in columns], ["ילד", "קטן", "רץ"])
     assert columns[0][1] > columns[1][1] > columns[2][1], columns
     marks = [token for token, _ in sentence(browser, "source", "#attends .map:nth-child(5)")]
@@ -132,8 +145,8 @@ def test_fits(browser):
     for width in 320, 390, 1200:
         browser.emulate(width, 900)
         same(browser.run("return document.documentElement.scrollWidth"), width)
-    cells = browser.run("const box = document.querySelector('#attends .map:nth-child(7) .matrix').getBoundingClientRect();"
-                        "return [box.width, box.height]")
+    cells = browser.run("const box = document.querySelector(arguments[0]).getBoundingClientRect();"
+                        "return [box.width, box.height]", "#attends .map:nth-child(7) .matrix")
     assert cells[0] <= 1120 and cells[1] > 60 * 14, cells
 
 
@@ -154,7 +167,7 @@ def test_nothing_asked_and_nothing_wrong(browser):
 
 def main():
     if not is_available():
-        print("skipped: this test needs chromium and chromedriver (Debian: chromium, chromium-driver)")
+        print("skipped: this test needs chromium and chromedriver (chromium-driver in Debian)")
         return 77
     with tempfile.TemporaryDirectory() as folder, Browser(pathlib.Path(folder)) as browser:
         folder = pathlib.Path(folder)
