@@ -4,7 +4,7 @@
 #pragma once
 
 #include "ops/cpu/vector.h"
-#include "ops/steps.h"
+#include "ops/kernels.h"
 
 namespace regrad::simd {
 
