@@ -1,15 +1,9 @@
 // Eigen's product, compiled for AVX2 (its choice is made at compile time).
 #include <Eigen/Core>
 
-namespace peers {
+#include "bench/peers/product.h"
 
-struct Product {
-  int m, n, k;
-  bool transpose_a, transpose_b;
-  const float *a, *b;
-  float* c;
-  int lda, ldb, ldc;
-};
+namespace peers {
 
 namespace {
 

@@ -17,20 +17,13 @@
 #include <vector>
 
 #include "bench/peers/limits.h"
+#include "bench/peers/product.h"
 #include "ops/backend.h"
 #include "ops/kernels.h"
 #include "regrad.h"
 
 namespace peers {
 
-// One matrix: row-major operands whose rows lie lda, ldb, ldc apart; transposed as stored.
-struct Product {
-  int m, n, k;
-  bool transpose_a, transpose_b;
-  const float *a, *b;
-  float* c;
-  int lda, ldb, ldc;
-};
 using Multiply = std::function<void(const Product&)>;
 
 #if REGRAD_HAVE_EIGEN

@@ -70,35 +70,11 @@ REGRAD_INLINE Vec<T, Arch> load(const T* from, int64_t left, T fill = T(0)) {
 }
 
 template <class T, class Arch>
-REGRAD_INLINE void store_first(T* to, int64_t count, Vec<T, Arch> value) {
-#if XSIMD_WITH_AVX2
-  if constexpr (sizeof(Vec<T, Arch>) == 32 && sizeof(T) == 4) {
-    // By halves: a masked store takes longer on some processors.
-    __m256 whole = value;
-    __m128 lanes = _mm256_castps256_ps128(whole);
-    if (count & 4) {
-      _mm_storeu_ps(to, lanes);
-      lanes = _mm256_extractf128_ps(whole, 1);
-      to += 4;
-    }
-    if (count & 2) {
-      _mm_storel_pi(reinterpret_cast<__m64*>(to), lanes);
-      lanes = _mm_movehl_ps(lanes, lanes);
-      to += 2;
-    }
-    if (count & 1) _mm_store_ss(to, lanes);
-    return;
-  }
-#endif
-  FirstLanes<T, Arch>(count).store(to, value);
-}
-
-template <class T, class Arch>
 REGRAD_INLINE void store(T* to, int64_t left, Vec<T, Arch> value) {
   if (left >= lanes_of<T, Arch>) [[likely]] {
     value.store_unaligned(to);
   } else {
-    store_first<T, Arch>(to, left, value);
+    FirstLanes<T, Arch>(left).store(to, value);
   }
 }
 
