@@ -14,6 +14,7 @@ std::vector<std::string> schedule_names();  // what --schedule takes
 
 int run_train(const TrainOptions& options);          // training.cpp
 int run_translate(const TranslateOptions& options);  // translate.cpp
+int run_evaluate(const EvaluateOptions& options);    // evaluate.cpp
 int run_show(const ShowOptions& options);            // translate.cpp
 int run_tutorial(const TutorialOptions& options);    // tutorial.cpp
 

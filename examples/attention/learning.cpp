@@ -9,9 +9,9 @@
 #include "autograd/check.h"
 #include "autograd/watch.h"
 #include "examples/attention/commands.h"
+#include "examples/attention/evaluate.h"
 #include "examples/attention/events.h"
 #include "examples/attention/progress.h"
-#include "examples/attention/scores.h"
 #include "ops/ops.h"
 
 namespace regrad::example {
@@ -47,22 +47,6 @@ std::vector<EncodedPair> evenly(const std::vector<EncodedPair>& pairs, size_t co
   std::vector<EncodedPair> some;
   for (size_t i = 0; i < count; ++i) some.push_back(pairs[i * pairs.size() / count]);
   return some;
-}
-
-// The mean cross-entropy of a token of these pairs, as the model stands.
-double loss_on(Translator& translator, const std::vector<EncodedPair>& pairs, int64_t batch_size) {
-  const NoGrad guard;
-  nn::eval(translator.model());
-  NextTokens next;
-  const auto count = static_cast<int64_t>(pairs.size());
-  for (int64_t begin = 0; begin < count; begin += batch_size) {
-    std::vector<int64_t> chosen;
-    for (int64_t i = begin; i < std::min(count, begin + batch_size); ++i) chosen.push_back(i);
-    const Batch batch = trimmed(make_batch(pairs, chosen));
-    next.add(translator.model()(batch.source, batch.source_lengths, batch.given).logits,
-             batch.wanted, Vocabulary::pad);
-  }
-  return std::log(next.perplexity());
 }
 
 int64_t tokens_in(const Batch& batch) {
@@ -159,7 +143,7 @@ void Learning::explain(const char* what, double value, const std::vector<Batch>&
 void Learning::measure(Metrics& row) {
   if (questions_.empty()) return;
   row.accuracy = ask(translator_, questions_).share();
-  row.held_out_loss = loss_on(translator_, held_out_, options_.batch);
+  row.held_out_loss = std::log(next_tokens(translator_, held_out_, options_.batch).perplexity());
   snapshots_.push_back(take_snapshot(translator_, watched_, row.step));
 }
 

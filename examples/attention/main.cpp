@@ -161,6 +161,19 @@ void add_translate(CLI::App& app, TranslateOptions& options) {
   add_threads(*translate, options.threads);
 }
 
+void add_evaluate(CLI::App& app, EvaluateOptions& options) {
+  CLI::App* evaluate = app.add_subcommand(
+      "evaluate", "exact match, token accuracy, perplexity, BLEU and chrF of a run");
+  add_weights(*evaluate, options.weights);
+  evaluate->add_option("--data", options.data, "pairs; unless given those that the run held out")
+      ->type_name("FILE");
+  named(evaluate->add_option("--pairs", options.pairs, "at most so many sources, evenly spread"),
+        "N")
+      ->check(quiet(CLI::Range(1, 100000000)));
+  add_decode(*evaluate, options.decode);
+  add_threads(*evaluate, options.threads);
+}
+
 void add_show(CLI::App& app, ShowOptions& options) {
   CLI::App* show = app.add_subcommand("show", "draw what the model attends to for one line");
   add_weights(*show, options.weights);
@@ -199,10 +212,12 @@ int run(int argc, char** argv) {
   app.failure_message(CLI::FailureMessage::simple);
   TrainOptions train;
   TranslateOptions translate;
+  EvaluateOptions evaluate;
   ShowOptions show;
   TutorialOptions tutorial;
   add_train(app, train);
   add_translate(app, translate);
+  add_evaluate(app, evaluate);
   add_show(app, show);
   add_tutorial(app, tutorial);
   app.footer(
@@ -219,6 +234,7 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   if (app.got_subcommand("translate")) return run_translate(translate);
+  if (app.got_subcommand("evaluate")) return run_evaluate(evaluate);
   if (app.got_subcommand("show")) return run_show(show);
   if (app.got_subcommand("tutorial")) return run_tutorial(tutorial);
   return run_train(train);

@@ -45,6 +45,14 @@ struct TranslateOptions {
   int threads = 0;
 };
 
+struct EvaluateOptions {
+  std::string weights = "runs/date";  // a run directory; with data also a weights file
+  std::string data;                   // empty: what the run held out
+  int64_t pairs = 2000;               // at most so many sources
+  DecodeOptions decode;
+  int threads = 0;
+};
+
 struct ShowOptions {
   std::string weights = "runs/date";
   std::string text, svg, html;

@@ -1,0 +1,86 @@
+#include "examples/attention/evaluate.h"
+
+#include <algorithm>
+#include <iostream>
+
+#include "autograd/check.h"
+#include "examples/attention/commands.h"
+#include "examples/attention/run_directory.h"
+#include "examples/attention/task.h"
+#include "ops/backend.h"
+
+namespace regrad::example {
+namespace {
+
+constexpr int64_t pairs_at_once = 64;
+
+// The pairs that the run held out; its folder says which.
+std::vector<Pair> held_out_pairs(const std::string& folder) {
+  const Config config = RunDirectory(folder).config();
+  check(config.data == mark_of(config.options.data),
+        "evaluate: {} is not the file that the run in {} learnt from; give pairs with --data",
+        config.options.data, folder);
+  std::vector<Pair> pairs = read_task(config.options).data.held_out;
+  check(!pairs.empty(), "evaluate: the run in {} held nothing out; give pairs with --data", folder);
+  return pairs;
+}
+
+}  // namespace
+
+NextTokens next_tokens(Translator& translator, const std::vector<EncodedPair>& pairs,
+                       int64_t batch_size) {
+  const NoGrad guard;
+  nn::eval(translator.model());
+  NextTokens next;
+  const auto count = static_cast<int64_t>(pairs.size());
+  for (int64_t begin = 0; begin < count; begin += batch_size) {
+    std::vector<int64_t> chosen;
+    for (int64_t i = begin; i < std::min(count, begin + batch_size); ++i) chosen.push_back(i);
+    const Batch batch = trimmed(make_batch(pairs, chosen));
+    next.add(translator.model()(batch.source, batch.source_lengths, batch.given).logits,
+             batch.wanted, Vocabulary::pad);
+  }
+  return next;
+}
+
+Evaluation evaluate(Translator& translator, const std::vector<Pair>& pairs, size_t count,
+                    const DecodeOptions& options) {
+  Evaluation result;
+  result.asked = questions(pairs, translator.target().tokeniser(), count);
+  std::vector<std::string> sources;
+  References references;
+  std::vector<Pair> told;
+  for (const Question& question : result.asked) {
+    sources.push_back(question.source);
+    references.emplace_back(question.accepted.begin(), question.accepted.end());
+    for (const std::string& target : question.accepted) told.push_back({question.source, target});
+  }
+  for (const std::vector<Translation>& found : translator.translate(sources, options)) {
+    const size_t i = result.answers.texts.size();
+    result.answers.texts.push_back(found.front().text);
+    result.answers.right += result.asked[i].accepted.contains(found.front().text) ? 1 : 0;
+  }
+  std::vector<EncodedPair> encoded = encode(told, translator.source(), translator.target());
+  std::erase_if(encoded, [](const EncodedPair& pair) { return pair.source.empty(); });
+  const NextTokens next = next_tokens(translator, encoded, pairs_at_once);
+  result.quality = {result.answers.share(), next.accuracy(), next.perplexity(),
+                    bleu(result.answers.texts, references), chrf(result.answers.texts, references)};
+  return result;
+}
+
+int run_evaluate(const EvaluateOptions& options) {
+  if (options.threads > 0) set_num_threads(options.threads);
+  Translator translator = Translator::load(options.weights);
+  const std::vector<Pair> pairs =
+      options.data.empty() ? held_out_pairs(options.weights) : read_pairs(options.data);
+  const auto count = static_cast<size_t>(options.pairs);
+  const Evaluation result = evaluate(translator, pairs, count, options.decode);
+  std::cout << fmt::format(
+      "sources         {}\nexact match     {:.2f} %\ntoken accuracy  {:.2f} %\n"
+      "perplexity      {:.3f}\nBLEU            {:.2f}\nchrF            {:.2f}\n",
+      result.asked.size(), 100 * result.quality.exact, 100 * result.quality.token_accuracy,
+      result.quality.perplexity, result.quality.bleu, result.quality.chrf);
+  return 0;
+}
+
+}  // namespace regrad::example
