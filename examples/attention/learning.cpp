@@ -173,12 +173,11 @@ void Learning::run(const volatile int& stop) {
   const int64_t interval = share_of(steps_), line = std::max<int64_t>(1, interval / lines_between);
   const int64_t every = options_.save_every > 0 ? options_.save_every : interval;
   double accuracy = unknown, logged = before;
-  if (state_.step == 0 && !watched_.empty()) {
-    snapshots_.push_back(take_snapshot(translator_, watched_, 0));
-  }
   while (state_.step < steps_ && stop == 0 && !stopped_early()) {
     state_.loss_sum += step();
-    ++state_.step;
+    if (state_.step++ == 0 && !watched_.empty()) {  // before this step nothing says it is finite
+      snapshots_.push_back(take_snapshot(translator_, watched_, 1));
+    }
     ++state_.loss_count;
     state_.position = batches_.position();
     const double mean = state_.loss_sum / static_cast<double>(state_.loss_count);
