@@ -120,6 +120,11 @@ void compute_tile(const Tile<T>& tile) {
     }
 #pragma GCC unroll 8
     for (int g = 0; g < groups; ++g) a[g] += a_col;
+    // Two steps of the loop stay apart: else the compiler gives each pointers of its own, more than
+    // there are registers.
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; ++g) asm volatile("" : "+r"(a[g]));
+    asm volatile("" : "+r"(b));
   };
   int64_t k = tile.k;
   const T* ahead = tile.ahead;
@@ -133,8 +138,13 @@ void compute_tile(const Tile<T>& tile) {
       }
     }
   }
+  // By twos: in half as many rounds the end of the loop is foreseen more often.
 #pragma GCC unroll 1
-  for (; k > 0; --k) step();
+  for (; k >= 2; k -= 2) {
+    step();
+    step();
+  }
+  if (k > 0) step();
   finish_tile<T, Arch, Rows, Vectors, Partial>(tile, sum, load, last);
 }
 
