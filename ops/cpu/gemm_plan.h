@@ -63,7 +63,7 @@ struct GemmPlan {
     k_blocks = at_least(ceil_divide(g.k, most_k), 1);
     const int64_t depth = at_most(g.k, most_k);
     pack_a = panels > 3 && tiles > 1 && !is_near(g.a_row, g.a_col, depth);
-    pack_b = g.b_col != 1 || (tiles > 24 && !fits(g.b_row, depth));
+    pack_b = g.b_col != 1 || (tiles > 8 && !fits(g.b_row, depth));
     group_tiles = most_group_bytes / (at_most(at_least(g.k, 1), most_k) * tile_rows * element);
     const double operations = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) *
                               static_cast<double>(g.k) * static_cast<double>(batches);
