@@ -96,8 +96,10 @@ REGRAD_INLINE void inner_products(const Gemv<T>& g, int64_t j) {
   for (; p + 2 * lanes <= g.k; p += 2 * lanes) {
     const Vector x0 = Vector::load_unaligned(g.x + p);
     const Vector x1 = Vector::load_unaligned(g.x + p + lanes);
+    // Columns are short streams: the processor alone would start on the next ones too late.
 #pragma GCC unroll 4
     for (int c = 0; c < Columns; ++c) {
+      __builtin_prefetch(column[c] + Columns * g.column + p);
       even[c] = multiply_add(x0, Vector::load_unaligned(column[c] + p), even[c]);
       odd[c] = multiply_add(x1, Vector::load_unaligned(column[c] + p + lanes), odd[c]);
     }
