@@ -27,7 +27,7 @@ class Closure<R(Args...)> {
  public:
   Closure() = default;
   template <class F>
-    requires std::is_invocable_r_v<R, const F&, Args...> && (!std::same_as<F, Closure>)
+    requires std::is_invocable_r_v<R, const F&, Args...> && (!std::derived_from<F, Closure>)
   Closure(F f) : table_(&table_of<F>) {
     if constexpr (fits<F>) {
       new (inline_) F(std::move(f));
@@ -46,6 +46,7 @@ class Closure<R(Args...)> {
   }
   explicit operator bool() const { return table_ != nullptr; }
   R operator()(Args... args) const { return table_->call(inline_, std::forward<Args>(args)...); }
+  bool wants_output() const { return table_ != nullptr && table_->wants_output; }
   // Functions that can add their result into a sum, without making it first, have add_into().
   bool can_add() const { return table_->add_into != nullptr; }
   void add_into(Tensor& sum, const Tensor& g) const { table_->add_into(inline_, sum, g); }
@@ -64,6 +65,7 @@ class Closure<R(Args...)> {
     void (*copy)(void*, const void*);
     void (*destroy)(void*);
     void (*add_into)(const void*, Tensor&, const Tensor&);
+    bool wants_output;
   };
   template <class F>
   static constexpr auto adder() -> void (*)(const void*, Tensor&, const Tensor&) {
@@ -85,7 +87,7 @@ class Closure<R(Args...)> {
         f.~F();
         if constexpr (!fits<F>) free_block(const_cast<F*>(&f), sizeof(F));
       },
-      adder<F>()};
+      adder<F>(), !requires { typename F::WithoutOutput; }};
 
   const Table* table_ = nullptr;
   alignas(void*) unsigned char inline_[room];
@@ -96,26 +98,17 @@ class Closure<R(Args...)> {
 // many slices of one tensor then cost no more than the tensor, and a weight that many products share
 // gathers its gradient within them.
 // The output is handed over by the engine: a closure that held it would keep itself alive.
-class Derivative {
+class Derivative : public Closure<Tensor(const Tensor&, const Tensor&)> {
  public:
-  Derivative() = default;
+  using Closure::Closure;
   template <class F>
     requires std::is_invocable_r_v<Tensor, const F&, const Tensor&>
-  Derivative(F f) : closure_(OfGradient<F>{std::move(f)}) {}
-  template <class F>
-    requires std::is_invocable_r_v<Tensor, const F&, const Tensor&, const Tensor&>
-  Derivative(F f) : closure_(std::move(f)), wants_output_(true) {}
-
-  bool wants_output() const { return wants_output_; }
-  void reset() { closure_.reset(); }
-  explicit operator bool() const { return static_cast<bool>(closure_); }
-  Tensor operator()(const Tensor& g, const Tensor& y) const { return closure_(g, y); }
-  bool can_add() const { return closure_.can_add(); }
-  void add_into(Tensor& sum, const Tensor& g) const { closure_.add_into(sum, g); }
+  Derivative(F f) : Closure(OfGradient<F>{std::move(f)}) {}
 
  private:
   template <class F>
   struct OfGradient {
+    using WithoutOutput = void;
     F f;
     Tensor operator()(const Tensor& g, const Tensor&) const { return f(g); }
     void add_into(Tensor& sum, const Tensor& g) const
@@ -124,35 +117,25 @@ class Derivative {
       f.add_into(sum, g);
     }
   };
-  Closure<Tensor(const Tensor&, const Tensor&)> closure_;
-  bool wants_output_ = false;
 };
 
 // The gradients of all inputs out of one pass: (g, needed) or (g, needed, output), one for each.
-class DerivativeOfAll {
+class DerivativeOfAll : public Closure<std::vector<Tensor>(const Tensor&, Needed, const Tensor&)> {
  public:
-  DerivativeOfAll() = default;
+  using Closure::Closure;
   template <class F>
     requires std::is_invocable_r_v<std::vector<Tensor>, const F&, const Tensor&, Needed>
-  DerivativeOfAll(F f)
-      : closure_([f = std::move(f)](const Tensor& g, Needed needed, const Tensor&) {
-          return f(g, needed);
-        }) {}
-  template <class F>
-    requires std::is_invocable_r_v<std::vector<Tensor>, const F&, const Tensor&, Needed,
-                                   const Tensor&>
-  DerivativeOfAll(F f) : closure_(std::move(f)), wants_output_(true) {}
-
-  bool wants_output() const { return wants_output_; }
-  void reset() { closure_.reset(); }
-  explicit operator bool() const { return static_cast<bool>(closure_); }
-  std::vector<Tensor> operator()(const Tensor& g, Needed needed, const Tensor& y) const {
-    return closure_(g, needed, y);
-  }
+  DerivativeOfAll(F f) : Closure(OfGradient<F>{std::move(f)}) {}
 
  private:
-  Closure<std::vector<Tensor>(const Tensor&, Needed, const Tensor&)> closure_;
-  bool wants_output_ = false;
+  template <class F>
+  struct OfGradient {
+    using WithoutOutput = void;
+    F f;
+    std::vector<Tensor> operator()(const Tensor& g, Needed needed, const Tensor&) const {
+      return f(g, needed);
+    }
+  };
 };
 
 }  // namespace regrad

@@ -1,6 +1,8 @@
 #include "autograd/gradcheck.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "autograd/check.h"
 #include "autograd/node.h"
@@ -17,6 +19,12 @@ Tensor as_leaf(const Tensor& x) {
   if (!checked(x)) return x;
   const NoGrad guard;
   return Tensor(x.clone()).set_requires_grad(true);
+}
+
+std::vector<Tensor> checked_of(const std::vector<Tensor>& inputs) {
+  std::vector<Tensor> wanted;
+  std::copy_if(inputs.begin(), inputs.end(), std::back_inserter(wanted), checked);
+  return wanted;
 }
 
 std::vector<Tensor> as_leaves(const std::vector<Tensor>& inputs) {
@@ -52,7 +60,7 @@ double weighed(const std::vector<Tensor>& outputs) {
 std::vector<Tensor> analytic(const Functions& function, const std::vector<Tensor>& leaves) {
   GradOptions options;
   options.allow_unused = true;
-  std::vector<Tensor> outputs, wanted;
+  std::vector<Tensor> outputs;
   const std::vector<Tensor> results = function(leaves);
   for (size_t k = 0; k < results.size(); ++k) {
     const Tensor& y = results[k];
@@ -61,9 +69,7 @@ std::vector<Tensor> analytic(const Functions& function, const std::vector<Tensor
     outputs.push_back(y);
     options.grad_outputs.push_back(weights_for(y, static_cast<int64_t>(k)));
   }
-  for (const Tensor& x : leaves) {
-    if (checked(x)) wanted.push_back(x);
-  }
+  const std::vector<Tensor> wanted = checked_of(leaves);
   check(!wanted.empty(), "gradcheck: needs at least one float64 input");
   if (outputs.empty()) return std::vector<Tensor>(wanted.size());
   return grad(outputs, wanted, options);
@@ -127,16 +133,10 @@ GradcheckResult gradgradcheck(const Function& function, const std::vector<Tensor
   const auto gradients = [&](const std::vector<Tensor>& x) {
     const std::vector<Tensor> own(x.begin(), x.end() - 1);
     const Tensor y = function(own);
-    std::vector<Tensor> wanted;
-    for (const Tensor& one : own) {
-      if (checked(one)) wanted.push_back(one);
-    }
+    const std::vector<Tensor> wanted = checked_of(own);
     if (!y.requires_grad()) return std::vector<Tensor>(wanted.size());
-    GradOptions how;
-    how.grad_outputs = {x.back()};
-    how.create_graph = true;
-    how.allow_unused = true;
-    return grad({y}, wanted, how);
+    return grad({y}, wanted,
+                {.grad_outputs = {x.back()}, .create_graph = true, .allow_unused = true});
   };
   return compare(gradients, all, options);
 }

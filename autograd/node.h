@@ -3,6 +3,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <span>
 
 #include "autograd/closure.h"
 
@@ -33,7 +34,7 @@ struct Edge {
 class Node : public Counted {
  public:
   static Ref<Node> leaf(const Tensor& tensor);  // holds the gradient of a tensor that a user made
-  static Ref<Node> of(const char* name, const Tensor& output, const Input* inputs, size_t count);
+  static Ref<Node> of(const char* name, const Tensor& output, std::span<const Input> inputs);
   static Ref<Node> of(const char* name, const Tensor& output, const std::vector<Tensor>& inputs,
                       const DerivativeOfAll& derivative);
   void release() {
@@ -67,6 +68,7 @@ class Node : public Counted {
   ~Node();
   static Ref<Node> make(const char* op, const Tensor& tensor, size_t edges);
   void connect(Edge& edge, const Tensor& input);
+  void keep(const Tensor& kept);
   void destroy();
 
   Node* next_dead_ = nullptr;

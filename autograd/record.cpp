@@ -47,42 +47,34 @@ Tensor outside_graph(Tensor output) {
   return own ? std::move(output) : output.detach();
 }
 
-Tensor with_node(Tensor output, Ref<Node> node) {
-  output.body().node = std::move(node);
-  return output;
-}
+const Tensor& tensor_of(const Input& input) { return input.tensor; }
+const Tensor& tensor_of(const Tensor& input) { return input; }
 
-Tensor record(const char* name, Tensor output, const Input* inputs, size_t count) {
+template <class Inputs, class... OfAll>
+Tensor record_over(const char* name, Tensor output, const Inputs& inputs, const OfAll&... of_all) {
   output = outside_graph(std::move(output));
   Watch::see(name, output);
   bool wanted = false;
-  for (size_t i = 0; i < count && GradMode::enabled(); ++i) {
-    wanted = wanted || wants_gradient(inputs[i].tensor);
-  }
-  if (!wanted) return output;
-  Ref<Node> node = Node::of(name, output, inputs, count);
-  return with_node(std::move(output), std::move(node));
+  for (const auto& input : inputs) wanted = wanted || wants_gradient(tensor_of(input));
+  if (!wanted || !GradMode::enabled()) return output;
+  Ref<Node> node = Node::of(name, output, inputs, of_all...);
+  output.body().node = std::move(node);
+  return output;
 }
 
 }  // namespace
 
 Tensor record(const char* name, Tensor output, std::initializer_list<Input> inputs) {
-  return record(name, std::move(output), inputs.begin(), inputs.size());
+  return record_over(name, std::move(output), std::span(inputs.begin(), inputs.size()));
 }
 
 Tensor record(const char* name, Tensor output, const std::vector<Input>& inputs) {
-  return record(name, std::move(output), inputs.data(), inputs.size());
+  return record_over(name, std::move(output), std::span(inputs));
 }
 
 Tensor record(const char* name, Tensor output, const std::vector<Tensor>& inputs,
               DerivativeOfAll derivative) {
-  output = outside_graph(std::move(output));
-  Watch::see(name, output);
-  bool wanted = false;
-  for (const Tensor& input : inputs) wanted = wanted || wants_gradient(input);
-  if (!wanted || !GradMode::enabled()) return output;
-  Ref<Node> node = Node::of(name, output, inputs, derivative);
-  return with_node(std::move(output), std::move(node));
+  return record_over(name, std::move(output), inputs, derivative);
 }
 
 Node::Node(const char* op, const Tensor& tensor, size_t edges)
@@ -113,11 +105,17 @@ Ref<Node> Node::make(const char* op, const Tensor& tensor, size_t edges) {
 
 Ref<Node> Node::leaf(const Tensor& tensor) { return make(nullptr, tensor, 0); }
 
-Ref<Node> Node::of(const char* name, const Tensor& output, const Input* inputs, size_t count) {
-  Ref<Node> node = make(name, output, count);
+// The output as closures are handed it: outside the graph, and watched like all they rely on.
+void Node::keep(const Tensor& kept) {
+  output = kept.detach();
+  output.note_capture();
+}
+
+Ref<Node> Node::of(const char* name, const Tensor& output, std::span<const Input> inputs) {
+  Ref<Node> node = make(name, output, inputs.size());
   bool wants_output = false;
   const CaptureScope scope(node->saved);
-  for (size_t i = 0; i < count; ++i) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
     if (!wants_gradient(inputs[i].tensor)) continue;
     Edge& edge = node->begin()[i];
     node->connect(edge, inputs[i].tensor);
@@ -125,8 +123,7 @@ Ref<Node> Node::of(const char* name, const Tensor& output, const Input* inputs, 
     new (&edge.derivative) Derivative(inputs[i].derivative);
     wants_output = wants_output || edge.derivative.wants_output();
   }
-  if (wants_output) node->output = Tensor(output.detach());
-  if (wants_output) node->output.note_capture();
+  if (wants_output) node->keep(output);
   return node;
 }
 
@@ -139,8 +136,7 @@ Ref<Node> Node::of(const char* name, const Tensor& output, const std::vector<Ten
   const CaptureScope scope(node->saved);
   node->derivative_of_all.~DerivativeOfAll();
   new (&node->derivative_of_all) DerivativeOfAll(derivative);
-  if (derivative.wants_output()) node->output = output.detach();
-  if (derivative.wants_output()) node->output.note_capture();
+  if (derivative.wants_output()) node->keep(output);
   return node;
 }
 
