@@ -30,8 +30,7 @@ void run(const std::string& directory, TrainOptions options, int64_t compared) {
   options = with_defaults(options, task);
   Generator generator(options.seed);
   Translator translator = make_translator(options, task, generator);
-  Batches given(encode(task.data.train, translator.source(), translator.target()), options.batch,
-                nn::fork(generator).seed());
+  Batches given = make_batches(options, task, translator, nn::fork(generator).seed());
   std::filesystem::create_directories(directory);
   translator.save(directory + "/initial.safetensors");
   const std::vector<Tensor> parameters = nn::parameters(translator.model());

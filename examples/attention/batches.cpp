@@ -55,12 +55,16 @@ class RandomOrder {
 
 }  // namespace
 
+EncodedPair encode(const Pair& pair, const Vocabulary& source, const Vocabulary& target) {
+  return {source.encode(pair.source), target.encode(pair.target)};
+}
+
 std::vector<EncodedPair> encode(const std::vector<Pair>& pairs, const Vocabulary& source,
                                 const Vocabulary& target) {
   std::vector<EncodedPair> encoded;
   encoded.reserve(pairs.size());
   for (const Pair& pair : pairs) {
-    encoded.push_back({source.encode(pair.source), target.encode(pair.target)});
+    encoded.push_back(encode(pair, source, target));
   }
   return encoded;
 }

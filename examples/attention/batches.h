@@ -17,6 +17,7 @@ struct EncodedPair {
   Ids source, target;  // without <bos> and <eos>; never empty
 };
 
+EncodedPair encode(const Pair& pair, const Vocabulary& source, const Vocabulary& target);
 std::vector<EncodedPair> encode(const std::vector<Pair>& pairs, const Vocabulary& source,
                                 const Vocabulary& target);
 

@@ -26,9 +26,8 @@ bool are_sentences(const Task& task) {
 }
 
 int64_t steps_for(const TrainOptions& options, const Choice& choice, const Task& task) {
-  const auto pairs = static_cast<int64_t>(task.data.train.size());
   const int64_t of_a_step = options.batch * options.accumulate;
-  const int64_t per_epoch = (pairs + of_a_step - 1) / of_a_step;
+  const int64_t per_epoch = (task.train.count + of_a_step - 1) / of_a_step;
   return std::clamp(choice.epochs * per_epoch, choice.least, choice.most);
 }
 

@@ -20,7 +20,7 @@ std::vector<Pair> held_out_pairs(const std::string& folder) {
   check(config.data == mark_of(config.options.data),
         "evaluate: {} is not the file that the run in {} learnt from; give pairs with --data",
         config.options.data, folder);
-  std::vector<Pair> pairs = read_task(config.options).data.held_out;
+  std::vector<Pair> pairs = read_task(config.options).held_out;
   check(!pairs.empty(), "evaluate: the run in {} held nothing out; give pairs with --data", folder);
   return pairs;
 }

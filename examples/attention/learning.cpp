@@ -73,16 +73,15 @@ double rate_factor(const std::string& schedule, int64_t step, int64_t warmup, in
 }
 
 Learning::Learning(const TrainOptions& options, Translator& translator, Batches& batches,
-                   const Split& data, Tokeniser tokeniser, int64_t steps,
-                   const RunDirectory& directory)
+                   const Task& task, int64_t steps, const RunDirectory& directory)
     : options_(options),
       translator_(translator),
       batches_(batches),
       steps_(steps),
       directory_(directory),
       optimiser_(nn::parameters(translator.model()), {.lr = options.rate}),
-      questions_(questions(data.held_out, tokeniser, measured_often)),
-      held_out_(evenly(encode(data.held_out, translator.source(), translator.target()),
+      questions_(questions(task.held_out, task.tokeniser, measured_often)),
+      held_out_(evenly(encode(task.held_out, translator.source(), translator.target()),
                        2 * measured_often)) {
   std::vector<std::string> sources;
   for (const Question& question : questions_) sources.push_back(question.source);

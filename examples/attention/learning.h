@@ -30,8 +30,8 @@ nn::NamedTensors model_tensors(const nn::NamedTensors& checkpoint);
 
 class Learning {
  public:
-  Learning(const TrainOptions& options, Translator& translator, Batches& batches, const Split& data,
-           Tokeniser tokeniser, int64_t steps, const RunDirectory& directory);
+  Learning(const TrainOptions& options, Translator& translator, Batches& batches, const Task& task,
+           int64_t steps, const RunDirectory& directory);
 
   // Takes a checkpoint's state. An Error that lists every tensor that is missing, left over or of
   // another shape leaves everything as it was.

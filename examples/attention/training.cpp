@@ -59,8 +59,8 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
                const Learning& learning, const Answers& answers) {
   Facts facts = {
       {"data", options.data.empty() ? "generated dates" : task.name},
-      {"pairs", fmt::format("{} to learn from, {} held out", task.data.train.size(),
-                            task.data.held_out.size())},
+      {"pairs",
+       fmt::format("{} to learn from, {} held out", task.train.count, task.held_out.size())},
       {"tokens", fmt::format("{}: {} in the source, {} in the target", name_of(task.tokeniser),
                              translator.source().size(), translator.target().size())},
       {"model",
@@ -78,7 +78,7 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
                                    answers.texts.size()));
   }
   std::vector<std::string> sources;
-  for (const Pair& pair : task.data.held_out) {
+  for (const Pair& pair : task.held_out) {
     if (sources.size() < aligned) sources.push_back(pair.source);
   }
   if (const Alignment years = alignment(translator, sources); years.digits > 0) {
@@ -90,11 +90,15 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
   return facts;
 }
 
-std::vector<AttentionMap> draw_maps(Translator& translator, const std::vector<Pair>& pairs) {
+std::vector<AttentionMap> draw_maps(Translator& translator, const Task& task) {
   std::vector<AttentionMap> drawn;
-  const size_t count = std::min(maps, pairs.size());
+  const bool has_unseen = !task.held_out.empty();
+  const size_t all = has_unseen ? task.held_out.size() : static_cast<size_t>(task.train.count);
+  const size_t count = std::min(maps, all);
   for (size_t i = 0; i < count; ++i) {
-    drawn.push_back(translator.show(pairs[(i + 1) * pairs.size() / count - 1].source).map);
+    const size_t at = (i + 1) * all / count - 1;
+    const Pair pair = has_unseen ? task.held_out[at] : task.train.at(static_cast<int64_t>(at));
+    drawn.push_back(translator.show(pair.source).map);
   }
   return drawn;
 }
@@ -134,13 +138,12 @@ std::vector<Series> curves_of(const std::vector<Metrics>& metrics, int64_t steps
 // Measures, prints and writes what came out of the training.
 void finish(const TrainOptions& options, const Task& task, Translator& translator,
             const Learning& learning, const std::string& out) {
-  const std::vector<Question> held_out =
-      questions(task.data.held_out, task.tokeniser, measured_at_end);
+  const std::vector<Question> held_out = questions(task.held_out, task.tokeniser, measured_at_end);
   const Answers answers = ask(translator, held_out);
   Report report = {"Attention: " + task.name,
                    facts_of(options, task, translator, learning, answers),
                    curves_of(learning.metrics(), learning.state().step, answers),
-                   draw_maps(translator, held_out.empty() ? task.data.train : task.data.held_out),
+                   draw_maps(translator, task),
                    learning.snapshots(),
                    {},
                    {},
@@ -218,11 +221,10 @@ int run_train(const TrainOptions& given) {
 
   Generator generator(options.seed);
   Translator translator = make_translator(options, task, generator);
-  Batches batches(encode(task.data.train, translator.source(), translator.target()), options.batch,
-                  nn::fork(generator).seed());
+  Batches batches = make_batches(options, task, translator, nn::fork(generator).seed());
   RunDirectory directory(out);
   const int64_t steps = steps_of(options, batches);
-  Learning learning(options, translator, batches, task.data, task.tokeniser, steps, directory);
+  Learning learning(options, translator, batches, task, steps, directory);
   begin_or_resume(options, directory, learning);
   const StopOnSignal stop;
   learning.run(interrupted);

@@ -33,10 +33,9 @@ struct Run {
       : task(read_task(small(hidden, score, accumulate))),
         options(with_defaults(small(hidden, score, accumulate), task)),
         translator(make_translator(options, task, generator)),
-        batches(encode(task.data.train, translator.source(), translator.target()), options.batch,
-                7),
+        batches(make_batches(options, task, translator, 7)),
         directory(mkdtemp(path.data())),
-        learning(options, translator, batches, task.data, task.tokeniser, 4, directory) {}
+        learning(options, translator, batches, task, 4, directory) {}
   ~Run() { std::filesystem::remove_all(path); }
 
   static TrainOptions small(int64_t hidden, const std::string& score, int64_t accumulate) {

@@ -72,7 +72,7 @@ TEST_CASE("metrics: what is written is read, and no more") {
 }
 
 TEST_CASE("config: read strictly") {
-  Config config = {with_defaults({}, {"date", {}, Tokeniser::character}), {}};
+  Config config = {with_defaults({}, {"date", {}, {}, Tokeniser::character}), {}};
   config.options.seed = ~uint64_t{0};
   config.options.label_smoothing = 0.1;
   config.options.data = "a \"b\".tsv";
