@@ -7,6 +7,7 @@
 #include "examples/attention/alignment.h"
 #include "examples/attention/commands.h"
 #include "examples/attention/defaults.h"
+#include "examples/attention/evaluate.h"
 #include "examples/attention/learning.h"
 #include "examples/attention/measure.h"
 #include "examples/attention/progress.h"
@@ -56,7 +57,7 @@ void print_samples(const std::vector<Question>& held_out, const Answers& answers
 }
 
 Facts facts_of(const TrainOptions& options, const Task& task, Translator& translator,
-               const Learning& learning, const Answers& answers) {
+               const Learning& learning, const Evaluation& unseen) {
   Facts facts = {
       {"data", options.data.empty() ? "generated dates" : task.name},
       {"pairs",
@@ -72,10 +73,13 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
       {"time", fmt::format("{:.1f} s on {} threads ({})",
                            learning.metrics().empty() ? 0 : learning.metrics().back().seconds,
                            num_threads(), cpu_features())}};
-  if (!answers.texts.empty()) {
+  if (const Quality& quality = unseen.quality; !unseen.asked.empty()) {
     facts.emplace_back("held-out exact match",
-                       fmt::format("{:.2f} % ({} of {})", 100 * answers.share(), answers.right,
-                                   answers.texts.size()));
+                       fmt::format("{:.2f} % ({} of {})", 100 * quality.exact, unseen.answers.right,
+                                   unseen.asked.size()));
+    facts.emplace_back("held-out BLEU, chrF",
+                       fmt::format("{:.2f}, {:.2f}", quality.bleu, quality.chrf));
+    facts.emplace_back("held-out perplexity", fmt::format("{:.3f}", quality.perplexity));
   }
   std::vector<std::string> sources;
   for (const Pair& pair : task.held_out) {
@@ -138,10 +142,12 @@ std::vector<Series> curves_of(const std::vector<Metrics>& metrics, int64_t steps
 // Measures, prints and writes what came out of the training.
 void finish(const TrainOptions& options, const Task& task, Translator& translator,
             const Learning& learning, const std::string& out) {
-  const std::vector<Question> held_out = questions(task.held_out, task.tokeniser, measured_at_end);
-  const Answers answers = ask(translator, held_out);
+  const Evaluation unseen =
+      task.held_out.empty() ? Evaluation() : evaluate(translator, task.held_out, measured_at_end);
+  const std::vector<Question>& held_out = unseen.asked;
+  const Answers& answers = unseen.answers;
   Report report = {"Attention: " + task.name,
-                   facts_of(options, task, translator, learning, answers),
+                   facts_of(options, task, translator, learning, unseen),
                    curves_of(learning.metrics(), learning.state().step, answers),
                    draw_maps(translator, task),
                    learning.snapshots(),
