@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <utility>
 
 #include "autograd/check.h"
 #include "autograd/watch.h"
@@ -139,15 +140,34 @@ void Learning::explain(const char* what, double value, const std::vector<Batch>&
       state_.step + 1, what, value, where.empty() ? "not found again" : where, directory_.path());
 }
 
-void Learning::measure(Metrics& row) {
-  if (questions_.empty()) return;
-  row.accuracy = ask(translator_, questions_).share();
-  row.held_out_loss = std::log(next_tokens(translator_, held_out_, options_.batch).perplexity());
-  snapshots_.push_back(take_snapshot(translator_, watched_, row.step));
+// Whether this is the best so far.
+bool Learning::measure(Metrics& row) {
+  double loss = mean_loss();
+  if (!questions_.empty()) {
+    row.accuracy = ask(translator_, questions_).share();
+    row.held_out_loss = std::log(next_tokens(translator_, held_out_, options_.batch).perplexity());
+    snapshots_.push_back(take_snapshot(translator_, watched_, row.step));
+    loss = row.held_out_loss;
+  }
+  const bool is_best = state_.measured++ == 0 || loss < state_.best_loss;
+  if (is_best) state_.best_loss = loss;
+  state_.without_gain = is_best ? 0 : state_.without_gain + 1;
+  return is_best;
+}
+
+double Learning::mean_loss() const {
+  return state_.loss_sum / static_cast<double>(std::max<int64_t>(1, state_.loss_count));
+}
+
+Metrics Learning::row_after(double seconds) {
+  const double taken = seconds - (metrics_.empty() ? 0 : metrics_.back().seconds);
+  const auto tokens = static_cast<double>(std::exchange(tokens_, 0));
+  return {state_.step, state_.position.epoch, 0,       unknown,
+          unknown,     optimiser_.lr(),       seconds, tokens / std::max(taken, 1e-9)};
 }
 
 void Learning::log(Metrics row, EventFile& events) {
-  row.train_loss = state_.loss_sum / static_cast<double>(std::max<int64_t>(1, state_.loss_count));
+  row.train_loss = mean_loss();
   state_.loss_sum = 0;
   state_.loss_count = 0;
   metrics_.push_back(row);
@@ -163,6 +183,15 @@ bool Learning::stopped_early() const {
   return options_.patience > 0 && state_.without_gain >= options_.patience;
 }
 
+void Learning::advance() {
+  state_.loss_sum += step();
+  ++state_.loss_count;
+  state_.position = batches_.position();
+  if (state_.step++ == 0 && !watched_.empty()) {  // before this step nothing says it is finite
+    snapshots_.push_back(take_snapshot(translator_, watched_, 1));
+  }
+}
+
 void Learning::run(const volatile int& stop) {
   Progress progress("train", steps_);
   EventFile events(directory_.path());
@@ -171,35 +200,22 @@ void Learning::run(const volatile int& stop) {
   const double before = metrics_.empty() ? 0 : metrics_.back().seconds;
   const int64_t interval = share_of(steps_), line = std::max<int64_t>(1, interval / lines_between);
   const int64_t every = options_.save_every > 0 ? options_.save_every : interval;
-  double accuracy = unknown, logged = before;
+  double accuracy = unknown;
   while (state_.step < steps_ && stop == 0 && !stopped_early()) {
-    state_.loss_sum += step();
-    if (state_.step++ == 0 && !watched_.empty()) {  // before this step nothing says it is finite
-      snapshots_.push_back(take_snapshot(translator_, watched_, 1));
-    }
-    ++state_.loss_count;
-    state_.position = batches_.position();
-    const double mean = state_.loss_sum / static_cast<double>(state_.loss_count);
+    advance();
+    const double mean = mean_loss();
     const bool is_last = state_.step == steps_, measures = state_.step % interval == 0 || is_last;
     bool is_best = false;
     if (state_.step % line == 0 || measures) {
-      Metrics row{state_.step, state_.position.epoch, 0, unknown, unknown, optimiser_.lr()};
-      row.seconds = before + std::chrono::duration<double>(Clock::now() - start).count();
-      const double taken = row.seconds - std::exchange(logged, row.seconds);
-      row.tokens_per_second =
-          static_cast<double>(std::exchange(tokens_, 0)) / std::max(taken, 1e-9);
+      Metrics row = row_after(before + std::chrono::duration<double>(Clock::now() - start).count());
       if (measures) {
-        measure(row);
-        const double loss = questions_.empty() ? mean : row.held_out_loss;
-        is_best = state_.measured++ == 0 || loss < state_.best_loss;
-        if (is_best) state_.best_loss = loss;
-        state_.without_gain = is_best ? 0 : state_.without_gain + 1;
+        is_best = measure(row);
         accuracy = row.accuracy;
       }
       log(row, events);
     }
-    if (state_.step % every == 0 || is_last || is_best || stop != 0 || stopped_early())
-      save(is_best);
+    const bool ends = is_last || stop != 0 || stopped_early();
+    if (state_.step % every == 0 || is_best || ends) save(is_best);
     progress.update(state_.step, mean, accuracy);
   }
   progress.finish();

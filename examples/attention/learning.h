@@ -47,7 +47,10 @@ class Learning {
 
  private:
   double step();
-  void measure(Metrics& row);
+  void advance();
+  bool measure(Metrics& row);
+  double mean_loss() const;  // since the last line of metrics
+  Metrics row_after(double seconds);
   void log(Metrics row, class EventFile& events);
   void save(bool is_best);
   [[noreturn]] void explain(const char* what, double value, const std::vector<Batch>& given,

@@ -101,6 +101,21 @@ DataMark mark_of(const std::string& path) {
   return mark;
 }
 
+std::string RunDirectory::set_aside() const {
+  if (steps().empty()) return {};
+  std::string base = path_;
+  while (base.size() > 1 && base.ends_with('/')) base.pop_back();
+  int64_t number = 1;
+  while (fs::exists(fmt::format("{}.{}", base, number))) ++number;
+  const std::string place = fmt::format("{}.{}", base, number);
+  std::error_code error;
+  fs::rename(path_, place, error);
+  if (!error) fs::create_directory(path_, error);
+  check(!error, "{}: holds a run that cannot be moved to {}: {}; give another --out", path_, place,
+        error.message());
+  return place;
+}
+
 void RunDirectory::begin(const Config& config) {
   for (const char* name : {"last", "best", "metrics.csv"}) fs::remove(path_ + "/" + name);
   for (const int64_t step : steps()) fs::remove(checkpoint(step));

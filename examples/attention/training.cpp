@@ -197,6 +197,9 @@ TrainOptions options_of_run(const TrainOptions& given) {
 
 void begin_or_resume(const TrainOptions& options, RunDirectory& directory, Learning& learning) {
   if (options.resume.empty()) {
+    const std::string aside = directory.set_aside();
+    if (!aside.empty())
+      say(fmt::format("the run that was in {} is now in {}", directory.path(), aside));
     directory.begin({options, mark_of(options.data)});
     return;
   }

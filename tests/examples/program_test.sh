@@ -40,6 +40,8 @@ expect 2 "" "$program" train --score psychic
 expect 0 "exact match" "$program" train $small --out one --threads 1
 expect 0 "exact match" "$program" train $small --out two --threads 2
 expect 0 "exact match" "$program" train $small --out again --threads 2
+expect 0 "the run that was in again is now in again.1" "$program" train $small --out again
+cmp again.1/weights.safetensors again/weights.safetensors || fault "the run before was not kept"
 cmp one/weights.safetensors two/weights.safetensors || fault "1 and 2 threads differ"
 cmp two/weights.safetensors again/weights.safetensors || fault "two runs differ"
 cmp one/curves.tsv two/curves.tsv || fault "the losses of 1 and 2 threads differ"
