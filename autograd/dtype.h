@@ -36,5 +36,7 @@ inline constexpr Device cpu{};
 Device cuda();             // an Error when the build or the machine has none
 bool cuda_is_available();  // whether cuda() would return
 const char* name(Device device);
+Device default_device();  // where a tensor is made that names no device: the cpu, at first
+void set_default_device(Device device);
 
 }  // namespace regrad

@@ -36,13 +36,13 @@ std::vector<Tensor> as_leaves(const std::vector<Tensor>& inputs) {
 // Numbers between 0.5 and 1.5 without a pattern: the fractional parts of multiples of the golden
 // ratio.
 Tensor weights_for(const Tensor& output, int64_t salt) {
-  Tensor weights = empty(output.shape(), float64);
+  Tensor weights = empty(output.shape(), float64, cpu);
   double* out = weights.mutable_data<double>();
   for (int64_t i = 0; i < weights.numel(); ++i) {
     const double at = 0.61803398874989485 * static_cast<double>(i + 1 + 7 * salt);
     out[i] = 0.5 + at - std::floor(at);
   }
-  return weights;
+  return weights.to(output.device());
 }
 
 double weighed(const std::vector<Tensor>& outputs) {
@@ -99,8 +99,9 @@ GradcheckResult compare(const Functions& function, const std::vector<Tensor>& in
       const auto at = [&](double step) {
         std::vector<Tensor> moved = inputs;
         const NoGrad guard;
-        moved[k] = inputs[k].clone();
-        moved[k].mutable_data<double>()[i] += step;
+        Tensor x = inputs[k].to(cpu).clone();
+        x.mutable_data<double>()[i] += step;
+        moved[k] = x.to(inputs[k].device());
         const GradMode mode(true);
         return weighed(function(as_leaves(moved)));
       };

@@ -113,18 +113,20 @@ void free_block(void* block, size_t bytes) noexcept {
 }
 
 Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
-  check(device == cpu, "this build has no CUDA backend: tensors live on the cpu");
-  const size_t total = static_cast<size_t>(checked_add(bytes, alignment));
+  const bool here = device == cpu;
+  const size_t total = static_cast<size_t>(checked_add(here ? bytes : 0, alignment));
+  void* data = here ? nullptr : allocate_on(device, bytes);
   char* block = static_cast<char*>(allocate_block(total));
   static_assert(sizeof(Storage) <= alignment, "the header must leave the data aligned");
-  auto* storage = new (block) Storage(block + alignment, bytes, device);
+  auto* storage = new (block) Storage(here ? block + alignment : data, bytes, device);
   count_storage(1, bytes);
   return Ref<Storage>(storage);
 }
 
 void Storage::destroy() {
   count_storage(-1, -bytes_);
-  const size_t total = alignment + static_cast<size_t>(bytes_);
+  const size_t total = alignment + static_cast<size_t>(device_ == cpu ? bytes_ : 0);
+  if (device_ != cpu) release_on(device_, data_, bytes_);
   this->~Storage();
   free_block(this, total);
 }

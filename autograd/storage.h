@@ -81,6 +81,10 @@ class Storage : public Counted {
 void* allocate_block(size_t bytes);
 void free_block(void* block, size_t bytes) noexcept;
 
+// What the engine asks of a backend (ops/backend.cpp): memory of a device that is not the host.
+void* allocate_on(Device device, int64_t bytes);
+void release_on(Device device, void* block, int64_t bytes) noexcept;
+
 struct MemoryUse {
   int64_t live_storages, live_bytes, peak_bytes;  // of tensors' storages, in the whole process
   int64_t live_nodes;                             // nodes of graphs that are alive

@@ -58,6 +58,12 @@ bool Tensor::sole_owner() const {
   return body().unique() && body().storage->unique() && !requires_grad() && is_contiguous();
 }
 
+const Tensor& Tensor::on_host() const {
+  check(device() == cpu, "data: this tensor is on {}; to(cpu) is a copy that can be read",
+        regrad::name(device()));
+  return *this;
+}
+
 const void* Tensor::address(DType wanted) const {
   check(wanted == dtype(), "data: this tensor is {}, not {}; convert it with to({})",
         dtype(), wanted, wanted);

@@ -18,7 +18,7 @@ class Tensor;
 
 struct TensorOptions {
   std::optional<DType> dtype = std::nullopt;  // float32, or that of the values given
-  Device device = cpu;
+  Device device = default_device();
   bool requires_grad = false;
 };
 
@@ -64,14 +64,16 @@ class Tensor {
   template <class T>
   std::vector<T> to_vector() const;  // row-major
   template <class T>
-  const T* data() const {  // first element; an Error if T is not the dtype
-    return static_cast<const T*>(address(dtype_of<T>));
+  const T* data() const {  // first element; an Error if T is not the dtype, or not on the cpu
+    return static_cast<const T*>(on_host().address(dtype_of<T>));
   }
   template <class T>
   T* mutable_data() {  // for writing: counts as a write
     written("mutable_data");
-    return static_cast<T*>(address(dtype_of<T>));
+    return static_cast<T*>(const_cast<void*>(on_host().address(dtype_of<T>)));
   }
+
+  const void* address(DType dtype) const;  // the same on any device: for kernels
 
   // Copies and conversions (ops/layout.cpp); their gradients convert back.
   Tensor to(Device device) const;
@@ -117,8 +119,7 @@ class Tensor {
  private:
   friend class CaptureScope;
   friend class Node;
-  const void* address(DType dtype) const;
-  void* address(DType dtype) { return const_cast<void*>(std::as_const(*this).address(dtype)); }
+  const Tensor& on_host() const;
   [[noreturn]] static void undefined();
   void note_capture() const;
   static constinit thread_local std::vector<struct Saved>* capturing;  // see record.cpp
@@ -127,7 +128,7 @@ class Tensor {
 };
 
 // A new tensor over fresh memory whose numbers are not set.
-Tensor empty(const Shape& shape, DType dtype = float32, Device device = cpu);
+Tensor empty(const Shape& shape, DType dtype = float32, Device device = default_device());
 // A tensor over the storage of another: the base of every view.
 Tensor view_of(const Tensor& base, const Shape& shape, const Shape& strides, int64_t offset);
 

@@ -19,17 +19,18 @@ template <class T>
 Additive<T> describe(const Tensor& query, const Tensor& key, const Tensor& v) {
   Additive<T> a;
   a.batch = query.size(0), a.queries = query.size(1), a.keys = key.size(1), a.size = query.size(2);
-  a.q = query.data<T>(), a.k = key.data<T>(), a.v = v.data<T>();
+  a.q = raw<T>(query), a.k = raw<T>(key), a.v = raw<T>(v);
   return a;
 }
 
 std::vector<Tensor> backward(const Tensor& g, const Tensor& query, const Tensor& key,
                              const Tensor& v) {
   const Tensor q = plain(query), k = plain(key), weights = plain(v), from = plain(g);
-  std::vector<Tensor> all = {empty(q.shape(), g.dtype()), empty(k.shape(), g.dtype()),
-                             empty(v.shape(), g.dtype())};
+  std::vector<Tensor> all = {empty(q.shape(), g.dtype(), g.device()),
+                             empty(k.shape(), g.dtype(), g.device()),
+                             empty(v.shape(), g.dtype(), g.device())};
   for_floats("additive_scores", g, [&]<class T>() {
-    const AdditiveGradients<T> to{from.data<T>(), raw<T>(all[0]), raw<T>(all[1]), raw<T>(all[2])};
+    const AdditiveGradients<T> to{raw<T>(from), raw<T>(all[0]), raw<T>(all[1]), raw<T>(all[2])};
     kernels<T>(g).additive_scores_backward(describe<T>(q, k, weights), to);
   });
   return all;
@@ -37,7 +38,7 @@ std::vector<Tensor> backward(const Tensor& g, const Tensor& query, const Tensor&
 
 // query [b, m, h], key [b, n, h]
 Tensor scores(const Tensor& query, const Tensor& key, const Tensor& v) {
-  Tensor out = empty({query.size(0), query.size(1), key.size(1)}, query.dtype());
+  Tensor out = empty({query.size(0), query.size(1), key.size(1)}, query.dtype(), query.device());
   const Tensor q = plain(query), k = plain(key), weights = plain(v);
   for_floats("additive_scores", query, [&]<class T>() {
     kernels<T>(query).additive_scores(describe<T>(q, k, weights), raw<T>(out));

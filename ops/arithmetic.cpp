@@ -34,8 +34,8 @@ Tensor compute(const char* op, Binary function, const Pair& x) {
   Tensor out = empty(x.a.shape(), x.a.dtype(), x.a.device());
   const Loop loop = make_loop({&out, &x.a, &x.b});
   for_numbers(op, x.a, [&]<class T>() {
-    kernels<T>(x.a).binary[static_cast<size_t>(function)](loop, raw<T>(out), x.a.data<T>(),
-                                                          x.b.data<T>());
+    kernels<T>(x.a).binary[static_cast<size_t>(function)](loop, raw<T>(out), raw<T>(x.a),
+                                                          raw<T>(x.b));
   });
   return out;
 }
@@ -47,8 +47,8 @@ Tensor compare(const char* op, Compare function, const Tensor& left, const Tenso
   Tensor out = empty(x.a.shape(), bool_, x.a.device());
   const Loop loop = make_loop({&out, &x.a, &x.b});
   for_numbers(op, x.a, [&]<class T>() {
-    kernels<T>(x.a).compare[static_cast<size_t>(function)](loop, raw<bool>(out), x.a.data<T>(),
-                                                           x.b.data<T>());
+    kernels<T>(x.a).compare[static_cast<size_t>(function)](loop, raw<bool>(out), raw<T>(x.a),
+                                                           raw<T>(x.b));
   });
   return out;
 }
@@ -61,7 +61,8 @@ Tensor chosen(const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y
 
 Tensor number_like(const Tensor& x, double value) {
   const bool exact = x.dtype() == int64 && value == static_cast<double>(static_cast<int64_t>(value));
-  return scalar(value, is_float(x.dtype()) ? x.dtype() : exact ? int64 : float32);
+  return scalar(value, is_float(x.dtype()) ? x.dtype() : exact ? int64 : float32,
+                x.device());
 }
 
 }  // namespace
@@ -137,7 +138,7 @@ Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no) {
   Tensor out = empty(shape, a.dtype(), a.device());
   const Loop loop = make_loop({&out, &choose, &a, &b});
   for_all(a, [&]<class T>() {
-    kernels<T>(a).where(loop, raw<T>(out), choose.data<bool>(), a.data<T>(), b.data<T>());
+    kernels<T>(a).where(loop, raw<T>(out), raw<bool>(choose), raw<T>(a), raw<T>(b));
   });
   return record("where", std::move(out),
                 {{a, [choose](const Tensor& g) { return where(choose, g, 0); }},
@@ -164,7 +165,7 @@ Tensor le(const Tensor& a, const Tensor& b) { return compare("le", Compare::less
 Tensor gt(const Tensor& a, const Tensor& b) { return compare("gt", Compare::greater, a, b); }
 Tensor ge(const Tensor& a, const Tensor& b) { return compare("ge", Compare::greater_equal, a, b); }
 
-Tensor logical_not(const Tensor& a) { return eq(a.to(bool_).to(int64), scalar(0, int64)); }
+Tensor logical_not(const Tensor& a) { return eq(a.to(bool_).to(int64), scalar(0, int64, a.device())); }
 Tensor logical_and(const Tensor& a, const Tensor& b) {
   return mul(a.to(bool_).to(int64), b.to(bool_).to(int64)).to(bool_);
 }
@@ -178,7 +179,7 @@ Tensor add_gradients(Tensor sum, const Tensor& gradient) {
                         sum.shape() == gradient.shape();
   if (!in_place) return add(sum, gradient);
   for_floats("add", sum, [&]<class T>() {
-    kernels<T>(sum).axpy(sum.numel(), raw<T>(sum), T(1), gradient.data<T>());
+    kernels<T>(sum).axpy(sum.numel(), raw<T>(sum), T(1), raw<T>(gradient));
   });
   return sum;
 }
@@ -186,8 +187,8 @@ Tensor add_gradients(Tensor sum, const Tensor& gradient) {
 void add_to_view(const Tensor& view, const Tensor& g) {
   const Loop loop = make_loop({&view, &view, &g});
   for_floats("add", view, [&]<class T>() {
-    kernels<T>(view).binary[static_cast<size_t>(Binary::add)](loop, raw<T>(view), view.data<T>(),
-                                                              g.data<T>());
+    kernels<T>(view).binary[static_cast<size_t>(Binary::add)](loop, raw<T>(view), raw<T>(view),
+                                                              raw<T>(g));
   });
 }
 
@@ -200,7 +201,7 @@ Tensor& Tensor::add_(const Tensor& other, double scale) {
   check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape(),
         shape());
   for_floats("add_", *this, [&]<class T>() {
-    kernels<T>(*this).axpy(numel(), raw<T>(*this), static_cast<T>(scale), from.data<T>());
+    kernels<T>(*this).axpy(numel(), raw<T>(*this), static_cast<T>(scale), raw<T>(from));
   });
   return *this;
 }

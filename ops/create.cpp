@@ -17,7 +17,7 @@ Tensor from_values(const std::vector<T>& values, const Shape& shape, const Tenso
   check(shape.numel() == static_cast<int64_t>(values.size()),
         "tensor: {} values do not fill shape {}, which has {} elements", values.size(), shape,
         shape.numel());
-  Tensor x = empty(shape, dtype_of<T>);
+  Tensor x = empty(shape, dtype_of<T>, cpu);
   T* out = raw<T>(x);
   for (size_t i = 0; i < values.size(); ++i) out[i] = values[i];
   return finish(x.to(options.dtype.value_or(dtype_of<T>)).to(options.device), options);
@@ -25,7 +25,7 @@ Tensor from_values(const std::vector<T>& values, const Shape& shape, const Tenso
 
 template <class Value>
 Tensor filled_by(int64_t count, DType dtype, const TensorOptions& options, const Value& value) {
-  Tensor x = empty({count}, float64);
+  Tensor x = empty({count}, float64, cpu);
   double* out = raw<double>(x);
   for (int64_t i = 0; i < count; ++i) out[i] = value(i);
   return finish(x.to(options.dtype.value_or(dtype)).to(options.device), options);
@@ -49,8 +49,9 @@ Tensor full_like(const Tensor& x, double value) {
 Tensor zeros_like(const Tensor& x) { return full_like(x, 0); }
 Tensor ones_like(const Tensor& x) { return full_like(x, 1); }
 
-Tensor scalar(double value, DType dtype) {
-  Tensor x = empty({}, dtype);
+Tensor scalar(double value, DType dtype, Device device) {
+  if (device != cpu) return full({}, value, {.dtype = dtype, .device = device});
+  Tensor x = empty({}, dtype, cpu);
   for_all(x, [&]<class T>() { *raw<T>(x) = static_cast<T>(value); });
   return x;
 }
@@ -150,7 +151,7 @@ std::string Tensor::str() const {
   if (!defined()) return "undefined";
   const NoGrad guard;
   std::string text;
-  print(*this, 1, text);
+  print(to(cpu), 1, text);
   return text + fmt::format("  {} {}", shape().str(), regrad::name(dtype()));
 }
 

@@ -59,11 +59,10 @@ void same_device(const char* op, const Tensor& a, const Tensor& b) {
 void check_index(const char* op, const Tensor& index, int64_t size) {
   check(index.dtype() == int64, "{}: the index must be int64, not {}", op, index.dtype());
   const Tensor flat = index.contiguous();
-  const int64_t* at = flat.data<int64_t>();
-  for (int64_t i = 0; i < flat.numel(); ++i) {
-    check(at[i] >= 0 && at[i] < size, "{}: index {} at position {} is out of range; it must be in [0, {})",
-          op, at[i], i, size);
-  }
+  const int64_t* at = raw<int64_t>(flat);
+  const int64_t bad = backend(flat.device()).bad_index(op, flat.numel(), at, size, nullptr);
+  check(bad < 0, "{}: index {} at position {} is out of range; it must be in [0, {})", op,
+        bad < 0 ? 0 : at[bad], bad, size);
 }
 
 Rows rows_around(const Shape& shape, int64_t d) {

@@ -55,7 +55,7 @@ void for_all(const Tensor& x, const Body& body) {
 // A fresh tensor's or an input's elements, for a kernel. Fresh memory is not "written in place".
 template <class T>
 T* raw(const Tensor& x) {
-  return const_cast<T*>(x.data<T>());
+  return static_cast<T*>(const_cast<void*>(x.address(dtype_of<T>)));
 }
 
 // A Loop over tensors of one shape, output first, with neighbouring dimensions joined.
@@ -63,7 +63,8 @@ Loop make_loop(std::initializer_list<const Tensor*> operands);
 
 void same_dtype(const char* op, const Tensor& a, const Tensor& b);
 void same_device(const char* op, const Tensor& a, const Tensor& b);
-void check_index(const char* op, const Tensor& index, int64_t size);  // int64, all in [0, size)
+void check_index(const char* op, const Tensor& index, int64_t size);  // int64, all in [0, size);
+                                                        // a GPU says so at its next download
 
 // view += g, over whatever strides the view has; equal shapes.
 void add_to_view(const Tensor& view, const Tensor& g);

@@ -29,7 +29,7 @@ Named without_repeats(Named a) {
             a.x.shape()[static_cast<int64_t>(j)], a.x.shape());
       Shape shape(std::vector<int64_t>(a.letters.size(), 1));
       shape[static_cast<int64_t>(i)] = shape[static_cast<int64_t>(j)] = n;
-      const Tensor diagonal = reshape(eye(n, {.dtype = a.x.dtype()}), shape);
+      const Tensor diagonal = reshape(eye(n, {.dtype = a.x.dtype(), .device = a.x.device()}), shape);
       a.x = sum(mul(a.x, diagonal), static_cast<int64_t>(j));
       a.letters.erase(j, 1);
     }

@@ -18,8 +18,8 @@ Tensor index_add(const Tensor& g, const Shape& shape, int64_t d, const Tensor& i
   Tensor out = zeros(shape, {.dtype = g.dtype(), .device = g.device()});
   const Tensor from = plain(g);
   for_floats("index_select", g, [&]<class T>() {
-    kernels<T>(g).add_rows(rows_around(shape, d), index.numel(), raw<T>(out), from.data<T>(),
-                           index.data<int64_t>());
+    kernels<T>(g).add_rows(rows_around(shape, d), index.numel(), raw<T>(out), raw<T>(from),
+                           raw<int64_t>(index));
   });
   return record("index_add", std::move(out), {{g, [d, index](const Tensor& h) {
                                                  return index_select_unchecked(h, d, index);
@@ -32,8 +32,8 @@ Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
   Tensor out = empty(shape, x.dtype(), x.device());
   const Tensor from = plain(x);
   for_all(x, [&]<class T>() {
-    kernels<T>(x).take_rows(rows_around(x.shape(), d), index.numel(), raw<T>(out), from.data<T>(),
-                            index.data<int64_t>());
+    kernels<T>(x).take_rows(rows_around(x.shape(), d), index.numel(), raw<T>(out), raw<T>(from),
+                            raw<int64_t>(index));
   });
   return record("index_select", std::move(out),
                 {{x, [shape = x.shape(), d, index](const Tensor& g) {
@@ -62,7 +62,7 @@ Tensor scatter_unchecked(const Tensor& source, const Shape& shape, int64_t d, co
   const Tensor from = plain(source);
   for_numbers("scatter_add", source, [&]<class T>() {
     kernels<T>(source).scatter_add(rows_around(shape, d), index.shape()[d], raw<T>(out),
-                                   from.data<T>(), index.data<int64_t>());
+                                   raw<T>(from), raw<int64_t>(index));
   });
   return record("scatter_add", std::move(out), {{source, [d, index](const Tensor& h) {
                                                    return gather_unchecked(h, d, index);
@@ -73,8 +73,8 @@ Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
   Tensor out = empty(index.shape(), x.dtype(), x.device());
   const Tensor from = plain(x);
   for_all(x, [&]<class T>() {
-    kernels<T>(x).gather(rows_around(x.shape(), d), index.shape()[d], raw<T>(out), from.data<T>(),
-                         index.data<int64_t>());
+    kernels<T>(x).gather(rows_around(x.shape(), d), index.shape()[d], raw<T>(out), raw<T>(from),
+                         raw<int64_t>(index));
   });
   return record("gather", std::move(out), {{x, [shape = x.shape(), d, index](const Tensor& g) {
                                               return scatter_unchecked(g, shape, d, index);
@@ -85,8 +85,9 @@ Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
 Tensor below(const Tensor& x, int64_t diagonal) {
   check(x.rank() >= 2, "tril, triu: need at least 2 dimensions, {} has {}", x.shape(),
         x.rank());
-  const Tensor distance = sub(arange(x.size(-1)), unsqueeze(arange(x.size(-2)), 1));
-  return le(distance, scalar(static_cast<double>(diagonal), int64));
+  const Tensor distance = sub(arange(x.size(-1), {.device = x.device()}),
+                              unsqueeze(arange(x.size(-2), {.device = x.device()}), 1));
+  return le(distance, scalar(static_cast<double>(diagonal), int64, x.device()));
 }
 
 }  // namespace
@@ -131,7 +132,8 @@ Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx)
   const Tensor flat = reshape(plain(index), {index.numel()});
   Tensor rows = index_select_unchecked(weight, 0, flat);
   if (padding_idx >= 0) {  // the same rows, but no gradient goes through the padding's
-    const Tensor real = unsqueeze(ne(flat, scalar(static_cast<double>(padding_idx), int64)), 1);
+    const Tensor padding = scalar(static_cast<double>(padding_idx), int64, flat.device());
+    const Tensor real = unsqueeze(ne(flat, padding), 1);
     rows = where(real, rows, rows.detach());
   }
   return reshape(rows, shape);
@@ -150,13 +152,13 @@ Tensor triu(const Tensor& x, int64_t diagonal) { return where(below(x, diagonal 
 
 Tensor one_hot(const Tensor& index, int64_t classes) {
   check_index("one_hot", index, classes);
-  return eq(unsqueeze(index, -1), arange(classes)).to(int64);
+  return eq(unsqueeze(index, -1), arange(classes, {.device = index.device()})).to(int64);
 }
 
 Tensor length_mask(const Tensor& lengths, int64_t steps) {
   check(lengths.dtype() == int64, "length_mask: lengths must be int64, not {}",
         lengths.dtype());
-  return lt(arange(steps), unsqueeze(lengths, -1));
+  return lt(arange(steps, {.device = lengths.device()}), unsqueeze(lengths, -1));
 }
 
 }  // namespace regrad

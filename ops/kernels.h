@@ -171,6 +171,15 @@ struct Kernels : NumberKernels<T>, UnaryKernels<T>, RowKernels<T> {
   void (*normal)(int64_t n, T* out, uint64_t seed, uint64_t offset);   // mean 0, deviation 1
 };
 
+// Memory of a device that is not the host. Everything that is asked of a device happens in the order
+// in which it was asked; of these, only download waits for it.
+struct DeviceMemory {
+  void* (*allocate)(int64_t bytes);
+  void (*release)(void* block, int64_t bytes);
+  void (*upload)(void* to, const void* from, int64_t bytes);    // `from` is free again at once
+  void (*download)(void* to, const void* from, int64_t bytes);  // throws what went wrong since
+};
+
 // All tables of one backend, and the conversions between dtypes, [from][to] in DType's order.
 struct Backend {
   const char* name;
@@ -179,6 +188,12 @@ struct Backend {
   NumberKernels<int64_t> int64;
   MoveKernels<bool> boolean;
   void (*convert[4][4])(int64_t n, void* to, const void* from);
+  // The first i whose index[i] is neither in [0, size) nor *allowed (null: nothing else is), or -1.
+  // A device that works on behind the host answers -1 at once, and its next download throws; until
+  // then kernels leave such an index out.
+  int64_t (*bad_index)(const char* op, int64_t n, const int64_t* index, int64_t size,
+                       const int64_t* allowed);
+  DeviceMemory memory;  // empty for the host
 };
 
 }  // namespace regrad

@@ -10,7 +10,7 @@ namespace {
 
 void copy_into(const Tensor& out, const Tensor& x) {  // equal shapes and dtypes
   const Loop loop = make_loop({&out, &x});
-  for_all(x, [&]<class T>() { kernels<T>(x).copy(loop, raw<T>(out), x.data<T>()); });
+  for_all(x, [&]<class T>() { kernels<T>(x).copy(loop, raw<T>(out), raw<T>(x)); });
 }
 
 Tensor fresh_copy(const Tensor& x) {
@@ -89,7 +89,7 @@ Tensor Tensor::to(DType wanted) const {
   for_all(from, [&]<class From>() {
     for_all(out, [&]<class To>() {
       backend(device()).convert[static_cast<size_t>(dtype())][static_cast<size_t>(wanted)](
-          numel(), raw<To>(out), from.data<From>());
+          numel(), raw<To>(out), raw<From>(from));
     });
   });
   if (!is_float(wanted) || !is_float(dtype())) return out;
@@ -99,9 +99,15 @@ Tensor Tensor::to(DType wanted) const {
 }
 
 Tensor Tensor::to(Device wanted) const {
-  check(wanted == device(), "to: there is no way from {} to {} in this build",
-        regrad::name(device()), regrad::name(wanted));
-  return *this;
+  if (wanted == device()) return *this;
+  const Tensor from = is_contiguous() ? detach() : fresh_copy(*this);
+  Tensor out = empty(shape(), dtype(), wanted);
+  const int64_t bytes = numel() * static_cast<int64_t>(item_size(dtype()));
+  const DeviceMemory& memory = backend(wanted == cpu ? device() : wanted).memory;
+  (wanted == cpu ? memory.download : memory.upload)(
+      const_cast<void*>(out.address(dtype())), from.address(dtype()), bytes);
+  return record("to", std::move(out),
+                {{*this, [back = device()](const Tensor& g) { return g.to(back); }}});
 }
 
 Tensor Tensor::reshape(const Shape& shape) const { return regrad::reshape(*this, shape); }
@@ -112,13 +118,13 @@ Tensor& Tensor::copy_(const Tensor& source) {
   const NoGrad guard;
   check(broadcast_shapes("copy_", shape(), source.shape()) == shape(),
         "copy_: {} does not broadcast to {}", source.shape(), shape());
-  const Tensor from = source.to(dtype());
+  const Tensor from = source.to(dtype()).to(device());
   copy_into(*this, from.shape() == shape() ? from : expand(from, shape()));
   return *this;
 }
 
 Tensor& Tensor::fill_(double value) {
-  return copy_(scalar(value, dtype()));
+  return copy_(scalar(value, dtype(), device()));
 }
 
 Tensor reshape(const Tensor& x, const Shape& wanted) {

@@ -5,15 +5,23 @@
 namespace regrad {
 namespace {
 
-Tensor reduced(const Tensor& losses, Reduce reduction, int64_t count) {
+Tensor reduced(const Tensor& losses, Reduce reduction) {
   if (reduction == Reduce::none) return losses;
   const Tensor total = sum(losses);
   if (reduction == Reduce::sum) return total;
-  return div(total, static_cast<double>(std::max<int64_t>(count, 1)));
+  return div(total, static_cast<double>(std::max<int64_t>(losses.numel(), 1)));
 }
 
-int64_t count_targets(const Tensor& targets, int64_t ignore) {
-  return sum(ne(targets, scalar(static_cast<double>(ignore), int64))).item<int64_t>();
+Tensor counted(const Tensor& targets, int64_t ignore) {  // true where a target counts
+  return ne(targets, scalar(static_cast<double>(ignore), int64, targets.device()));
+}
+
+// The mean is over the targets that count; how many there are stays on the device.
+Tensor reduced(const Tensor& losses, Reduce reduction, const Tensor& counts) {
+  const Tensor total = sum(losses);
+  if (reduction == Reduce::sum) return total;
+  const Tensor count = maximum(sum(counts), scalar(1, int64, counts.device()));
+  return div(total, count.to(losses.dtype()));
 }
 
 // Class scores with the classes last, and flat targets; checked.
@@ -38,18 +46,17 @@ Classes classes(const char* op, const Tensor& x, const Tensor& targets, int64_t 
   check(targets.shape() == expected, "{}: scores {} need targets of shape {}, not {}", op,
         x.shape(), expected, targets.shape());
   const Tensor flat = reshape(targets, {targets.numel()});
-  const int64_t* at = flat.data<int64_t>();
-  for (int64_t i = 0; i < flat.numel(); ++i) {
-    check(at[i] == ignore || (at[i] >= 0 && at[i] < count),
-          "{}: target {} at position {} is out of range; there are {} classes", op, at[i], i, count);
-  }
+  const int64_t bad = backend(flat.device())
+                          .bad_index(op, flat.numel(), raw<int64_t>(flat), count, &ignore);
+  check(bad < 0, "{}: target {} at position {} is out of range; there are {} classes", op,
+        bad < 0 ? 0 : raw<int64_t>(flat)[bad], bad, count);
   return {reshape(x.rank() <= 2 ? x : permute(x, order), {targets.numel(), count}), flat};
 }
 
 // softmax(x) minus the target distribution, times g; 0 where the target is ignored.
 Tensor composed_gradient(const Tensor& g, const Tensor& x, const Tensor& targets,
                          const CrossEntropyOptions& options) {
-  const Tensor counts = ne(targets, scalar(static_cast<double>(options.ignore_index), int64));
+  const Tensor counts = counted(targets, options.ignore_index);
   const int64_t n = x.size(1);
   const Tensor wanted = one_hot(where(counts, targets, 0), n).to(x.dtype());
   const double smoothing = options.label_smoothing;
@@ -68,44 +75,45 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
   const Classes given = classes("cross_entropy", logits, targets, options.ignore_index);
   const Tensor &x = given.rows, &wanted = given.targets;
   const Rows rows{x.size(0), x.size(1), 1};
-  Tensor loss = empty({rows.outer}, x.dtype()), log_sum = empty({rows.outer}, x.dtype());
+  Tensor loss = empty({rows.outer}, x.dtype(), x.device());
+  const Tensor log_sum = empty({rows.outer}, x.dtype(), x.device());
   const Tensor plain = x.detach().contiguous();
   for_floats("cross_entropy", x, [&]<class T>() {
-    kernels<T>(plain).cross_entropy(rows, raw<T>(loss), raw<T>(log_sum), plain.data<T>(),
-                                    wanted.data<int64_t>(), options.ignore_index,
+    kernels<T>(plain).cross_entropy(rows, raw<T>(loss), raw<T>(log_sum), raw<T>(plain),
+                                    raw<int64_t>(wanted), options.ignore_index,
                                     static_cast<T>(options.label_smoothing));
   });
   const auto derivative = [x, wanted, log_sum, rows, options](const Tensor& g) {
     if (GradMode::enabled()) return composed_gradient(g, x, wanted, options);
     const Tensor from = x.contiguous();
-    Tensor dx = empty(x.shape(), x.dtype());
+    Tensor dx = empty(x.shape(), x.dtype(), x.device());
     for_floats("cross_entropy", x, [&]<class T>() {
       kernels<T>(from).cross_entropy_backward(
-          rows, raw<T>(dx), g.data<T>(), g.strides()[0], from.data<T>(), log_sum.data<T>(),
-          wanted.data<int64_t>(), options.ignore_index,
+          rows, raw<T>(dx), raw<T>(g), g.strides()[0], raw<T>(from), raw<T>(log_sum),
+          raw<int64_t>(wanted), options.ignore_index,
           static_cast<T>(options.label_smoothing));
     });
     return dx;
   };
   loss = record("cross_entropy", std::move(loss), {{x, derivative}});
   if (options.reduction == Reduce::none) return reshape(loss, targets.shape());
-  return reduced(loss, options.reduction, count_targets(wanted, options.ignore_index));
+  return reduced(loss, options.reduction, counted(wanted, options.ignore_index));
 }
 
 Tensor nll_loss(const Tensor& log_probabilities, const Tensor& targets,
                 const CrossEntropyOptions& options) {
   const auto [x, wanted] = classes("nll_loss", log_probabilities, targets, options.ignore_index);
-  const Tensor counts = ne(wanted, scalar(static_cast<double>(options.ignore_index), int64));
+  const Tensor counts = counted(wanted, options.ignore_index);
   const Tensor index = unsqueeze(where(counts, wanted, 0), 1);
   const Tensor loss = where(counts, neg(squeeze(gather(x, 1, index), 1)), 0);
   if (options.reduction == Reduce::none) return reshape(loss, targets.shape());
-  return reduced(loss, options.reduction, count_targets(wanted, options.ignore_index));
+  return reduced(loss, options.reduction, counts);
 }
 
 Tensor mse_loss(const Tensor& x, const Tensor& target, Reduce reduction) {
   check(x.shape() == target.shape(), "mse_loss: {} and {} must have one shape", called(x),
         called(target));
-  return reduced(square(sub(x, target)), reduction, x.numel());
+  return reduced(square(sub(x, target)), reduction);
 }
 
 // -(t log s + (1 - t) log(1 - s)) with s = sigmoid(x), as softplus(x) - t x: no overflow.
@@ -115,7 +123,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
         "binary_cross_entropy_with_logits: {} and {} must have one shape", called(logits),
         called(targets));
   const Tensor loss = sub(softplus(logits, 1, 40), mul(logits, targets));
-  return reduced(loss, reduction, logits.numel());
+  return reduced(loss, reduction);
 }
 
 }  // namespace regrad

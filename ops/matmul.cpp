@@ -12,8 +12,8 @@ Gemm<T> describe(const Tensor& a, const Tensor& b, const Tensor& c) {
   const int64_t row = a.rank() - 2, col = a.rank() - 1;
   Gemm<T> g{};
   g.m = a.shape()[row], g.k = a.shape()[col], g.n = b.shape()[col];
-  g.a = a.data<T>(), g.a_row = a.strides()[row], g.a_col = a.strides()[col];
-  g.b = b.data<T>(), g.b_row = b.strides()[row], g.b_col = b.strides()[col];
+  g.a = raw<T>(a), g.a_row = a.strides()[row], g.a_col = a.strides()[col];
+  g.b = raw<T>(b), g.b_row = b.strides()[row], g.b_col = b.strides()[col];
   g.c = raw<T>(c), g.c_row = c.strides()[row];
   g.batch_rank = static_cast<int>(row);
   for (int64_t d = 0; d < row; ++d) {
@@ -29,7 +29,7 @@ void multiply_into(const char* op, const Tensor& c, const Tensor& a, const Tenso
   const Tensor plain = bias.defined() ? bias.detach().contiguous() : bias;
   for_floats(op, a, [&]<class T>() {
     Gemm<T> g = describe<T>(a, b, c);
-    if (plain.defined()) g.bias = plain.data<T>();
+    if (plain.defined()) g.bias = raw<T>(plain);
     g.accumulate = accumulate;
     kernels<T>(a).gemm(g);
   });

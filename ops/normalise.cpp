@@ -9,7 +9,7 @@ namespace {
 
 template <class T>
 const T* data_or_null(const Tensor& x) {
-  return x.defined() ? x.data<T>() : nullptr;
+  return x.defined() ? raw<T>(x) : nullptr;
 }
 
 template <class T>
@@ -58,7 +58,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   const Tensor mean = empty({rows.outer}, x.dtype(), x.device());
   const Tensor rstd = empty({rows.outer}, x.dtype(), x.device());
   for_floats("layer_norm", x, [&]<class T>() {
-    kernels<T>(x).layer_norm(rows, raw<T>(y), raw<T>(mean), raw<T>(rstd), from.data<T>(),
+    kernels<T>(x).layer_norm(rows, raw<T>(y), raw<T>(mean), raw<T>(rstd), raw<T>(from),
                              data_or_null<T>(scale), data_or_null<T>(shift), static_cast<T>(eps));
   });
   return record(
@@ -67,13 +67,13 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
         if (GradMode::enabled()) return composed_backward(g, x, weight, eps);
         const Tensor plain = x.contiguous(), gradient = g.contiguous();
         const Tensor factor = weight.defined() ? weight.contiguous() : weight;
-        const Tensor dx = needed[0] ? empty(x.shape(), x.dtype()) : Tensor();
-        const Tensor dweight = needed[1] ? empty({rows.n}, x.dtype()) : Tensor();
-        const Tensor dbias = needed[2] ? empty({rows.n}, x.dtype()) : Tensor();
+        const Tensor dx = needed[0] ? empty(x.shape(), x.dtype(), x.device()) : Tensor();
+        const Tensor dweight = needed[1] ? empty({rows.n}, x.dtype(), x.device()) : Tensor();
+        const Tensor dbias = needed[2] ? empty({rows.n}, x.dtype(), x.device()) : Tensor();
         for_floats("layer_norm", x, [&]<class T>() {
           kernels<T>(x).layer_norm_backward(rows, raw_or_null<T>(dx), raw_or_null<T>(dweight),
-                                            raw_or_null<T>(dbias), gradient.data<T>(),
-                                            plain.data<T>(), mean.data<T>(), rstd.data<T>(),
+                                            raw_or_null<T>(dbias), raw<T>(gradient),
+                                            raw<T>(plain), raw<T>(mean), raw<T>(rstd),
                                             data_or_null<T>(factor));
         });
         return {dx, dweight, dbias};

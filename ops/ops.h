@@ -37,7 +37,7 @@ Tensor tensor(std::initializer_list<T> values, const Shape& shape, TensorOptions
   using Element = std::conditional_t<std::is_integral_v<T> && !std::same_as<T, bool>, int64_t, T>;
   return tensor(std::vector<Element>(values.begin(), values.end()), shape, options);
 }
-Tensor scalar(double value, DType dtype = float32);  // shape []
+Tensor scalar(double value, DType dtype = float32, Device device = default_device());  // shape []
 // Element i comes from (generator's seed, position + i); the position moves on by numel.
 Tensor rand(const Shape& shape, Generator& generator, TensorOptions options = {});   // [0, 1)
 Tensor randn(const Shape& shape, Generator& generator, TensorOptions options = {});  // N(0, 1)
@@ -228,12 +228,12 @@ inline Tensor operator<(const Tensor& a, const Tensor& b) { return lt(a, b); }
 inline Tensor operator<=(const Tensor& a, const Tensor& b) { return le(a, b); }
 inline Tensor operator>(const Tensor& a, const Tensor& b) { return gt(a, b); }
 inline Tensor operator>=(const Tensor& a, const Tensor& b) { return ge(a, b); }
-inline Tensor operator==(const Tensor& a, double b) { return eq(a, scalar(b, a.dtype())); }
-inline Tensor operator!=(const Tensor& a, double b) { return ne(a, scalar(b, a.dtype())); }
-inline Tensor operator<(const Tensor& a, double b) { return lt(a, scalar(b, a.dtype())); }
-inline Tensor operator<=(const Tensor& a, double b) { return le(a, scalar(b, a.dtype())); }
-inline Tensor operator>(const Tensor& a, double b) { return gt(a, scalar(b, a.dtype())); }
-inline Tensor operator>=(const Tensor& a, double b) { return ge(a, scalar(b, a.dtype())); }
+inline Tensor operator==(const Tensor& a, double b) { return eq(a, scalar(b, a.dtype(), a.device())); }
+inline Tensor operator!=(const Tensor& a, double b) { return ne(a, scalar(b, a.dtype(), a.device())); }
+inline Tensor operator<(const Tensor& a, double b) { return lt(a, scalar(b, a.dtype(), a.device())); }
+inline Tensor operator<=(const Tensor& a, double b) { return le(a, scalar(b, a.dtype(), a.device())); }
+inline Tensor operator>(const Tensor& a, double b) { return gt(a, scalar(b, a.dtype(), a.device())); }
+inline Tensor operator>=(const Tensor& a, double b) { return ge(a, scalar(b, a.dtype(), a.device())); }
 inline Tensor operator!(const Tensor& a) { return logical_not(a); }
 inline Tensor operator&(const Tensor& a, const Tensor& b) { return logical_and(a, b); }
 inline Tensor operator|(const Tensor& a, const Tensor& b) { return logical_or(a, b); }

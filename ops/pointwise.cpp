@@ -21,7 +21,7 @@ Tensor slope_or_curvature(const Pointwise& f, bool slope, const Tensor& g, const
   for_floats(f.name, s, [&]<class T>() {
     const auto& table = kernels<T>(s);
     const auto row = static_cast<size_t>(f.function);
-    (slope ? table.slope : table.curvature)[row](loop, raw<T>(out), g.data<T>(), s.data<T>(),
+    (slope ? table.slope : table.curvature)[row](loop, raw<T>(out), raw<T>(g), raw<T>(s),
                                                  static_cast<T>(f.p), static_cast<T>(f.q));
   });
   return out;
@@ -50,7 +50,7 @@ Tensor apply(const Pointwise& f, const Tensor& x) {
   const Loop loop = make_loop({&y, &x});
   for_floats(f.name, x, [&]<class T>() {
     kernels<T>(x).value[static_cast<size_t>(f.function)](
-        loop, raw<T>(y), x.data<T>(), static_cast<T>(f.p), static_cast<T>(f.q));
+        loop, raw<T>(y), raw<T>(x), static_cast<T>(f.p), static_cast<T>(f.q));
   });
   if (f.of_output) {
     return record(f.name, std::move(y), {{x, [f](const Tensor& g, const Tensor& out) {

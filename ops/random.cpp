@@ -32,7 +32,7 @@ Tensor randn(const Shape& shape, Generator& generator, TensorOptions options) {
 
 Tensor randint(int64_t low, int64_t high, const Shape& shape, Generator& generator) {
   check(low < high, "randint: low {} must be below high {}", low, high);
-  Tensor x = empty(shape, int64);
+  Tensor x = empty(shape, int64, cpu);
   const auto span = static_cast<unsigned __int128>(static_cast<uint64_t>(high) -
                                                    static_cast<uint64_t>(low));
   uint64_t position = generator.advance(static_cast<uint64_t>(x.numel()));
@@ -41,16 +41,16 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, Generator& generat
     const auto step = static_cast<uint64_t>(philox(generator.seed(), position++) * span >> 64);
     out[i] = static_cast<int64_t>(static_cast<uint64_t>(low) + step);
   }
-  return x;
+  return x.to(default_device());
 }
 
 Tensor randperm(int64_t n, Generator& generator) {  // Fisher and Yates
-  Tensor x = arange(n);
+  Tensor x = arange(n, {.device = cpu});
   int64_t* out = raw<int64_t>(x);
   for (int64_t i = n - 1; i > 0; --i) {
     std::swap(out[i], out[randint(0, i + 1, {}, generator).item<int64_t>()]);
   }
-  return x;
+  return x.to(default_device());
 }
 
 // y = x m, with m = 0 with chance p and 1/(1-p) otherwise; dx = g m.
@@ -60,7 +60,7 @@ Tensor dropout(const Tensor& x, double p, Generator& generator) {
   if (p == 0) return x;
   const Tensor chance = rand(x.shape(), generator, {.dtype = x.dtype(), .device = x.device()});
   const double scale = p < 1 ? 1 / (1 - p) : 0;
-  const Tensor kept = mul(ge(chance, scalar(p, x.dtype())).to(x.dtype()), scale);
+  const Tensor kept = mul(ge(chance, scalar(p, x.dtype(), x.device())).to(x.dtype()), scale);
   return mul(x, kept);
 }
 

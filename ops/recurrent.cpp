@@ -44,14 +44,14 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
   check_state("gru_step", gates_x, hidden, 3);
   check_state("gru_step", gates_h, hidden, 3);
   const int64_t rows = hidden.size(0), size = hidden.size(1);
-  Tensor out = empty(hidden.shape(), hidden.dtype());
-  const Tensor saved = GradMode::enabled() ? empty({rows, 4 * size}, hidden.dtype()) : Tensor();
+  Tensor out = empty(hidden.shape(), hidden.dtype(), hidden.device());
+  const Tensor saved = GradMode::enabled() ? empty({rows, 4 * size}, hidden.dtype(), hidden.device()) : Tensor();
   const Tensor x = plain(gates_x), h = plain(gates_h), before = plain(hidden);
   for_floats("gru_step", hidden, [&]<class T>() {
     GruStep<T> step{.rows = rows, .size = size, .out = raw<T>(out)};
     if (saved.defined()) step.saved = raw<T>(saved);
-    step.gates_x = x.data<T>(), step.gates_row = 3 * size;
-    step.gates_h = h.data<T>(), step.hidden = before.data<T>();
+    step.gates_x = raw<T>(x), step.gates_row = 3 * size;
+    step.gates_h = raw<T>(h), step.hidden = raw<T>(before);
     kernels<T>(hidden).gru(step);
   });
   return record(
@@ -60,13 +60,14 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
         if (GradMode::enabled()) {
           return composed(gru_of_ops, {gates_x, gates_h, hidden}, needed, g);
         }
-        const Tensor dx = empty(gates_x.shape(), g.dtype()), dh = empty(gates_h.shape(), g.dtype());
-        const Tensor dhidden = empty(hidden.shape(), g.dtype());
+        const Tensor dx = empty(gates_x.shape(), g.dtype(), g.device());
+        const Tensor dh = empty(gates_h.shape(), g.dtype(), g.device());
+        const Tensor dhidden = empty(hidden.shape(), g.dtype(), g.device());
         const Tensor from = plain(g), old = plain(hidden);
         for_floats("gru_step", g, [&]<class T>() {
           GruStepBackward<T> step{.rows = hidden.size(0), .size = hidden.size(1)};
           step.dx = raw<T>(dx), step.dgates_h = raw<T>(dh), step.dhidden = raw<T>(dhidden);
-          step.g = from.data<T>(), step.saved = saved.data<T>(), step.hidden = old.data<T>();
+          step.g = raw<T>(from), step.saved = raw<T>(saved), step.hidden = raw<T>(old);
           kernels<T>(g).gru_backward(step);
         });
         return {dx, dh, dhidden};
@@ -76,14 +77,14 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
 Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
   check_state("lstm_step", gates, cell, 4);
   const int64_t rows = cell.size(0), size = cell.size(1);
-  Tensor out = empty({rows, 2 * size}, cell.dtype());
-  const Tensor saved = GradMode::enabled() ? empty({rows, 5 * size}, cell.dtype()) : Tensor();
+  Tensor out = empty({rows, 2 * size}, cell.dtype(), cell.device());
+  const Tensor saved = GradMode::enabled() ? empty({rows, 5 * size}, cell.dtype(), cell.device()) : Tensor();
   const Tensor all = plain(gates), before = plain(cell);
   for_floats("lstm_step", cell, [&]<class T>() {
     LstmStep<T> step{.rows = rows, .size = size};
     step.out = raw<T>(out), step.out_cell = step.out + size, step.out_row = 2 * size;
     if (saved.defined()) step.saved = raw<T>(saved);
-    step.gates = all.data<T>(), step.gates_row = 4 * size, step.cell = before.data<T>();
+    step.gates = raw<T>(all), step.gates_row = 4 * size, step.cell = raw<T>(before);
     kernels<T>(cell).lstm(step);
   });
   return record("lstm_step", std::move(out), {gates, cell},
@@ -92,14 +93,14 @@ Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
                     return composed(lstm_of_ops, {gates, cell}, needed, g);
                   }
                   const int64_t width = cell.size(1);
-                  const Tensor dgates = empty(gates.shape(), g.dtype());
-                  const Tensor dcell = empty(cell.shape(), g.dtype());
+                  const Tensor dgates = empty(gates.shape(), g.dtype(), g.device());
+                  const Tensor dcell = empty(cell.shape(), g.dtype(), g.device());
                   const Tensor from = plain(g), old = plain(cell);
                   for_floats("lstm_step", g, [&]<class T>() {
                     LstmStepBackward<T> step{.rows = cell.size(0), .size = width};
                     step.dgates = raw<T>(dgates), step.dcell = raw<T>(dcell);
-                    step.g = from.data<T>(), step.g_cell = step.g + width, step.g_row = 2 * width;
-                    step.saved = saved.data<T>(), step.cell = old.data<T>();
+                    step.g = raw<T>(from), step.g_cell = step.g + width, step.g_row = 2 * width;
+                    step.saved = raw<T>(saved), step.cell = raw<T>(old);
                     kernels<T>(g).lstm_backward(step);
                   });
                   return {dgates, dcell};

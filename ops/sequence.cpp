@@ -42,7 +42,7 @@ struct Given {
   SequenceWeights weights;
   Tensor runs;  // bool [t, b], or undefined: all run
   const bool* runs_at(int64_t row) const {
-    return runs.defined() ? runs.data<bool>() + row : nullptr;
+    return runs.defined() ? raw<bool>(runs) + row : nullptr;
   }
 };
 
@@ -53,9 +53,9 @@ Gemm<T> times_transposed(int64_t rows, const T* a, const Tensor& b, const Tensor
   Gemm<T> g;
   g.m = rows, g.n = b.size(0), g.k = b.size(1);
   g.a = a, g.a_row = g.k, g.a_col = 1;
-  g.b = b.data<T>(), g.b_row = 1, g.b_col = g.k;
+  g.b = raw<T>(b), g.b_row = 1, g.b_col = g.k;
   g.c = c, g.c_row = c_row;
-  if (bias.defined()) g.bias = bias.data<T>();
+  if (bias.defined()) g.bias = raw<T>(bias);
   return g;
 }
 
@@ -65,15 +65,15 @@ Gemm<T> added_product(int64_t rows, const T* a, const Tensor& b, T* c) {
   Gemm<T> g;
   g.m = rows, g.n = b.size(1), g.k = b.size(0);
   g.a = a, g.a_row = g.k, g.a_col = 1;
-  g.b = b.data<T>(), g.b_row = g.n, g.b_col = 1;
+  g.b = raw<T>(b), g.b_row = g.n, g.b_col = 1;
   g.c = c, g.c_row = g.n, g.accumulate = true;
   return g;
 }
 
 template <class T>
 void put_state(const Walk& walk, const Tensor& first, T* states) {
-  const T* from = first.data<T>();
-  for (int64_t i = 0; i < walk.state(); ++i) states[walk.start() + i] = from[i];
+  const Loop all = make_loop({&first, &first});
+  kernels<T>(first).copy(all, states + walk.start(), raw<T>(first));
 }
 
 // gates [t b, width]: r, z, n of x, then where width is 4 h what the backward pass needs of them.
@@ -82,10 +82,10 @@ void run_gru(const Walk& walk, const Given& given, int64_t width, T* gates, T* s
   const auto& table = kernels<T>(given.x);
   const SequenceWeights& w = given.weights;
   table.gemm(
-      times_transposed(walk.rows(), given.x.data<T>(), w.weight_ih, w.bias_ih, gates, width));
-  const Tensor recurrent = empty({walk.batch, 3 * walk.size}, given.x.dtype());
+      times_transposed(walk.rows(), raw<T>(given.x), w.weight_ih, w.bias_ih, gates, width));
+  const Tensor recurrent = empty({walk.batch, 3 * walk.size}, given.x.dtype(), given.x.device());
   GruStep<T> step{.rows = walk.batch, .size = walk.size};
-  step.gates_row = width, step.gates_h = recurrent.data<T>();
+  step.gates_row = width, step.gates_h = raw<T>(recurrent);
   for (int64_t i = 0; i < walk.steps; ++i) {
     const int64_t row = walk.step(i) * walk.batch;
     step.hidden = states + walk.before(walk.step(i));
@@ -104,7 +104,7 @@ void run_lstm(const Walk& walk, const Given& given, int64_t width, T* gates, T* 
   const auto& table = kernels<T>(given.x);
   const SequenceWeights& w = given.weights;
   table.gemm(
-      times_transposed(walk.rows(), given.x.data<T>(), w.weight_ih, w.bias_ih, gates, width));
+      times_transposed(walk.rows(), raw<T>(given.x), w.weight_ih, w.bias_ih, gates, width));
   LstmStep<T> step{.rows = walk.batch, .size = walk.size};
   step.gates_row = width, step.out_row = walk.size;
   for (int64_t i = 0; i < walk.steps; ++i) {
@@ -132,8 +132,8 @@ void run_gru_back(const Walk& walk, const Given& given, const Tensor& g, const T
     const int64_t t = walk.step(i), row = t * walk.batch;
     step.runs = given.runs_at(row);
     step.dx = raw<T>(dx) + row * 3 * walk.size, step.dgates_h = raw<T>(dh) + row * 3 * walk.size;
-    step.g = g.data<T>() + t * walk.state(), step.saved = saved.data<T>() + row * 4 * walk.size;
-    step.hidden = states.data<T>() + walk.before(t);
+    step.g = raw<T>(g) + t * walk.state(), step.saved = raw<T>(saved) + row * 4 * walk.size;
+    step.hidden = raw<T>(states) + walk.before(t);
     kernels<T>(g).gru_backward(step);
     kernels<T>(g).gemm(
         added_product<T>(walk.batch, step.dgates_h, given.weights.weight_hh, step.dhidden));
@@ -152,9 +152,9 @@ void run_lstm_back(const Walk& walk, const Given& given, const Tensor& g, const 
     const int64_t t = walk.step(i), row = t * walk.batch;
     step.runs = given.runs_at(row);
     step.dgates = raw<T>(dgates) + row * 4 * walk.size;
-    step.g = g.data<T>() + t * walk.state(), step.g_cell = step.g + walk.steps * walk.state();
-    step.saved = saved.data<T>() + row * 5 * walk.size;
-    step.cell = states.data<T>() + walk.cells() + walk.before(t);
+    step.g = raw<T>(g) + t * walk.state(), step.g_cell = step.g + walk.steps * walk.state();
+    step.saved = raw<T>(saved) + row * 5 * walk.size;
+    step.cell = raw<T>(states) + walk.cells() + walk.before(t);
     kernels<T>(g).lstm_backward(step);
     kernels<T>(g).gemm(
         added_product<T>(walk.batch, step.dgates, given.weights.weight_hh, step.dhidden));
@@ -251,9 +251,9 @@ Given plain_inputs(const Walk& walk, const Tensor& x, const SequenceWeights& w,
 // Gradients of x, hidden and the four weights.
 std::vector<Tensor> gru_backward(const Walk& walk, const Given& given, const Tensor& gates,
                                  const Tensor& states, const Tensor& g, Needed needed) {
-  const Tensor dx = empty({walk.rows(), 3 * walk.size}, g.dtype());
-  const Tensor dh = empty(dx.shape(), g.dtype()), from = plain(g);
-  const Tensor dhidden = zeros({walk.batch, walk.size}, {.dtype = g.dtype()});
+  const Tensor dx = empty({walk.rows(), 3 * walk.size}, g.dtype(), g.device());
+  const Tensor dh = empty(dx.shape(), g.dtype(), g.device()), from = plain(g);
+  const Tensor dhidden = zeros({walk.batch, walk.size}, {.dtype = g.dtype(), .device = g.device()});
   for_floats("gru_sequence", g, [&]<class T>() {
     run_gru_back<T>(walk, given, from, gates, states, dx, dh, dhidden);
   });
@@ -264,9 +264,9 @@ std::vector<Tensor> gru_backward(const Walk& walk, const Given& given, const Ten
 // Gradients of x, hidden, cell and the four weights.
 std::vector<Tensor> lstm_backward(const Walk& walk, const Given& given, const Tensor& gates,
                                   const Tensor& states, const Tensor& g, Needed needed) {
-  const Tensor dgates = empty({walk.rows(), 4 * walk.size}, g.dtype()), from = plain(g);
-  const Tensor dhidden = zeros({walk.batch, walk.size}, {.dtype = g.dtype()});
-  const Tensor dcell = zeros(dhidden.shape(), {.dtype = g.dtype()});
+  const Tensor dgates = empty({walk.rows(), 4 * walk.size}, g.dtype(), g.device()), from = plain(g);
+  const Tensor dhidden = zeros({walk.batch, walk.size}, {.dtype = g.dtype(), .device = g.device()});
+  const Tensor dcell = zeros(dhidden.shape(), {.dtype = g.dtype(), .device = g.device()});
   for_floats("lstm_sequence", g, [&]<class T>() {
     run_lstm_back<T>(walk, given, from, gates, states, dgates, dhidden, dcell);
   });
@@ -281,8 +281,8 @@ Tensor gru_sequence(const Tensor& x, const Tensor& hidden, const SequenceWeights
   const Walk walk = check_sequence("gru_sequence", 3, x, hidden, w, options);
   const Given given = plain_inputs(walk, x, w, options.lengths);
   const int64_t width = (GradMode::enabled() ? 4 : 3) * walk.size;
-  const Tensor gates = empty({walk.rows(), width}, x.dtype());
-  const Tensor states = empty({walk.steps + 1, walk.batch, walk.size}, x.dtype());
+  const Tensor gates = empty({walk.rows(), width}, x.dtype(), x.device());
+  const Tensor states = empty({walk.steps + 1, walk.batch, walk.size}, x.dtype(), x.device());
   const Tensor first = plain(hidden);
   for_floats("gru_sequence", x, [&]<class T>() {
     put_state(walk, first, raw<T>(states));
@@ -312,8 +312,8 @@ Tensor lstm_sequence(const Tensor& x, const Tensor& hidden, const Tensor& cell,
   same_dtype("lstm_sequence", x, cell);
   const Given given = plain_inputs(walk, x, w, options.lengths);
   const int64_t width = (GradMode::enabled() ? 5 : 4) * walk.size;
-  const Tensor gates = empty({walk.rows(), width}, x.dtype());
-  const Tensor states = empty({2, walk.steps + 1, walk.batch, walk.size}, x.dtype());
+  const Tensor gates = empty({walk.rows(), width}, x.dtype(), x.device());
+  const Tensor states = empty({2, walk.steps + 1, walk.batch, walk.size}, x.dtype(), x.device());
   const Tensor first = plain(hidden), first_cell = plain(cell);
   for_floats("lstm_sequence", x, [&]<class T>() {
     put_state(walk, first, raw<T>(states));

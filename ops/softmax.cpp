@@ -17,7 +17,7 @@ Tensor along(const char* op, int64_t d, const Tensor& a, const Tensor* b, const 
   Tensor out = empty(a.shape(), a.dtype(), a.device());
   const Rows rows = rows_around(a.shape(), d);
   for_floats(op, a, [&]<class T>() {
-    kernel(kernels<T>(a), rows, raw<T>(out), first.data<T>(), second.data<T>());
+    kernel(kernels<T>(a), rows, raw<T>(out), raw<T>(first), raw<T>(second));
   });
   return out;
 }

@@ -40,7 +40,7 @@ void sgd_update(std::vector<ParameterUpdate>& updates, const SgdFormula& formula
   run_all(
       updates,
       [&]<class T>(const ParameterUpdate& of, T) {
-        return SgdUpdate<T>{of.parameter.numel(), raw<T>(of.parameter), of.gradient.data<T>(),
+        return SgdUpdate<T>{of.parameter.numel(), raw<T>(of.parameter), raw<T>(of.gradient),
                             of.first.defined() ? raw<T>(of.first) : nullptr,
                             static_cast<T>(of.step == 1 ? 1 : 1 - formula.dampening)};
       },
@@ -58,7 +58,7 @@ void adam_update(std::vector<ParameterUpdate>& updates, const AdamFormula& formu
         const auto t = static_cast<double>(of.step);
         return AdamUpdate<T>{of.parameter.numel(),
                              raw<T>(of.parameter),
-                             of.gradient.data<T>(),
+                             raw<T>(of.gradient),
                              raw<T>(of.first),
                              raw<T>(of.second),
                              static_cast<T>(formula.lr / (1 - std::pow(formula.beta1, t))),

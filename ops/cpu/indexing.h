@@ -7,6 +7,16 @@
 
 namespace regrad::simd {
 
+template <class Arch>
+int64_t bad_index(const char*, int64_t n, const int64_t* index, int64_t size,
+                  const int64_t* allowed) {
+  for (int64_t i = 0; i < n; ++i) {
+    const bool inside = index[i] >= 0 && index[i] < size;
+    if (!inside && !(allowed != nullptr && index[i] == *allowed)) return i;
+  }
+  return -1;
+}
+
 template <class T, class Arch>
 void take_rows(Rows x, int64_t count, T* out, const T* x_data, const int64_t* index) {
   const auto bytes = static_cast<std::size_t>(x.inner) * sizeof(T);

@@ -87,6 +87,8 @@ Backend backend(const char* name) {
                    convert<int64_t, int64_t, Arch>, convert<int64_t, bool, Arch>},
                   {convert<bool, float, Arch>, convert<bool, double, Arch>,
                    convert<bool, int64_t, Arch>, convert<bool, bool, Arch>}},
+      .bad_index = bad_index<Arch>,
+      .memory = {},
   };
 }
 

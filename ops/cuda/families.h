@@ -15,7 +15,22 @@ ReduceKernels<T> reduce_kernels();  // reduce.cu: float, double, int64_t
 template <class T>
 UnaryKernels<T> unary_kernels();  // unary.cu: float, double
 template <class T>
-RowKernels<T> row_kernels();  // rows.cu: float, double
+RowKernels<T> row_kernels();  // softmax.cu: float, double
+
+// normalise.cu
+template <class T>
+void layer_norm(Rows, T* y, T* mean, T* rstd, const T* x, const T* weight, const T* bias, T eps);
+template <class T>
+void layer_norm_backward(Rows, T* dx, T* dweight, T* dbias, const T* g, const T* x, const T* mean,
+                         const T* rstd, const T* weight);
+
+// losses.cu
+template <class T>
+void cross_entropy(Rows, T* loss, T* log_sum, const T* x, const int64_t* targets, int64_t ignore,
+                   T smoothing);
+template <class T>
+void cross_entropy_backward(Rows, T* dx, const T* g, int64_t g_stride, const T* x,
+                            const T* log_sum, const int64_t* targets, int64_t ignore, T smoothing);
 
 // scatter.cu: out[o, index[o, i, s], s] += g[o, i, s], in the order of i; float, double, int64_t.
 template <class T>

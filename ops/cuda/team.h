@@ -1,0 +1,94 @@
+// The threads that work on a row together: a warp for short rows, a block for long ones.
+#pragma once
+
+#include "ops/cuda/launch.h"
+#include "ops/cuda/numbers.h"
+
+namespace regrad::gpu {
+
+// What sums are kept in: double for floats, so that the length of a row costs no digits.
+template <class T>
+struct TotalOf {
+  using type = double;
+};
+template <>
+struct TotalOf<int64_t> {
+  using type = uint64_t;
+};
+template <class T>
+using Total = typename TotalOf<T>::type;
+
+struct Sum {
+  template <class V>
+  __device__ V operator()(V a, V b) const {
+    return a + b;
+  }
+};
+struct Larger {
+  template <class V>
+  __device__ V operator()(V a, V b) const {
+    return v_max(a, b);
+  }
+};
+
+constexpr int warp_threads = 32;
+
+template <int threads>
+struct Team {
+  static_assert(threads == warp_threads || threads == block_threads);
+  static constexpr bool is_warp = threads == warp_threads;
+  static constexpr int in_block = block_threads / threads;
+
+  __device__ static int rank() { return static_cast<int>(threadIdx.x) % threads; }
+  // The teams of all blocks share the rows: first(), first() + step(), ...
+  __device__ static int64_t first() {
+    return static_cast<int64_t>(blockIdx.x) * in_block + threadIdx.x / threads;
+  }
+  __device__ static int64_t step() { return static_cast<int64_t>(gridDim.x) * in_block; }
+
+  // combine over the members' values, the same for all of them, in an order that is always the same.
+  // All members must come.
+  template <class V, class Combine>
+  __device__ static V all(V value, const Combine& combine) {
+    for (int mask = warp_threads / 2; mask > 0; mask /= 2) {
+      value = combine(value, __shfl_xor_sync(all_lanes, value, mask));
+    }
+    if constexpr (!is_warp) {
+      constexpr int warps = block_threads / warp_threads;
+      __shared__ V parts[warps];
+      if (threadIdx.x % warp_threads == 0) parts[threadIdx.x / warp_threads] = value;
+      __syncthreads();
+      value = parts[0];
+      for (int i = 1; i < warps; ++i) value = combine(value, parts[i]);
+      __syncthreads();
+    }
+    return value;
+  }
+};
+
+constexpr int64_t longest_of_a_warp = 2048;
+
+// Starts of_warps or of_blocks, which are kernel<warp_threads> and kernel<block_threads>.
+template <class... Parameters, class... Arguments>
+void launch_rows(int64_t rows, int64_t n, void (*of_warps)(Parameters...),
+                 void (*of_blocks)(Parameters...), Arguments... arguments) {
+  if (rows == 0) return;
+  const bool is_short = n <= longest_of_a_warp;
+  constexpr int64_t in_block = Team<warp_threads>::in_block;
+  const int64_t blocks = is_short ? (rows + in_block - 1) / in_block : rows;
+  launch(is_short ? of_warps : of_blocks, std::min(blocks, most_blocks), block_threads,
+         static_cast<Parameters>(arguments)...);
+}
+
+template <class T>
+__device__ T infinity() {
+  return static_cast<T>(HUGE_VAL);
+}
+
+// What a row's numbers are lowered by before their exponentials: its maximum, unless that is -inf.
+template <class T>
+__device__ T shift_of(T greatest) {
+  return greatest == -infinity<T>() ? T(0) : greatest;
+}
+
+}  // namespace regrad::gpu

@@ -1,0 +1,148 @@
+// A GPU made of the CPU: as much of the CUDA runtime as ops/cuda uses, for g++ and clang++, so that
+// its very sources run, and are tested, on a machine without a GPU. A block's threads are fibers that
+// change places at barriers and shuffles (tests/gpu/runtime.cpp); everything happens at once and in
+// order, so streams and events have nothing to do. Fresh memory is full of NaNs.
+#pragma once
+
+#include <math.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <tuple>
+
+#define __global__
+#define __device__
+#define __host__
+#define __shared__ static
+#define __forceinline__ inline
+#define __launch_bounds__(threads)
+
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+  dim3(unsigned x_ = 1) : x(x_) {}
+};
+
+struct uint3 {
+  unsigned x = 0, y = 0, z = 0;
+};
+extern uint3 threadIdx, blockIdx;
+extern dim3 blockDim, gridDim;
+
+namespace emulated {
+// Calls body(context) for every thread of every block.
+void run(dim3 grid, dim3 block, void (*body)(void*), void* context);
+
+void wait_for_block();
+void wait_for_warp();                                       // all 32 lanes must come
+uint64_t swap_in_warp(uint64_t given, unsigned from_lane);  // what that lane gave
+uint32_t ballot(bool given);
+
+template <class T>
+T swap_value(T given, unsigned from_lane) {
+  static_assert(sizeof(T) <= sizeof(uint64_t));
+  uint64_t bits = 0;
+  std::memcpy(&bits, &given, sizeof(T));
+  bits = swap_in_warp(bits, from_lane);
+  std::memcpy(&given, &bits, sizeof(T));
+  return given;
+}
+inline unsigned lane() { return threadIdx.x % 32; }
+
+}  // namespace emulated
+
+inline void __syncthreads() { emulated::wait_for_block(); }
+inline void __syncwarp(unsigned = 0xffffffffu) { emulated::wait_for_warp(); }
+template <class T>
+T __shfl_sync(unsigned, T value, int from) {
+  return emulated::swap_value(value, static_cast<unsigned>(from) % 32);
+}
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
+  return emulated::swap_value(value, emulated::lane() ^ static_cast<unsigned>(mask));
+}
+template <class T>
+T __shfl_down_sync(unsigned, T value, unsigned delta) {
+  const unsigned from = emulated::lane() + delta;
+  return emulated::swap_value(value, from < 32 ? from : emulated::lane());
+}
+inline unsigned __ballot_sync(unsigned, int value) { return emulated::ballot(value != 0); }
+
+template <class T>
+T atomicMin(T* at, T value) {
+  const T before = *at;
+  if (value < before) *at = value;
+  return before;
+}
+
+// The host's side.
+enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNotReady = 600 };
+using cudaStream_t = struct EmulatedStream*;
+using cudaEvent_t = struct EmulatedEvent*;
+using cudaMemPool_t = struct EmulatedPool*;
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold };
+constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2;
+
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+  void* attrs = nullptr;
+  unsigned numAttrs = 0;
+};
+
+inline const char* cudaGetErrorString(cudaError_t status) {
+  return status == cudaSuccess ? "no error" : "out of memory";
+}
+inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
+  return *s = nullptr, cudaSuccess;
+}
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
+  return *e = nullptr, cudaSuccess;
+}
+inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+inline cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {
+  return *pool = nullptr, cudaSuccess;
+}
+inline cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) {
+  return cudaSuccess;
+}
+
+inline cudaError_t cudaMallocAsync(void** block, size_t bytes, cudaStream_t) {
+  const size_t whole = (bytes + 255) / 256 * 256;
+  *block = std::aligned_alloc(256, whole == 0 ? 256 : whole);
+  if (*block == nullptr) return cudaErrorMemoryAllocation;
+  std::memset(*block, 0xff, bytes);
+  return cudaSuccess;
+}
+inline cudaError_t cudaFreeAsync(void* block, cudaStream_t) { return std::free(block), cudaSuccess; }
+template <class T>
+cudaError_t cudaMallocHost(T** block, size_t bytes) {
+  *block = static_cast<T*>(std::malloc(bytes));
+  return *block == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
+                                   cudaStream_t) {
+  return std::memcpy(to, from, bytes), cudaSuccess;
+}
+inline cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) {
+  return std::memset(to, value, bytes), cudaSuccess;
+}
+
+template <class... Parameters, class... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments&&... arguments) {
+  auto given = std::make_tuple(kernel, static_cast<Parameters>(arguments)...);
+  const auto body = [](void* context) {
+    std::apply([](auto* run, const auto&... each) { run(each...); },
+               *static_cast<decltype(given)*>(context));
+  };
+  emulated::run(config->gridDim, config->blockDim, body, &given);
+  return cudaSuccess;
+}
