@@ -1,0 +1,72 @@
+// The parts of the CUDA table, each made by the source file that holds its kernels. Every .cu file
+// instantiates its functions for the types it serves.
+#pragma once
+
+#include "ops/kernels.h"
+
+namespace regrad::gpu {
+
+template <class T>
+MoveKernels<T> move_kernels();  // move.cu: float, double, int64_t, bool
+template <class T>
+BinaryKernels<T> binary_kernels();  // binary.cu: float, double, int64_t
+template <class T>
+ReduceKernels<T> reduce_kernels();  // reduce.cu: float, double, int64_t
+template <class T>
+UnaryKernels<T> unary_kernels();  // unary.cu: float, double
+template <class T>
+RowKernels<T> row_kernels();  // rows.cu: float, double
+
+// scatter.cu: out[o, index[o, i, s], s] += g[o, i, s], in the order of i; float, double, int64_t.
+template <class T>
+void add_rows(Rows out, int64_t count, T* out_data, const T* g, const int64_t* index);
+template <class T>
+void scatter_add(Rows out, int64_t count, T* out_data, const T* g, const int64_t* index);
+
+// unary.cu
+template <class T>
+void add_scaled(int64_t n, T* y, T a, const T* x);
+template <class T>
+void scale_by(int64_t n, T* y, T a);
+
+template <class T>
+void gemm(const Gemm<T>&);  // gemm.cu
+
+// recurrent.cu
+template <class T>
+void gru(const GruStep<T>&);
+template <class T>
+void gru_backward(const GruStepBackward<T>&);
+template <class T>
+void lstm(const LstmStep<T>&);
+template <class T>
+void lstm_backward(const LstmStepBackward<T>&);
+
+// additive.cu
+template <class T>
+void additive_scores(const Additive<T>&, T* scores);
+template <class T>
+void additive_scores_backward(const Additive<T>&, const AdditiveGradients<T>&);
+
+// update.cu
+template <class T>
+void sgd(int64_t count, const SgdUpdate<T>*, const SgdStep<T>&);
+template <class T>
+void adam(int64_t count, const AdamUpdate<T>*, const AdamStep<T>&);
+
+// attention.cu
+template <class T>
+void attention(const AttentionCall<T>&);
+template <class T>
+void attention_backward(const AttentionCall<T>&);
+
+// random.cu
+template <class T>
+void uniform(int64_t n, T* out, uint64_t seed, uint64_t offset);
+template <class T>
+void normal(int64_t n, T* out, uint64_t seed, uint64_t offset);
+
+template <class From, class To>
+void convert(int64_t n, void* to, const void* from);  // move.cu
+
+}  // namespace regrad::gpu

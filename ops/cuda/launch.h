@@ -1,0 +1,47 @@
+// How work reaches the GPU: kernels are functions of pointers and sizes, started on the one stream
+// in which everything happens in order. Only plain runtime calls, so that the sources also compile
+// against tests/gpu, which runs them on the CPU.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace regrad::gpu {
+
+cudaStream_t stream();                              // device.cu
+void succeed(cudaError_t status, const char* what);  // an Error that names what, unless it is fine
+
+constexpr int block_threads = 256;
+constexpr int64_t most_blocks = 1 << 16;
+constexpr unsigned all_lanes = 0xffffffffu;
+
+// Starts kernel(arguments...) with `blocks` blocks of `threads` threads.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), int64_t blocks, int threads, Arguments... arguments) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.stream = stream();
+  succeed(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), "launch");
+}
+
+template <class Body>
+__global__ void each_element(int64_t n, Body body) {
+  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step) {
+    body(i);
+  }
+}
+
+// body(i) for every i in [0, n), in any order. body: a struct whose operator()(int64_t) const is
+// __device__.
+template <class Body>
+void for_each(int64_t n, const Body& body) {
+  if (n <= 0) return;
+  const int64_t blocks = std::min((n + block_threads - 1) / block_threads, most_blocks);
+  launch(each_element<Body>, blocks, block_threads, n, body);
+}
+
+}  // namespace regrad::gpu
