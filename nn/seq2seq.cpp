@@ -56,12 +56,14 @@ namespace {
 std::variant<GRU, LSTM> make_encoder(const Seq2SeqOptions& options, Generator& generator) {
   check(options.cell == "gru" || options.cell == "lstm",
         "Seq2Seq: there is no cell \"{}\"; there are gru and lstm", options.cell);
-  const RecurrentOptions directions = {.bidirectional = options.bidirectional};
+  const RecurrentOptions directions = {.layers = options.layers,
+                                       .bidirectional = options.bidirectional,
+                                       .dropout = options.layers > 1 ? options.dropout : 0};
   if (options.cell == "gru") return GRU(options.embedding, options.hidden, directions, generator);
   return LSTM(options.embedding, options.hidden, directions, generator);
 }
 
-// hidden and, of an LSTM, cell: [D, B, H].
+// hidden and, of an LSTM, cell: [L D, B, H].
 LSTMOutput run_encoder(const std::variant<GRU, LSTM>& encoder, const Tensor& x,
                        const Tensor& lengths) {
   if (const LSTM* lstm = std::get_if<LSTM>(&encoder)) return (*lstm)(x, {}, lengths);
@@ -69,10 +71,22 @@ LSTMOutput run_encoder(const std::variant<GRU, LSTM>& encoder, const Tensor& x,
   return {out.output, out.hidden, {}};
 }
 
-// [D, B, H] -> [B, D H]
-Tensor side_by_side(const Tensor& states) {
-  return states.size(0) == 1 ? select(states, 0, 0)
-                             : concat({select(states, 0, 0), select(states, 0, 1)}, 1);
+// The last layer's states: [L D, B, H] -> [B, D H].
+Tensor side_by_side(const Tensor& states, bool bidirectional) {
+  const Tensor last = select(states, 0, -1);
+  return bidirectional ? concat({select(states, 0, -2), last}, 1) : last;
+}
+
+void check_options(const Seq2SeqOptions& options, int64_t source_count, int64_t target_count) {
+  check(!options.tie_embeddings || source_count == target_count,
+        "Seq2Seq: tied embeddings need one vocabulary, not {} and {} tokens", source_count,
+        target_count);
+  check(!options.input_feeding || options.readout > 0,
+        "Seq2Seq: input feeding feeds the readout; its size must be above 0");
+  check(!options.tie_output || options.readout == options.embedding,
+        "Seq2Seq: an output tied to the embedding reads {} numbers; the readout must have as many, "
+        "not {}",
+        options.embedding, options.readout);
 }
 
 }  // namespace
@@ -86,13 +100,22 @@ Seq2Seq::Seq2Seq(int64_t source_count, int64_t target_count, const Seq2SeqOption
       encoder(make_encoder(options, generator)),
       score(make_score(options.score, {.hidden = options.hidden, .max_length = options.max_length},
                        generator)),
-      decoder(options.cell == "lstm", options.embedding + options.hidden, options.hidden,
-              generator),
-      output(2 * options.hidden, target_count, {}, generator),
+      decoder(options.cell == "lstm",
+              options.embedding + options.hidden + (options.input_feeding ? options.readout : 0),
+              options.hidden, generator),
+      input_feeding(options.input_feeding),
+      output(options.readout > 0 ? options.readout : 2 * options.hidden, target_count, {},
+             generator),
       dropout(options.dropout, generator) {
-  check(!options.tie_embeddings || source_count == target_count,
-        "Seq2Seq: tied embeddings need one vocabulary, not {} and {} tokens", source_count,
-        target_count);
+  check_options(options, source_count, target_count);
+  if (options.readout > 0) {
+    readout.emplace(2 * options.hidden, options.readout, LinearOptions{}, generator);
+  }
+  if (options.tie_output) {  // rows of an embedding are far longer than those of an output layer
+    const NoGrad guard;
+    target_embedding.weight.copy_(output.weight);
+    output.weight = target_embedding.weight;
+  }
   if (options.tie_embeddings) source_embedding.weight = target_embedding.weight;
   if (!options.bidirectional) return;
   memory.emplace(2 * options.hidden, options.hidden, LinearOptions{}, generator);
@@ -111,29 +134,46 @@ DecoderState Seq2Seq::encode(const Tensor& source, const Tensor& lengths) const 
   state.memory = memory ? (*memory)(encoded.output) : encoded.output;
   state.keys = std::visit([&](const auto& f) { return f.prepare(state.memory); }, score);
   if (lengths.defined()) state.mask = unsqueeze(length_mask(lengths, source.size(1)), 1);
-  state.hidden = side_by_side(encoded.hidden);
+  const bool both_ways = bridge.has_value();
+  state.hidden = side_by_side(encoded.hidden, both_ways);
   if (bridge) state.hidden = tanh((*bridge)(state.hidden));
+  if (input_feeding) {
+    state.fed = zeros({source.size(0), readout->weight.size(0)},
+                      {.dtype = state.hidden.dtype(), .device = source.device()});
+  }
   if (!decoder.is_lstm) return state;
-  state.cell = side_by_side(encoded.cell);
+  state.cell = side_by_side(encoded.cell, both_ways);
   if (cell_bridge) state.cell = (*cell_bridge)(state.cell);
   return state;
 }
 
 DecoderState DecoderState::rows(const Tensor& index) const {
-  return {index_select(memory, 0, index), index_select(keys, 0, index),
-          mask.defined() ? index_select(mask, 0, index) : Tensor(), index_select(hidden, 0, index),
-          cell.defined() ? index_select(cell, 0, index) : Tensor()};
+  const auto chosen = [&](const Tensor& x) {
+    return x.defined() ? index_select(x, 0, index) : Tensor();
+  };
+  return {chosen(memory), chosen(keys), chosen(mask), chosen(hidden), chosen(cell), chosen(fed)};
 }
 
-Seq2Seq::Advanced Seq2Seq::advance(const DecoderState& state, const Tensor& embedded) const {
+// Moves hidden, cell and what is fed on by a step.
+Seq2Seq::Advanced Seq2Seq::advance(DecoderState& state, const Tensor& embedded) const {
   const Tensor query = unsqueeze(state.hidden, 1);
   const Tensor scores =
       std::visit([&](const auto& f) { return f.scores(query, state.keys); }, score);
   const Tensor weights =
       state.mask.defined() ? masked_softmax(scores, state.mask, 2) : softmax(scores, 2);
   const Tensor context = squeeze(bmm(weights, state.memory), 1);
-  LSTMState next = decoder(concat({embedded, context}, 1), {state.hidden, state.cell});
-  return {std::move(next.hidden), std::move(next.cell), context, weights};
+  std::vector<Tensor> given = {embedded, context};
+  if (input_feeding) given.push_back(state.fed);
+  LSTMState next = decoder(concat(given, 1), {state.hidden, state.cell});
+  state.hidden = std::move(next.hidden);
+  state.cell = std::move(next.cell);
+  Tensor read = concat({state.hidden, context}, 1);
+  if (input_feeding) read = state.fed = tanh((*readout)(read));
+  return {std::move(read), weights};
+}
+
+Tensor Seq2Seq::logits(const Tensor& read) const {
+  return output(dropout(readout && !input_feeding ? tanh((*readout)(read)) : read));
 }
 
 Seq2SeqOutput Seq2Seq::operator()(const Tensor& source, const Tensor& lengths,
@@ -146,21 +186,16 @@ Seq2SeqOutput Seq2Seq::operator()(const Tensor& source, const Tensor& lengths,
   std::vector<Tensor> read, weights;
   for (const Tensor& embedded : unbind(dropout(target_embedding(transpose(target, 0, 1))))) {
     Advanced next = advance(state, embedded);
-    state.hidden = next.hidden;
-    state.cell = next.cell;
-    read.push_back(concat({next.hidden, next.context}, 1));
-    weights.push_back(next.weights);
+    read.push_back(std::move(next.read));
+    weights.push_back(std::move(next.weights));
   }
-  return {output(dropout(stack(read, 1))), concat(weights, 1)};
+  return {logits(stack(read, 1)), concat(weights, 1)};
 }
 
 DecoderStep Seq2Seq::step(const DecoderState& state, const Tensor& ids) const {
-  Advanced next = advance(state, dropout(target_embedding(ids)));
   DecoderState after = state;
-  after.hidden = next.hidden;
-  after.cell = next.cell;
-  return {output(dropout(concat({next.hidden, next.context}, 1))), squeeze(next.weights, 1),
-          std::move(after)};
+  const Advanced next = advance(after, dropout(target_embedding(ids)));
+  return {logits(next.read), squeeze(next.weights, 1), std::move(after)};
 }
 
 Decoded Seq2Seq::greedy(const Tensor& source, const Tensor& lengths,

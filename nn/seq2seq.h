@@ -44,13 +44,17 @@ struct Seq2SeqModel {
 struct Seq2SeqOptions {
   int64_t embedding = 128;
   int64_t hidden = 256;
+  int64_t layers = 1;              // of the encoder
   bool bidirectional = true;       // the encoder
-  double dropout = 0;              // of embeddings and of what the output layer reads
+  double dropout = 0;              // of embeddings, between layers, of what the output layer reads
   std::string score = "additive";  // see make_score()
   std::string cell = "gru";        // or "lstm"
   int64_t max_length = 0;          // of a source, for the score "location" alone
   int64_t padding_idx = 0;         // -1: none
   bool tie_embeddings = false;     // source and target have one embedding: one vocabulary
+  int64_t readout = 0;             // the size of what the output layer reads; 0: [hidden, context]
+  bool input_feeding = false;      // each step is given the readout before it; needs a readout
+  bool tie_output = false;         // the output layer's weight is the target embedding's
 };
 
 // What the decoder reads and where it stands.
@@ -60,6 +64,7 @@ struct DecoderState {
   Tensor mask;    // bool [B, 1, S]; undefined when no lengths were given
   Tensor hidden;  // [B, H]
   Tensor cell;    // [B, H], of an LSTM
+  Tensor fed;     // [B, R]: the readout of the step before, with input feeding
 
   DecoderState rows(const Tensor& index) const;  // row i of the result is row index[i]
 };
@@ -91,7 +96,9 @@ struct DecoderCell : RecurrentWeights {
 
 // GRU (or LSTM) encoder and decoder, and attention between them with any score function (after
 // Bahdanau et al., 2015). Each step: weights = softmax(score(hidden, memory)); context = weights
-// memory; hidden = decoder([embedding, context], hidden); logits = output([hidden, context]).
+// memory; hidden = decoder([embedding, context], hidden); logits = output([hidden, context]). With a
+// readout: logits = output(tanh(readout([hidden, context]))), and with input feeding the decoder is
+// given [embedding, context, the readout before] (Luong et al., 2015).
 // source int64 [B, S], lengths int64 [B]; padding never changes a result.
 struct Seq2Seq {
   Embedding source_embedding, target_embedding;
@@ -101,6 +108,8 @@ struct Seq2Seq {
   std::optional<Linear> cell_bridge;  // the same for the cells of an LSTM
   ScoreFunction score;
   DecoderCell decoder;
+  std::optional<Linear> readout;  // 2 H -> R
+  bool input_feeding;
   Linear output;
   Dropout dropout;
 
@@ -124,15 +133,18 @@ struct Seq2Seq {
     each("cell_bridge", cell_bridge);
     each("score", score);
     each("decoder", decoder);
+    each("readout", readout);
     each("output", output);
     each("dropout", dropout);
   }
 
  private:
   struct Advanced {
-    Tensor hidden, cell, context, weights;
+    Tensor read;  // [B, 2 H], or with input feeding the readout [B, R]
+    Tensor weights;
   };
-  Advanced advance(const DecoderState& state, const Tensor& embedded) const;
+  Advanced advance(DecoderState& state, const Tensor& embedded) const;
+  Tensor logits(const Tensor& read) const;
 };
 
 }  // namespace regrad::nn

@@ -27,6 +27,8 @@ void fields(Config& config, auto&& each) {
   each("tokens", o.tokens, 0, 32);
   each("merges", o.merges, -1, 1000000);
   each("embedding", o.embedding, 1, 4096);
+  each("input_feeding", o.input_feeding, 0, 1);
+  each("tie_output", o.tie_output, 0, 1);
   each("hidden", o.hidden, 1, 4096);
   each("layers", o.layers, 1, 64);
   each("heads", o.heads, 1, 4096);
@@ -64,6 +66,9 @@ struct Read {
       field = given.get<std::string>();
       check(field.size() <= static_cast<size_t>(most) && field.find('\0') == std::string::npos,
             "\"{}\" must be a text of at most {} bytes", name, most);
+    } else if constexpr (std::is_same_v<T, bool>) {
+      check(given.is_boolean(), "\"{}\" must be true or false", name);
+      field = given.get<bool>();
     } else {
       const bool is_right = std::is_same_v<T, double>     ? given.is_number()
                             : std::is_same_v<T, uint64_t> ? given.is_number_unsigned()

@@ -20,6 +20,11 @@ CLI::Option* named(CLI::Option* option, const std::string& value) {
   return option->type_name(value)->capture_default_str();
 }
 
+CLI::Option* by_data(CLI::Option* option, const std::string& value) {
+  return option->type_name(value)->description(option->get_description() +
+                                               "; unless given as suits the data");
+}
+
 void add_threads(CLI::App& app, int& threads) {
   app.add_option("--threads", threads, "how many threads compute; any number gives the same bits")
       ->type_name("N")
@@ -87,28 +92,35 @@ void add_train(CLI::App& app, TrainOptions& options) {
   train->add_option("--merges", options.merges, "of bytepair; unless given as many as suit")
       ->type_name("N")
       ->check(quiet(CLI::Range(0, 1000000)));
-  named(train->add_option("--layers", options.layers, "of a transformer"), "N")
+  by_data(train->add_option("--layers", options.layers,
+                            "of the encoder, and of a transformer's "
+                            "decoder"),
+          "N")
       ->check(quiet(CLI::Range(1, 64)));
   named(train->add_option("--heads", options.heads, "of a transformer"), "N")
       ->check(quiet(CLI::Range(1, 4096)));
-  named(train->add_option("--embedding", options.embedding, "numbers for each token"), "N")
+  by_data(train->add_option("--embedding", options.embedding, "numbers for each token"), "N")
       ->check(quiet(CLI::Range(1, 4096)));
-  named(train->add_option("--hidden", options.hidden, "size of the recurrent state"), "N")
+  by_data(train->add_option("--hidden", options.hidden, "size of the recurrent state"), "N")
       ->check(quiet(CLI::Range(1, 4096)));
-  named(train->add_option("--dropout", options.dropout, "chance to drop a number in training"), "P")
+  train->add_flag("--input-feeding", options.input_feeding,
+                  "give each step of a gru or lstm what the step before read out");
+  train->add_flag("--tie-output", options.tie_output,
+                  "the output layer of a gru or lstm is the target embedding");
+  by_data(train->add_option("--dropout", options.dropout, "chance to drop a number in training"),
+          "P")
       ->check(quiet(CLI::Range(0.0, 0.9)));
   named(train->add_option("--batch", options.batch, "pairs in a step"), "N")
       ->check(quiet(CLI::Range(1, 65536)));
-  CLI::Option* steps = train
-                           ->add_option("--steps", options.steps,
-                                        "how many steps; unless given 600, or 5 epochs of --data")
-                           ->type_name("N")
-                           ->check(quiet(CLI::Range(1, 1000000000)));
+  CLI::Option* steps =
+      train->add_option("--steps", options.steps, "how many steps; unless given as suits the data")
+          ->type_name("N")
+          ->check(quiet(CLI::Range(1, 1000000000)));
   train->add_option("--epochs", options.epochs, "or how many times through all pairs")
       ->type_name("N")
       ->check(quiet(CLI::Range(1, 1000000)))
       ->excludes(steps);
-  named(train->add_option("--lr", options.rate, "the highest learning rate of Adam"), "RATE")
+  by_data(train->add_option("--lr", options.rate, "the highest learning rate of Adam"), "RATE")
       ->check(quiet(CLI::Range(1e-9, 10.0)));
   named(train->add_option("--held-out", options.held_out,
                           "the share of sources kept from training, to measure on"),

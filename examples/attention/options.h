@@ -16,14 +16,17 @@ struct TrainOptions {
   std::string score = "additive";
   std::string tokens = "auto";  // auto: bytepair for sentences of words, char for all else
   int64_t merges = -1;          // of bytepair; -1: as many as suit the data
-  int64_t embedding = 32, hidden = 64, batch = 64;
-  int64_t layers = 2, heads = 4;  // of a transformer
+  int64_t embedding = 0, hidden = 0;  // 0, here and below: as suits the data (defaults.h)
+  int64_t layers = 0, heads = 4;      // layers of the encoder; heads of a transformer
+  bool input_feeding = false, tie_output = false;
+  int64_t batch = 64;
   int64_t accumulate = 1;         // batches in a step
-  int64_t steps = 0, epochs = 0;  // one of them; 0: by default
-  double rate = 5e-3;
+  int64_t steps = 0, epochs = 0;  // one of them
+  double rate = 0;
   std::string schedule = "cosine";
   int64_t warmup = -1;  // steps; -1: a twentieth of all
-  double label_smoothing = 0, clip = 1, dropout = 0;
+  double label_smoothing = 0, clip = 1;
+  double dropout = -1;  // -1: as suits the data
   double held_out = 0.1;
   int64_t patience = 0;    // measurements without a better held-out loss; 0: never stop early
   int64_t save_every = 0;  // steps; 0: a twentieth of all
@@ -33,8 +36,6 @@ struct TrainOptions {
   int threads = 0;    // 0: as many as there are cores
   int64_t pairs = 0;  // use only the first so many; of generated dates: how many; 0: all
 
-  // Dates are learnt in so many steps; other data gets so many epochs where that is more.
-  static constexpr int64_t default_steps = 600, default_epochs = 5;
   static constexpr int64_t default_dates = 20000;
 };
 

@@ -83,7 +83,9 @@ Translator make_translator(const TrainOptions& options, const Task& task, Genera
                             options.dropout,
                             options.model,
                             options.layers,
-                            options.heads};
+                            options.heads,
+                            options.input_feeding,
+                            options.tie_output};
   return Translator(std::move(source), std::move(target), sizes, generator);
 }
 

@@ -6,6 +6,7 @@
 #include "autograd/check.h"
 #include "examples/attention/alignment.h"
 #include "examples/attention/commands.h"
+#include "examples/attention/defaults.h"
 #include "examples/attention/learning.h"
 #include "examples/attention/measure.h"
 #include "examples/attention/progress.h"
@@ -165,10 +166,7 @@ void finish(const TrainOptions& options, const Task& task, Translator& translato
 }
 int64_t steps_of(const TrainOptions& options, const Batches& batches) {
   const int64_t per_epoch = (batches.per_epoch() + options.accumulate - 1) / options.accumulate;
-  if (options.steps > 0) return options.steps;
-  if (options.epochs > 0) return options.epochs * per_epoch;
-  if (options.data.empty()) return TrainOptions::default_steps;
-  return std::max(TrainOptions::default_steps, TrainOptions::default_epochs * per_epoch);
+  return options.steps > 0 ? options.steps : options.epochs * per_epoch;
 }
 
 void say(const std::string& line) { std::cerr << "attention: " << printable(line) << "\n"; }
@@ -212,8 +210,9 @@ void take_best(const RunDirectory& directory, Translator& translator) {
 
 int run_train(const TrainOptions& given) {
   if (given.threads > 0) set_num_threads(given.threads);
-  const TrainOptions options = options_of_run(given);
-  const Task task = read_task(options);
+  const TrainOptions of_run = options_of_run(given);
+  const Task task = read_task(of_run);
+  const TrainOptions options = with_defaults(of_run, task);
   const std::string out = options.out.empty() ? "runs/" + task.name : options.out;
   prepare_directory(out);
 

@@ -12,7 +12,7 @@
 namespace regrad::example {
 namespace {
 
-constexpr const char* form = "regrad attention 1";
+constexpr const char* form = "regrad attention 2";
 constexpr size_t texts_at_once = 64;
 constexpr int64_t largest_size = 4096;
 constexpr size_t longest_text = 4096;  // in tokens; the memory that it takes grows with it
@@ -40,11 +40,15 @@ TranslationModel make_model(const Vocabulary& source, const Vocabulary& target,
   return {nn::Seq2Seq(source.size(), target.size(),
                       {.embedding = sizes.embedding,
                        .hidden = sizes.hidden,
+                       .layers = sizes.layers,
                        .dropout = sizes.dropout,
                        .score = library_name(sizes.score),
                        .cell = sizes.model,
                        .max_length = sizes.longest_source,
-                       .padding_idx = Vocabulary::pad},
+                       .padding_idx = Vocabulary::pad,
+                       .readout = sizes.embedding,
+                       .input_feeding = sizes.input_feeding,
+                       .tie_output = sizes.tie_output},
                       generator)};
 }
 
@@ -57,13 +61,14 @@ const std::string& entry(const std::string& path, const nn::Metadata& metadata, 
 }
 
 int64_t number(const std::string& path, const nn::Metadata& metadata, const char* key,
-               int64_t most) {
+               int64_t least, int64_t most) {
   const std::string& text = entry(path, metadata, key);
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  check(error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= most,
-        "{}: its metadata gives \"{}\" as \"{}\"; it must be a whole number from 1 to {}", path,
-        key, text.substr(0, 40), most);
+  check(error == std::errc() && end == text.data() + text.size() && value >= least &&
+            value <= most,
+        "{}: its metadata gives \"{}\" as \"{}\"; it must be a whole number from {} to {}", path,
+        key, text.substr(0, 40), least, most);
   return value;
 }
 
@@ -105,16 +110,17 @@ void check_name(const std::string& path, const char* what, const std::string& gi
 
 ModelSizes read_sizes(const std::string& path, const nn::Metadata& metadata) {
   ModelSizes sizes = {entry(path, metadata, "score"),
-                      number(path, metadata, "embedding", largest_size),
-                      number(path, metadata, "hidden", largest_size),
-                      number(path, metadata, "longest_source", 1 << 24),
-                      number(path, metadata, "longest_target", 1 << 24)};
+                      number(path, metadata, "embedding", 1, largest_size),
+                      number(path, metadata, "hidden", 1, largest_size),
+                      number(path, metadata, "longest_source", 1, 1 << 24),
+                      number(path, metadata, "longest_target", 1, 1 << 24)};
   check_name(path, "score function", sizes.score, score_names());
-  if (!metadata.contains("model")) return sizes;  // written before there was a choice
   sizes.model = entry(path, metadata, "model");
   check_name(path, "model", sizes.model, model_names());
-  sizes.layers = number(path, metadata, "layers", 64);
-  sizes.heads = number(path, metadata, "heads", largest_size);
+  sizes.layers = number(path, metadata, "layers", 1, 64);
+  sizes.heads = number(path, metadata, "heads", 1, largest_size);
+  sizes.input_feeding = number(path, metadata, "input_feeding", 0, 1) == 1;
+  sizes.tie_output = number(path, metadata, "tie_output", 0, 1) == 1;
   return sizes;
 }
 
@@ -164,6 +170,8 @@ nn::Metadata Translator::metadata() const {
           {"hidden", std::to_string(sizes_.hidden)},
           {"layers", std::to_string(sizes_.layers)},
           {"heads", std::to_string(sizes_.heads)},
+          {"input_feeding", std::to_string(sizes_.input_feeding)},
+          {"tie_output", std::to_string(sizes_.tie_output)},
           {"longest_source", std::to_string(sizes_.longest_source)},
           {"longest_target", std::to_string(sizes_.longest_target)},
           {"source_vocabulary", source_.to_string()},

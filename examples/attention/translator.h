@@ -18,7 +18,8 @@ struct ModelSizes {
   int64_t longest_source = 0, longest_target = 0;  // in tokens; the first binds "location" alone
   double dropout = 0;                              // in training only
   std::string model = "gru";                       // one of model_names()
-  int64_t layers = 2, heads = 4;                   // of a transformer
+  int64_t layers = 2, heads = 4;                   // layers of the encoder; heads: a transformer's
+  bool input_feeding = false, tie_output = false;  // of gru and lstm: nn/seq2seq.h
 };
 
 // How texts are made from what a model says. Either a search, or samples.

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "examples/attention/defaults.h"
 #include "ops/ops.h"
 #include "tests/errors.h"
 
@@ -19,8 +20,8 @@ TEST_SUITE_BEGIN("learning");
 // A small run on dates in a folder of its own.
 struct Run {
   std::string path = (std::filesystem::temp_directory_path() / "regrad-XXXXXX").string();
-  TrainOptions options;
   Task task;
+  TrainOptions options;
   Generator generator{1};
   Translator translator;
   Batches batches;
@@ -29,8 +30,8 @@ struct Run {
   volatile int stop = 0;
 
   explicit Run(int64_t hidden = 8, const std::string& score = "additive", int64_t accumulate = 1)
-      : options(small(hidden, score, accumulate)),
-        task(read_task(options)),
+      : task(read_task(small(hidden, score, accumulate))),
+        options(with_defaults(small(hidden, score, accumulate), task)),
         translator(make_translator(options, task, generator)),
         batches(encode(task.data.train, translator.source(), translator.target()), options.batch,
                 7),
@@ -87,7 +88,7 @@ TEST_CASE("a checkpoint of another architecture is refused whole") {
   const std::vector<float> before = other.parameter("decoder.weight_hh").to_vector<float>();
   const std::string text = error_of([&] { other.learning.resume(found); });
   for (const char* part : {"checkpoint-4.safetensors: ", "not in the model: score.",
-                           "wrong shape: decoder.weight_hh is", "wrong shape: output.weight is"}) {
+                           "wrong shape: decoder.weight_hh is", "wrong shape: readout.weight is"}) {
     CHECK_MESSAGE(text.find(part) != text.npos, text);
   }
   CHECK(other.parameter("decoder.weight_hh").to_vector<float>() == before);

@@ -10,6 +10,7 @@
 #include "examples/attention/events.h"
 #include "examples/attention/learning.h"
 #include "ops/ops.h"
+#include "examples/attention/defaults.h"
 #include "tests/errors.h"
 
 namespace {
@@ -71,7 +72,7 @@ TEST_CASE("metrics: what is written is read, and no more") {
 }
 
 TEST_CASE("config: read strictly") {
-  Config config;
+  Config config = {with_defaults({}, {"date", {}, Tokeniser::character}), {}};
   config.options.seed = ~uint64_t{0};
   config.options.label_smoothing = 0.1;
   config.options.data = "a \"b\".tsv";
@@ -90,6 +91,7 @@ TEST_CASE("config: read strictly") {
   CHECK_ERROR(read_config(with("\"hidden\": 64", "\"hidden\": 0")), "from 1 to 4096");
   CHECK_ERROR(read_config(with("\"hidden\": 64", "\"hiden\": 64")), "\"hidden\" is missing");
   CHECK_ERROR(read_config(with("{", "{\"more\": 1,")), "\"more\" is not known");
+  CHECK_ERROR(read_config(with("\"tie_output\": false", "\"tie_output\": 0")), "true or false");
   CHECK_ERROR(read_config(with("\"cosine\"", "\"\\u001b[2J\"")), "must be one of");
 }
 

@@ -47,48 +47,86 @@ TEST_CASE("the tutorial's model: gradients, and masked positions change nothing"
   CHECK_ERROR(model(zeros({2, 2})), "[batch, time, input]");
 }
 
+nn::Seq2Seq make(const nn::Seq2SeqOptions& options) {
+  Generator generator(4);
+  return patterned(nn::Seq2Seq(7, 6, options, generator));
+}
+
 nn::Seq2Seq make(const std::string& score, bool bidirectional = true,
                  const std::string& cell = "gru") {
-  Generator generator(4);
-  return patterned(nn::Seq2Seq(7, 6,
-                               {.embedding = 3,
-                                .hidden = 4,
-                                .bidirectional = bidirectional,
-                                .score = score,
-                                .cell = cell,
-                                .max_length = 9},
-                               generator));
+  return make({.embedding = 3,
+               .hidden = 4,
+               .bidirectional = bidirectional,
+               .score = score,
+               .cell = cell,
+               .max_length = 9});
+}
+
+// Padding has no weight and changes nothing; step by step is as teacher forcing; every parameter
+// gets a gradient.
+void check_model(const nn::Seq2Seq& model) {
+  const Tensor source = tensor({4, 5, 2, 0, 0, 3, 1, 6, 5, 2}, {2, 5});
+  const Tensor lengths = tensor({3, 5}, {2});
+  const Tensor target = tensor({1, 4, 1, 5}, {2, 2});
+  const auto out = model(source, lengths, target);
+  CHECK(out.logits.shape() == Shape{2, 2, 6});
+  CHECK(out.weights.shape() == Shape{2, 2, 5});
+  CHECK(max(abs(narrow(select(out.weights, 0, 0), 1, 3, 2))).item<double>() == 0);
+  const auto alone = model(tensor({4, 5, 2}, {1, 3}), {}, tensor({1, 4}, {1, 2}));
+  CHECK(largest_difference(narrow(out.logits, 0, 0, 1), alone.logits) < 1e-12);
+  nn::DecoderState state = model.encode(source, lengths);
+  for (int64_t t = 0; t < 2; ++t) {
+    const nn::DecoderStep step = model.step(state, select(target, 1, t));
+    CHECK(largest_difference(step.logits, select(out.logits, 1, t)) < 1e-12);
+    CHECK(largest_difference(step.weights, select(out.weights, 1, t)) < 1e-12);
+    state = step.state;
+  }
+  cross_entropy(flatten(out.logits, 0, 1), flatten(target)).backward();
+  for (const auto& named : nn::named_parameters(model)) {
+    const Tensor& parameter = named.second;
+    CHECK_MESSAGE(parameter.grad().defined(), named.first);
+    if (parameter.grad().defined()) CHECK(all_finite(parameter.grad()));
+  }
 }
 
 TEST_CASE("encoder-decoder: every score function, padding, and steps against teacher forcing") {
-  for (const std::string name : {"dot", "scaled_dot", "general", "additive", "location", "distance",
-                                 "cosine", "lstm dot", "lstm additive"}) {
-    const bool lstm = name.starts_with("lstm ");
-    const std::string score = lstm ? name.substr(5) : name;
-    const nn::Seq2Seq model = make(score, score != "dot", lstm ? "lstm" : "gru");
-    const Tensor source = tensor({4, 5, 2, 0, 0, 3, 1, 6, 5, 2}, {2, 5});
-    const Tensor lengths = tensor({3, 5}, {2});
-    const Tensor target = tensor({1, 4, 1, 5}, {2, 2});
-    const auto out = model(source, lengths, target);
-    CHECK(out.logits.shape() == Shape{2, 2, 6});
-    CHECK(out.weights.shape() == Shape{2, 2, 5});
-    CHECK(max(abs(narrow(select(out.weights, 0, 0), 1, 3, 2))).item<double>() == 0);
-    const auto alone = model(tensor({4, 5, 2}, {1, 3}), {}, tensor({1, 4}, {1, 2}));
-    CHECK(largest_difference(narrow(out.logits, 0, 0, 1), alone.logits) < 1e-12);
-    nn::DecoderState state = model.encode(source, lengths);
-    for (int64_t t = 0; t < 2; ++t) {
-      const nn::DecoderStep step = model.step(state, select(target, 1, t));
-      CHECK(largest_difference(step.logits, select(out.logits, 1, t)) < 1e-12);
-      CHECK(largest_difference(step.weights, select(out.weights, 1, t)) < 1e-12);
-      state = step.state;
-    }
-    cross_entropy(flatten(out.logits, 0, 1), flatten(target)).backward();
-    for (const auto& named : nn::named_parameters(model)) {
-      const Tensor& parameter = named.second;
-      CHECK_MESSAGE(parameter.grad().defined(), name, " ", named.first);
-      if (parameter.grad().defined()) CHECK(all_finite(parameter.grad()));
-    }
+  for (const std::string score :
+       {"dot", "scaled_dot", "general", "additive", "location", "distance", "cosine"}) {
+    CAPTURE(score);
+    check_model(make(score, score != "dot"));
   }
+  for (const std::string score : {"dot", "additive"}) check_model(make(score, true, "lstm"));
+}
+
+TEST_CASE("encoder-decoder: a readout, input feeding, a tied output, layers") {
+  nn::Seq2SeqOptions options = {.embedding = 3, .hidden = 4, .readout = 3};
+  check_model(make(options));
+  options.layers = 2;
+  check_model(make(options));
+  options.input_feeding = true;
+  check_model(make(options));
+  options.cell = "lstm";
+  options.bidirectional = false;
+  options.tie_output = true;
+  const nn::Seq2Seq tied = make(options);
+  check_model(tied);
+  CHECK(tied.output.weight.shares_body(tied.target_embedding.weight));
+  options.tie_output = false;
+  CHECK(nn::num_parameters(make(options)) - nn::num_parameters(tied) == 6 * 3);
+}
+
+TEST_CASE("encoder-decoder: what the step before read out is what input feeding gives") {
+  const nn::Seq2Seq model =
+      make({.embedding = 3, .hidden = 4, .readout = 2, .input_feeding = true});
+  const Tensor source = tensor({4, 5, 2}, {1, 3}), first = tensor({1}, {1});
+  const nn::DecoderStep step = model.step(model.encode(source), first);
+  CHECK(largest_difference(step.logits, model.output(step.state.fed)) == 0);
+  nn::DecoderState other = step.state;
+  other.fed = zeros_like(other.fed);
+  CHECK(largest_difference(model.step(step.state, first).logits, model.step(other, first).logits) >
+        1e-6);
+  CHECK_ERROR(make({.input_feeding = true}), "must be above 0");
+  CHECK_ERROR(make({.embedding = 3, .readout = 2, .tie_output = true}), "as many, not 2");
 }
 
 TEST_CASE("greedy decoding stops at <eos>, keeps attention rows, and ignores padding") {
