@@ -1,0 +1,86 @@
+// What ops/pointwise.h and ops/elements.h are written with, for plain numbers: the functions of the
+// C library, which the CUDA library has too, and what is made of them.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cmath>
+
+namespace regrad::gpu {
+
+template <class T>
+__host__ __device__ inline T v_select(bool which, T yes, T no) {
+  return which ? yes : no;
+}
+template <class T>
+__host__ __device__ inline T v_neg(T x) {
+  return -x;
+}
+
+// The larger and the smaller; a NaN on either side gives NaN.
+template <class T>
+__host__ __device__ inline T v_max(T x, T y) {
+  return x > y || !(x == x) ? x : y;
+}
+template <class T>
+__host__ __device__ inline T v_min(T x, T y) {
+  return x < y || !(x == x) ? x : y;
+}
+
+// x y + z, rounded once.
+__host__ __device__ inline float multiply_add(float x, float y, float z) { return ::fmaf(x, y, z); }
+__host__ __device__ inline double multiply_add(double x, double y, double z) {
+  return ::fma(x, y, z);
+}
+
+__host__ __device__ inline float v_abs(float x) { return ::fabsf(x); }
+__host__ __device__ inline double v_abs(double x) { return ::fabs(x); }
+__host__ __device__ inline float v_sqrt(float x) { return ::sqrtf(x); }
+__host__ __device__ inline double v_sqrt(double x) { return ::sqrt(x); }
+__host__ __device__ inline float v_exp(float x) { return ::expf(x); }
+__host__ __device__ inline double v_exp(double x) { return ::exp(x); }
+__host__ __device__ inline float v_expm1(float x) { return ::expm1f(x); }
+__host__ __device__ inline double v_expm1(double x) { return ::expm1(x); }
+__host__ __device__ inline float v_log(float x) { return ::logf(x); }
+__host__ __device__ inline double v_log(double x) { return ::log(x); }
+__host__ __device__ inline float v_log1p(float x) { return ::log1pf(x); }
+__host__ __device__ inline double v_log1p(double x) { return ::log1p(x); }
+__host__ __device__ inline float v_sin(float x) { return ::sinf(x); }
+__host__ __device__ inline double v_sin(double x) { return ::sin(x); }
+__host__ __device__ inline float v_cos(float x) { return ::cosf(x); }
+__host__ __device__ inline double v_cos(double x) { return ::cos(x); }
+__host__ __device__ inline float v_tanh(float x) { return ::tanhf(x); }
+__host__ __device__ inline double v_tanh(double x) { return ::tanh(x); }
+__host__ __device__ inline float v_erf(float x) { return ::erff(x); }
+__host__ __device__ inline double v_erf(double x) { return ::erf(x); }
+__host__ __device__ inline float v_pow(float x, float y) { return ::powf(x, y); }
+__host__ __device__ inline double v_pow(double x, double y) { return ::pow(x, y); }
+
+// 1 / (1 + e^-x), from e = e^-|x|, which cannot overflow. Left of 0 it is e / (1 + e), but nearer
+// to that as e - e^2 / (1 + e), where what rounding does to the quotient counts for less.
+template <class T>
+__host__ __device__ inline T v_sigmoid(T x) {
+  const T small = v_exp(-v_abs(x));
+  return x < T(0) ? small - small * small / (T(1) + small) : T(1) / (T(1) + small);
+}
+
+// Phi(x), the chance of being below x, and its density e^(-x^2/2) / sqrt(2 pi).
+template <class T>
+struct Normal {
+  T distribution, density;
+};
+
+__host__ __device__ inline Normal<float> v_normal(float x) {
+  return {0.5f * ::erfcf(x * -0.70710678f), 0.39894228f * ::expf(-0.5f * (x * x))};
+}
+__host__ __device__ inline Normal<double> v_normal(double x) {
+  return {0.5 * ::erfc(x * -0.70710678118654752440),
+          0.39894228040143267794 * ::exp(-0.5 * (x * x))};
+}
+
+}  // namespace regrad::gpu
+
+// ops/pointwise.h and ops/elements.h call these by their bare names.
+namespace regrad::pointwise {
+using namespace gpu;
+}
