@@ -18,7 +18,7 @@ struct OfOutput {
 };
 
 template <class V>
-V number(double x) {
+constexpr V number(double x) {
   if constexpr (requires { typename V::value_type; }) {
     return V(static_cast<typename V::value_type>(x));
   } else {
@@ -31,118 +31,120 @@ struct Function;
 
 template <class V>
 struct Function<Unary::neg, V> : OfInput {
-  static V value(V x, V, V) { return v_neg(x); }
-  static V slope(V, V, V) { return number<V>(-1); }
-  static V curvature(V, V, V) { return number<V>(0); }
+  static constexpr V value(V x, V, V) { return v_neg(x); }
+  static constexpr V slope(V, V, V) { return number<V>(-1); }
+  static constexpr V curvature(V, V, V) { return number<V>(0); }
 };
 
 template <class V>
 struct Function<Unary::abs, V> : OfInput {
-  static V value(V x, V, V) { return v_abs(x); }
-  static V slope(V x, V, V) {
+  static constexpr V value(V x, V, V) { return v_abs(x); }
+  static constexpr V slope(V x, V, V) {
     const V zero = number<V>(0);
     return v_select(x > zero, number<V>(1), v_select(x < zero, number<V>(-1), x));
   }
-  static V curvature(V, V, V) { return number<V>(0); }
+  static constexpr V curvature(V, V, V) { return number<V>(0); }
 };
 
 template <class V>
 struct Function<Unary::square, V> : OfInput {
-  static V value(V x, V, V) { return x * x; }
-  static V slope(V x, V, V) { return x + x; }
-  static V curvature(V, V, V) { return number<V>(2); }
+  static constexpr V value(V x, V, V) { return x * x; }
+  static constexpr V slope(V x, V, V) { return x + x; }
+  static constexpr V curvature(V, V, V) { return number<V>(2); }
 };
 
 template <class V>
 struct Function<Unary::reciprocal, V> : OfOutput {
-  static V value(V x, V, V) { return number<V>(1) / x; }
-  static V slope(V y, V, V) { return v_neg(y * y); }
-  static V curvature(V y, V, V) { return number<V>(-2) * y; }
+  static constexpr V value(V x, V, V) { return number<V>(1) / x; }
+  static constexpr V slope(V y, V, V) { return v_neg(y * y); }
+  static constexpr V curvature(V y, V, V) { return number<V>(-2) * y; }
 };
 
 template <class V>
 struct Function<Unary::sqrt, V> : OfOutput {
-  static V value(V x, V, V) { return v_sqrt(x); }
-  static V slope(V y, V, V) { return number<V>(0.5) / y; }
-  static V curvature(V y, V, V) { return number<V>(-0.5) / (y * y); }
+  static constexpr V value(V x, V, V) { return v_sqrt(x); }
+  static constexpr V slope(V y, V, V) { return number<V>(0.5) / y; }
+  static constexpr V curvature(V y, V, V) { return number<V>(-0.5) / (y * y); }
 };
 
 template <class V>
 struct Function<Unary::rsqrt, V> : OfOutput {
-  static V value(V x, V, V) { return number<V>(1) / v_sqrt(x); }
-  static V slope(V y, V, V) { return number<V>(-0.5) * y * y * y; }
-  static V curvature(V y, V, V) { return number<V>(-1.5) * y * y; }
+  static constexpr V value(V x, V, V) { return number<V>(1) / v_sqrt(x); }
+  static constexpr V slope(V y, V, V) { return number<V>(-0.5) * y * y * y; }
+  static constexpr V curvature(V y, V, V) { return number<V>(-1.5) * y * y; }
 };
 
 template <class V>
 struct Function<Unary::exp, V> : OfOutput {
-  static V value(V x, V, V) { return v_exp(x); }
-  static V slope(V y, V, V) { return y; }
-  static V curvature(V, V, V) { return number<V>(1); }
+  static constexpr V value(V x, V, V) { return v_exp(x); }
+  static constexpr V slope(V y, V, V) { return y; }
+  static constexpr V curvature(V, V, V) { return number<V>(1); }
 };
 
 template <class V>
 struct Function<Unary::log, V> : OfInput {
-  static V value(V x, V, V) { return v_log(x); }
-  static V slope(V x, V, V) { return number<V>(1) / x; }
-  static V curvature(V x, V, V) { return number<V>(-1) / (x * x); }
+  static constexpr V value(V x, V, V) { return v_log(x); }
+  static constexpr V slope(V x, V, V) { return number<V>(1) / x; }
+  static constexpr V curvature(V x, V, V) { return number<V>(-1) / (x * x); }
 };
 
 template <class V>
 struct Function<Unary::sin, V> : OfInput {
-  static V value(V x, V, V) { return v_sin(x); }
-  static V slope(V x, V, V) { return v_cos(x); }
-  static V curvature(V x, V, V) { return v_neg(v_sin(x)); }
+  static constexpr V value(V x, V, V) { return v_sin(x); }
+  static constexpr V slope(V x, V, V) { return v_cos(x); }
+  static constexpr V curvature(V x, V, V) { return v_neg(v_sin(x)); }
 };
 
 template <class V>
 struct Function<Unary::cos, V> : OfInput {
-  static V value(V x, V, V) { return v_cos(x); }
-  static V slope(V x, V, V) { return v_neg(v_sin(x)); }
-  static V curvature(V x, V, V) { return v_neg(v_cos(x)); }
+  static constexpr V value(V x, V, V) { return v_cos(x); }
+  static constexpr V slope(V x, V, V) { return v_neg(v_sin(x)); }
+  static constexpr V curvature(V x, V, V) { return v_neg(v_cos(x)); }
 };
 
 template <class V>
 struct Function<Unary::tanh, V> : OfOutput {
-  static V value(V x, V, V) { return v_tanh(x); }
-  static V slope(V y, V, V) { return number<V>(1) - y * y; }
-  static V curvature(V y, V, V) { return number<V>(-2) * y; }
+  static constexpr V value(V x, V, V) { return v_tanh(x); }
+  static constexpr V slope(V y, V, V) { return number<V>(1) - y * y; }
+  static constexpr V curvature(V y, V, V) { return number<V>(-2) * y; }
 };
 
 template <class V>
 struct Function<Unary::sigmoid, V> : OfOutput {
-  static V value(V x, V, V) { return v_sigmoid(x); }
-  static V slope(V y, V, V) { return y * (number<V>(1) - y); }
-  static V curvature(V y, V, V) { return number<V>(1) - (y + y); }
+  static constexpr V value(V x, V, V) { return v_sigmoid(x); }
+  static constexpr V slope(V y, V, V) { return y * (number<V>(1) - y); }
+  static constexpr V curvature(V y, V, V) { return number<V>(1) - (y + y); }
 };
 
 template <class V>
 struct Function<Unary::relu, V> : OfOutput {
-  static V value(V x, V, V) { return v_max(x, number<V>(0)); }
-  static V slope(V y, V, V) { return v_select(y > number<V>(0), number<V>(1), number<V>(0)); }
-  static V curvature(V, V, V) { return number<V>(0); }
+  static constexpr V value(V x, V, V) { return v_max(x, number<V>(0)); }
+  static constexpr V slope(V y, V, V) {
+    return v_select(y > number<V>(0), number<V>(1), number<V>(0));
+  }
+  static constexpr V curvature(V, V, V) { return number<V>(0); }
 };
 
 // x Phi(x), with Phi the normal distribution: exact, by erf (Hendrycks and Gimpel, 2016).
 template <class V>
 struct Function<Unary::gelu, V> : OfInput {
-  static V value(V x, V, V) { return x * v_normal(x).distribution; }
-  static V slope(V x, V, V) {
+  static constexpr V value(V x, V, V) { return x * v_normal(x).distribution; }
+  static constexpr V slope(V x, V, V) {
     const auto [distribution, density] = v_normal(x);
     return distribution + x * density;
   }
-  static V curvature(V x, V, V) { return v_normal(x).density * (number<V>(2) - x * x); }
+  static constexpr V curvature(V x, V, V) { return v_normal(x).density * (number<V>(2) - x * x); }
 };
 
 // x sigmoid(x)
 template <class V>
 struct Function<Unary::silu, V> : OfInput {
-  static V value(V x, V, V) { return x * v_sigmoid(x); }
-  static V slope(V x, V, V) {
+  static constexpr V value(V x, V, V) { return x * v_sigmoid(x); }
+  static constexpr V slope(V x, V, V) {
     const V s = v_sigmoid(x);
     return s * (number<V>(1) + x * (number<V>(1) - s));
   }
-  static V curvature(V x, V, V) {
+  static constexpr V curvature(V x, V, V) {
     const V s = v_sigmoid(x);
     return s * (number<V>(1) - s) * (number<V>(2) + x * (number<V>(1) - (s + s)));
   }
@@ -151,11 +153,13 @@ struct Function<Unary::silu, V> : OfInput {
 // log(1 + exp(p x)) / p, and x itself where p x > q
 template <class V>
 struct Function<Unary::softplus, V> : OfInput {
-  static V value(V x, V p, V q) {
+  static constexpr V value(V x, V p, V q) {
     return v_select(p * x > q, x, v_log1p(v_exp(v_min(p * x, q))) / p);
   }
-  static V slope(V x, V p, V q) { return v_select(p * x > q, number<V>(1), v_sigmoid(p * x)); }
-  static V curvature(V x, V p, V q) {
+  static constexpr V slope(V x, V p, V q) {
+    return v_select(p * x > q, number<V>(1), v_sigmoid(p * x));
+  }
+  static constexpr V curvature(V x, V p, V q) {
     const V s = v_sigmoid(p * x);
     return v_select(p * x > q, number<V>(0), p * s * (number<V>(1) - s));
   }
@@ -163,29 +167,33 @@ struct Function<Unary::softplus, V> : OfInput {
 
 template <class V>
 struct Function<Unary::erf, V> : OfInput {
-  static V value(V x, V, V) { return v_erf(x); }
-  static V slope(V x, V, V) { return number<V>(1.12837916709551257390) * v_exp(v_neg(x * x)); }
-  static V curvature(V x, V p, V q) { return number<V>(-2) * x * slope(x, p, q); }
+  static constexpr V value(V x, V, V) { return v_erf(x); }
+  static constexpr V slope(V x, V, V) {
+    return number<V>(1.12837916709551257390) * v_exp(v_neg(x * x));
+  }
+  static constexpr V curvature(V x, V p, V q) { return number<V>(-2) * x * slope(x, p, q); }
 };
 
 // x kept within [p, q]
 template <class V>
 struct Function<Unary::clamp, V> : OfInput {
-  static V value(V x, V p, V q) { return v_min(v_max(x, p), q); }
-  static V slope(V x, V p, V q) {
+  static constexpr V value(V x, V p, V q) { return v_min(v_max(x, p), q); }
+  static constexpr V slope(V x, V p, V q) {
     const V zero = number<V>(0);
     return v_select(x < p, zero, v_select(x > q, zero, number<V>(1)));
   }
-  static V curvature(V, V, V) { return number<V>(0); }
+  static constexpr V curvature(V, V, V) { return number<V>(0); }
 };
 
 // x^p for a number p; a factor of 0 wins over x^negative at 0, so that the slope of x^1 is 1.
 template <class V>
 struct Function<Unary::pow, V> : OfInput {
-  static V value(V x, V p, V) { return v_pow(x, p); }
-  static V slope(V x, V p, V) { return times(p, x, p - number<V>(1)); }
-  static V curvature(V x, V p, V) { return times(p * (p - number<V>(1)), x, p - number<V>(2)); }
-  static V times(V factor, V x, V exponent) {
+  static constexpr V value(V x, V p, V) { return v_pow(x, p); }
+  static constexpr V slope(V x, V p, V) { return times(p, x, p - number<V>(1)); }
+  static constexpr V curvature(V x, V p, V) {
+    return times(p * (p - number<V>(1)), x, p - number<V>(2));
+  }
+  static constexpr V times(V factor, V x, V exponent) {
     return v_select(factor == number<V>(0), factor, factor * v_pow(x, exponent));
   }
 };

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "autograd/error.h"
+#include "autograd/tensor.h"
 
 namespace regrad {
 
@@ -13,6 +14,7 @@ template <class Body>
 std::string error_of(const Body& body) {
   try {
     body();
+    zeros({1}).item<float>();  // a GPU may say it only when it is waited for
   } catch (const Error& error) {
     return error.what();
   }

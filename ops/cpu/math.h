@@ -345,3 +345,8 @@ REGRAD_INLINE Normal<xsimd::batch<T, A>> v_normal(xsimd::batch<T, A> x) {
 }
 
 }  // namespace regrad::simd
+
+// ops/pointwise.h and ops/elements.h call these by their bare names.
+namespace regrad::pointwise {
+using namespace simd;
+}

@@ -3,6 +3,7 @@
 
 #include "ops/cpu/gemm_pack.h"
 #include "ops/cpu/loop.h"
+#include "ops/elements.h"
 
 namespace regrad::simd {
 
@@ -120,26 +121,12 @@ void scale_by(int64_t n, T* y, T a) {
   });
 }
 
-// Elements of one type as another: fractions are cut off, and anything but 0 is true. What no
-// int64 can hold becomes the least one, as x86 does.
-template <class To, class From>
-REGRAD_INLINE To converted(From x) {
-  if constexpr (sizeof(To) == 1) {
-    return x != From(0);
-  } else if constexpr (std::is_floating_point_v<From> && !std::is_floating_point_v<To>) {
-    const bool fits = x >= From(-9223372036854775808.0) && x < From(9223372036854775808.0);
-    return fits ? static_cast<To>(x) : INT64_MIN;
-  } else {
-    return static_cast<To>(x);
-  }
-}
-
 template <class From, class To, class Arch>
 void convert(int64_t n, void* to, const void* from) {
   for_elements(n, [&](int64_t begin, int64_t end) {
     To* out = static_cast<To*>(to);
     const From* x = static_cast<const From*>(from);
-    for (int64_t i = begin; i < end; ++i) out[i] = converted<To>(x[i]);
+    for (int64_t i = begin; i < end; ++i) out[i] = pointwise::converted<To>(x[i]);
   });
 }
 

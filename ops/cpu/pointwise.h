@@ -2,12 +2,7 @@
 #pragma once
 
 #include "ops/cpu/loop.h"
-
-// ops/pointwise.h calls v_exp and its like by their bare names; here they are those of math.h.
-namespace regrad::pointwise {
-using namespace simd;
-}
-
+#include "ops/elements.h"
 #include "ops/pointwise.h"
 
 namespace regrad::simd {
@@ -59,47 +54,6 @@ struct UnaryKernel {
   }
 };
 
-// Whole numbers wrap around; a negative power of one is cut to a whole number, 0 for 0.
-REGRAD_INLINE int64_t whole_power(int64_t x, int64_t exponent) {
-  if (exponent < 0) return x == 1 ? 1 : x == -1 ? (exponent % 2 == 0 ? 1 : -1) : 0;
-  uint64_t result = 1, factor = static_cast<uint64_t>(x);
-  for (auto left = static_cast<uint64_t>(exponent); left != 0; left >>= 1) {
-    if (left & 1) result *= factor;
-    factor *= factor;
-  }
-  return static_cast<int64_t>(result);
-}
-
-// x / 0 is 0: what a caller does not let through must not end the program.
-REGRAD_INLINE int64_t whole_quotient(int64_t x, int64_t y) {
-  if (y == 0) return 0;
-  if (y == -1) return static_cast<int64_t>(0 - static_cast<uint64_t>(x));
-  return x / y;
-}
-
-template <Binary function>
-REGRAD_INLINE int64_t apply_whole(int64_t a, int64_t b) {
-  const auto x = static_cast<uint64_t>(a), y = static_cast<uint64_t>(b);
-  if constexpr (function == Binary::add) return static_cast<int64_t>(x + y);
-  if constexpr (function == Binary::sub) return static_cast<int64_t>(x - y);
-  if constexpr (function == Binary::mul) return static_cast<int64_t>(x * y);
-  if constexpr (function == Binary::div) return whole_quotient(a, b);
-  if constexpr (function == Binary::maximum) return a > b ? a : b;
-  if constexpr (function == Binary::minimum) return a < b ? a : b;
-  if constexpr (function == Binary::pow) return whole_power(a, b);
-}
-
-template <Binary function, class V>
-REGRAD_INLINE V apply_binary(V a, V b) {
-  if constexpr (function == Binary::add) return a + b;
-  if constexpr (function == Binary::sub) return a - b;
-  if constexpr (function == Binary::mul) return a * b;
-  if constexpr (function == Binary::div) return a / b;
-  if constexpr (function == Binary::maximum) return v_max(a, b);
-  if constexpr (function == Binary::minimum) return v_min(a, b);
-  if constexpr (function == Binary::pow) return v_pow(a, b);
-}
-
 template <Binary function, class T, class Arch>
 struct BinaryKernel {
   static void block(const void*, int64_t n, void* const* operands) {
@@ -107,12 +61,12 @@ struct BinaryKernel {
     const T* a = static_cast<const T*>(operands[1]);
     const T* b = static_cast<const T*>(operands[2]);
     if constexpr (!std::is_floating_point_v<T>) {
-      for (int64_t i = 0; i < n; ++i) out[i] = apply_whole<function>(a[i], b[i]);
+      for (int64_t i = 0; i < n; ++i) out[i] = pointwise::apply_whole<function>(a[i], b[i]);
     } else {
       for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
         store<T, Arch>(out + i, n - i,
-                       apply_binary<function>(load<T, Arch>(a + i, n - i),
-                                              load<T, Arch>(b + i, n - i, T(1))));
+                       pointwise::apply_binary<function>(load<T, Arch>(a + i, n - i),
+                                                         load<T, Arch>(b + i, n - i, T(1))));
       }
     }
   }
@@ -124,21 +78,11 @@ struct BinaryKernel {
 // Plain loops: compilers turn them into vectors of the instruction set at hand.
 template <Compare function, class T, class Arch>
 struct CompareKernel {
-  static REGRAD_INLINE bool compare(T a, T b) {
-    switch (function) {
-      case Compare::equal: return a == b;
-      case Compare::not_equal: return !(a == b);
-      case Compare::less: return a < b;
-      case Compare::less_equal: return a <= b;
-      case Compare::greater: return a > b;
-      default: return a >= b;
-    }
-  }
   static void block(const void*, int64_t n, void* const* operands) {
     bool* out = static_cast<bool*>(operands[0]);
     const T* a = static_cast<const T*>(operands[1]);
     const T* b = static_cast<const T*>(operands[2]);
-    for (int64_t i = 0; i < n; ++i) out[i] = compare(a[i], b[i]);
+    for (int64_t i = 0; i < n; ++i) out[i] = pointwise::compare<function>(a[i], b[i]);
   }
   static void run(const Loop& loop, bool* out, const T* a, const T* b) {
     run_loop<Arch>(loop, block, nullptr, out, a, b);

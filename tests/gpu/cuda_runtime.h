@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <tuple>
+#include <utility>
 
 #define __global__
 #define __device__
@@ -68,6 +69,10 @@ T __shfl_down_sync(unsigned, T value, unsigned delta) {
 }
 inline unsigned __ballot_sync(unsigned, int value) { return emulated::ballot(value != 0); }
 
+template <class T>
+T atomicAdd(T* at, T value) {
+  return std::exchange(*at, *at + value);
+}
 template <class T>
 T atomicMin(T* at, T value) {
   const T before = *at;

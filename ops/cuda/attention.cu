@@ -1,0 +1,270 @@
+// softmax(scale q kᵀ + bias) v and its derivatives (shapes: ops/attention.h), for some queries at a
+// time, so that of the scores only a part of a fixed size is ever stored. The products are the
+// library's; here is what lies between them.
+//   With P the weights and dP = g vᵀ:  dS = P (dP - sum(P dP)),  dq = scale dS k,
+//   dk = scale dSᵀ q,  dv = Pᵀ g,  dbias = dS.
+#include "ops/cuda/device.h"
+#include "ops/cuda/families.h"
+#include "ops/cuda/team.h"
+
+namespace regrad::gpu {
+namespace {
+
+constexpr int64_t most_scores = int64_t{1} << 24;
+
+// Queries [begin, begin + count) of every member of the batch; scores are [members, count, keys].
+template <class T>
+struct Tile {
+  AttentionCall<T> call;
+  int64_t members, begin, count;
+  T* scores;
+
+  __device__ int64_t offset(const int64_t* steps, int64_t member) const {
+    int64_t at = 0;
+    for (int d = call.batch_rank - 1; d >= 0; --d) {
+      at += member % call.batch_sizes[d] * steps[d];
+      member /= call.batch_sizes[d];
+    }
+    return at;
+  }
+};
+
+// One query's row of scores, and what may be attended to.
+template <class T>
+struct Query {
+  T* scores;
+  const T* bias;
+  const bool* mask;
+  int64_t bias_step, mask_step, allowed;  // keys from `allowed` on are in the future
+  T scale;
+
+  __device__ Query(const Tile<T>& tile, int64_t row) {
+    const AttentionCall<T>& call = tile.call;
+    const int64_t member = row / tile.count, i = tile.begin + row % tile.count;
+    scores = tile.scores + row * call.keys;
+    bias = call.bias.data == nullptr
+               ? nullptr
+               : call.bias.data + tile.offset(call.bias.batch, member) + i * call.bias.row;
+    mask = call.mask.data == nullptr
+               ? nullptr
+               : call.mask.data + tile.offset(call.mask.batch, member) + i * call.mask.row;
+    bias_step = call.bias.column;
+    mask_step = call.mask.column;
+    allowed = call.causal && i + 1 < call.keys ? i + 1 : call.keys;
+    scale = call.scale;
+  }
+  __device__ bool allows(int64_t j) const {
+    return j < allowed && (mask == nullptr || mask[j * mask_step]);
+  }
+  __device__ T score(int64_t j) const {
+    if (!allows(j)) return -infinity<T>();
+    return bias == nullptr ? scale * scores[j] : multiply_add(scale, scores[j], bias[j * bias_step]);
+  }
+};
+
+// The products q kᵀ become weights in their place; log_sum, to base 2, where it is wanted.
+template <int threads, class T>
+__global__ void to_weights(Tile<T> tile) {
+  using Members = Team<threads>;
+  const int rank = Members::rank();
+  const AttentionCall<T>& call = tile.call;
+  for (int64_t row = Members::first(); row < tile.members * tile.count; row += Members::step()) {
+    const Query<T> query(tile, row);
+    T greatest = -infinity<T>();
+    for (int64_t j = rank; j < call.keys; j += threads) greatest = v_max(greatest, query.score(j));
+    const T shift = shift_of(Members::all(greatest, Larger()));
+    double sum = 0;
+    for (int64_t j = rank; j < call.keys; j += threads) {
+      const T power = v_exp(query.score(j) - shift);
+      query.scores[j] = power;
+      sum += static_cast<double>(power);
+    }
+    sum = Members::all(sum, Sum());
+    const T by = sum == 0 ? T(0) : static_cast<T>(1 / sum);
+    for (int64_t j = rank; j < call.keys; j += threads) query.scores[j] *= by;
+    if (rank != 0 || call.log_sum.data == nullptr) continue;
+    const int64_t at = tile.offset(call.log_sum.batch, row / tile.count) +
+                       (tile.begin + row % tile.count) * call.log_sum.row;
+    constexpr double log2_e = 1.4426950408889634074;
+    const double to_base_2 = (static_cast<double>(shift) + ::log(sum)) * log2_e;
+    call.log_sum.data[at] = sum == 0 ? infinity<T>() : static_cast<T>(to_base_2);
+  }
+}
+
+// From the weights P and from dP: dS in the place of dP, scale dS in that of P.
+template <int threads, class T>
+__global__ void to_slopes(Tile<T> tile, T* slopes) {
+  using Members = Team<threads>;
+  const int rank = Members::rank();
+  const int64_t keys = tile.call.keys;
+  for (int64_t row = Members::first(); row < tile.members * tile.count; row += Members::step()) {
+    T* const weight = tile.scores + row * keys;
+    T* const slope = slopes + row * keys;
+    double sum = 0;
+    for (int64_t j = rank; j < keys; j += threads) {
+      sum += static_cast<double>(weight[j]) * static_cast<double>(slope[j]);
+    }
+    const T mean = static_cast<T>(Members::all(sum, Sum()));
+    for (int64_t j = rank; j < keys; j += threads) {
+      slope[j] = weight[j] == T(0) ? T(0) : weight[j] * (slope[j] - mean);
+      weight[j] = tile.call.scale * slope[j];
+    }
+  }
+}
+
+// Each number of dbias is one thread's: it adds what the members that share it, and the queries and
+// keys along which it repeats, give.
+template <class T>
+struct AddToBias {
+  Tile<T> tile;
+  const T* slopes;
+  __device__ void operator()(int64_t at) const {
+    const AttentionCall<T>& call = tile.call;
+    const bool of_all_keys = call.dbias.column == 0, of_all_queries = call.dbias.row == 0;
+    const int64_t columns = of_all_keys ? 1 : call.keys, rows = of_all_queries ? 1 : tile.count;
+    const int64_t column = at % columns, row = at / columns % rows, group = at / columns / rows;
+    double sum = 0;
+    for (int64_t member = group * call.shared; member < (group + 1) * call.shared; ++member) {
+      for (int64_t i = row; i < (of_all_queries ? tile.count : row + 1); ++i) {
+        const T* slope = slopes + (member * tile.count + i) * call.keys;
+        for (int64_t j = column; j < (of_all_keys ? call.keys : column + 1); ++j) {
+          sum += static_cast<double>(slope[j]);
+        }
+      }
+    }
+    const int64_t to = tile.offset(call.dbias.batch, group * call.shared) +
+                       (tile.begin + row) * call.dbias.row + column * call.dbias.column;
+    call.dbias.data[to] += static_cast<T>(sum);
+  }
+};
+
+// An operand of a product: rows and columns by strides, from `first` on.
+template <class T>
+struct Matrix {
+  T* data;
+  int64_t row, column;
+  int64_t batch[6] = {};
+};
+
+template <class T>
+Matrix<T> rows_of(const AttentionOperand<T>& x, int64_t first) {
+  Matrix<T> result{x.data + first * x.row, x.row, x.column};
+  std::copy(x.batch, x.batch + 6, result.batch);
+  return result;
+}
+
+template <class T>
+Matrix<T> transposed(Matrix<T> x) {
+  std::swap(x.row, x.column);
+  return x;
+}
+
+template <class T>
+Matrix<T> matrix_of(const Tile<T>& tile, T* scores) {
+  Matrix<T> result{scores, tile.call.keys, 1};
+  int64_t step = tile.count * tile.call.keys;
+  for (int d = tile.call.batch_rank - 1; d >= 0; --d) {
+    result.batch[d] = step;
+    step *= tile.call.batch_sizes[d];
+  }
+  return result;
+}
+
+// c = a b, or c += a b: [m, k] [k, n]
+template <class T, class A, class B>
+void multiply(const AttentionCall<T>& call, int64_t m, int64_t k, int64_t n, const Matrix<T>& c,
+              const Matrix<A>& a, const Matrix<B>& b, bool accumulate = false) {
+  Gemm<T> product;
+  product.m = m, product.k = k, product.n = n;
+  product.a = a.data, product.a_row = a.row, product.a_col = a.column;
+  product.b = b.data, product.b_row = b.row, product.b_col = b.column;
+  product.c = c.data, product.c_row = c.row, product.accumulate = accumulate;
+  product.batch_rank = call.batch_rank;
+  for (int d = 0; d < call.batch_rank; ++d) {
+    product.batch_sizes[d] = call.batch_sizes[d];
+    product.a_batch[d] = a.batch[d], product.b_batch[d] = b.batch[d];
+    product.c_batch[d] = c.batch[d];
+  }
+  gemm(product);
+}
+
+template <class T>
+void find_weights(const Tile<T>& tile) {
+  const AttentionCall<T>& call = tile.call;
+  multiply(call, tile.count, call.depth, call.keys, matrix_of(tile, tile.scores),
+           rows_of(call.q, tile.begin), transposed(rows_of(call.k, 0)));
+  launch_rows(tile.members * tile.count, call.keys, to_weights<warp_threads, T>,
+              to_weights<block_threads, T>, tile);
+}
+
+// body(tile) for tile after tile of queries.
+template <class T, class Body>
+void each_tile(const AttentionCall<T>& call, const Body& body) {
+  int64_t members = 1;
+  for (int d = 0; d < call.batch_rank; ++d) members *= call.batch_sizes[d];
+  if (members == 0 || call.queries == 0) return;
+  const int64_t fit = most_scores / std::max<int64_t>(1, members * call.keys);
+  const int64_t each = std::clamp<int64_t>(fit, 1, call.queries);
+  const Scratch<T> scores(members * each * call.keys);
+  for (int64_t begin = 0; begin < call.queries; begin += each) {
+    body(Tile<T>{call, members, begin, std::min(each, call.queries - begin), scores.data()});
+  }
+}
+
+template <class T>
+void backward_of_tile(const Tile<T>& tile, T* slopes) {
+  const AttentionCall<T>& call = tile.call;
+  const bool adds = tile.begin > 0;  // to what the tiles before gave
+  const Matrix<T> weight = matrix_of(tile, tile.scores), slope = matrix_of(tile, slopes);
+  const auto g = rows_of(call.g, tile.begin);
+  find_weights(tile);
+  if (call.dv.data != nullptr) {
+    multiply(call, call.keys, tile.count, call.width, rows_of(call.dv, 0), transposed(weight), g,
+             adds);
+  }
+  multiply(call, tile.count, call.width, call.keys, slope, g, transposed(rows_of(call.v, 0)));
+  launch_rows(tile.members * tile.count, call.keys, to_slopes<warp_threads, T>,
+              to_slopes<block_threads, T>, tile, slopes);
+  if (call.dbias.data != nullptr) {
+    const int64_t columns = call.dbias.column == 0 ? 1 : call.keys;
+    const int64_t rows = call.dbias.row == 0 ? 1 : tile.count;
+    for_each(tile.members / call.shared * rows * columns, AddToBias<T>{tile, slopes});
+  }
+  if (call.dq.data != nullptr) {
+    multiply(call, tile.count, call.keys, call.depth, rows_of(call.dq, tile.begin), weight,
+             rows_of(call.k, 0));
+  }
+  if (call.dk.data != nullptr) {
+    multiply(call, call.keys, tile.count, call.depth, rows_of(call.dk, 0), transposed(weight),
+             rows_of(call.q, tile.begin), adds);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void attention(const AttentionCall<T>& call) {
+  each_tile(call, [&](const Tile<T>& tile) {
+    find_weights(tile);
+    multiply(call, tile.count, call.keys, call.width, rows_of(call.out, tile.begin),
+             matrix_of(tile, tile.scores), rows_of(call.v, 0));
+  });
+}
+
+template <class T>
+void attention_backward(const AttentionCall<T>& call) {
+  AttentionCall<T> again = call;
+  again.log_sum.data = nullptr;  // is known
+  each_tile(again, [&](const Tile<T>& tile) {
+    const Scratch<T> slopes(tile.members * tile.count * call.keys);
+    backward_of_tile(tile, slopes.data());
+  });
+}
+
+#define REGRAD_INSTANTIATE(T)                            \
+  template void attention(const AttentionCall<T>&);      \
+  template void attention_backward(const AttentionCall<T>&);
+REGRAD_INSTANTIATE(float)
+REGRAD_INSTANTIATE(double)
+
+}  // namespace regrad::gpu
