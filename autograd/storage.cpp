@@ -118,9 +118,8 @@ Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
   void* data = here ? nullptr : allocate_on(device, bytes);
   char* block = static_cast<char*>(allocate_block(total));
   static_assert(sizeof(Storage) <= alignment, "the header must leave the data aligned");
-  auto* storage = new (block) Storage(here ? block + alignment : data, bytes, device);
   count_storage(1, bytes);
-  return Ref<Storage>(storage);
+  return Ref<Storage>(new (block) Storage(here ? block + alignment : data, bytes, device));
 }
 
 void Storage::destroy() {

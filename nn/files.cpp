@@ -194,7 +194,7 @@ T number_of(uint64_t bits, const Element& element) {
 
 template <class T>
 Tensor read_as(const Input& file, int64_t at, const Shape& shape, const Element& element) {
-  Tensor x = empty(shape, regrad::dtype_of<T>);
+  Tensor x = empty(shape, regrad::dtype_of<T>, cpu);
   T* out = x.mutable_data<T>();
   const int64_t count = x.numel();
   const bool as_it_is = sizeof(T) == static_cast<size_t>(element.size) && !element.big_endian &&

@@ -163,7 +163,7 @@ LSTMOutput Recurrent::run(const char* op, const Tensor& input, const LSTMState& 
   Tensor x = options_.batch_first ? transpose(input, 0, 1) : input;  // [T, B, I]
   const int64_t steps = x.size(0), batch = x.size(1);
   const size_t directions = options_.bidirectional ? 2 : 1;
-  const Tensor some = all_run(lengths, steps) ? Tensor() : lengths;
+  const Tensor some = all_run(lengths, steps) ? Tensor() : lengths.to(input.device());
   Tensor running;
   if (some.defined()) running = unsqueeze(transpose(length_mask(some, steps)), 2);
   const Tensor nothing =

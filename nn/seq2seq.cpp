@@ -133,7 +133,9 @@ DecoderState Seq2Seq::encode(const Tensor& source, const Tensor& lengths) const 
   DecoderState state;
   state.memory = memory ? (*memory)(encoded.output) : encoded.output;
   state.keys = std::visit([&](const auto& f) { return f.prepare(state.memory); }, score);
-  if (lengths.defined()) state.mask = unsqueeze(length_mask(lengths, source.size(1)), 1);
+  if (lengths.defined()) {
+    state.mask = unsqueeze(length_mask(lengths.to(source.device()), source.size(1)), 1);
+  }
   const bool both_ways = bridge.has_value();
   state.hidden = side_by_side(encoded.hidden, both_ways);
   if (bridge) state.hidden = tanh((*bridge)(state.hidden));

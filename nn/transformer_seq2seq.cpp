@@ -142,7 +142,7 @@ TransformerState TransformerSeq2Seq::encode(const Tensor& source, const Tensor& 
         "TransformerSeq2Seq: the source must be int64 [batch, time], not {} {}",
         name(source.dtype()), source.shape().str());
   TransformerState state;
-  if (lengths.defined()) state.mask = length_mask(lengths, source.size(1));
+  if (lengths.defined()) state.mask = length_mask(lengths.to(source.device()), source.size(1));
   const Tensor memory = transformer.encoder(embed(source_embedding, source_positions, source, 0),
                                             {.key_mask = state.mask});
   state.memory = transformer.decoder.prepare(memory);

@@ -244,7 +244,9 @@ Given plain_inputs(const Walk& walk, const Tensor& x, const SequenceWeights& w,
   Given given;
   given.x = reshape(plain(x), {walk.rows(), x.size(2)});
   given.weights = {plain(w.weight_ih), plain(w.weight_hh), plain(w.bias_ih), plain(w.bias_hh)};
-  if (lengths.defined()) given.runs = transpose(length_mask(lengths, walk.steps)).contiguous();
+  if (lengths.defined()) {
+    given.runs = transpose(length_mask(lengths.to(x.device()), walk.steps)).contiguous();
+  }
   return given;
 }
 

@@ -18,10 +18,18 @@ std::vector<Tensor> with_gradient(const std::vector<Tensor>& parameters) {
 }
 
 // The sum of |g|^p, or the largest |g| for p = infinity.
-double measure(const Tensor& g, double p) {
-  if (g.numel() == 0) return 0;
-  if (std::isinf(p)) return max(abs(g)).item<double>();
-  return sum(p == 2 ? square(g) : pow(abs(g), p)).item<double>();
+Tensor measure(const Tensor& g, double p) {
+  if (std::isinf(p)) return max(abs(g)).to(float64);
+  return sum(p == 2 ? square(g) : pow(abs(g), p)).to(float64);
+}
+
+// Of all gradients: read once, so that a GPU is waited for once.
+std::vector<double> measures(const std::vector<Tensor>& parameters, double p) {
+  std::vector<Tensor> all;
+  for (const Tensor& parameter : parameters) {
+    if (parameter.numel() > 0) all.push_back(measure(parameter.grad(), p));
+  }
+  return all.empty() ? std::vector<double>() : stack(all).to_vector<double>();
 }
 
 }  // namespace
@@ -32,8 +40,7 @@ double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm, do
         "clip_grad_norm: p must be above 0 and max_norm 0 or more, not {} and {}", p, max_norm);
   const NoGrad guard;
   double total = 0;
-  for (const Tensor& parameter : with_gradient(parameters)) {
-    const double part = measure(parameter.grad(), p);
+  for (const double part : measures(with_gradient(parameters), p)) {
     if (std::isinf(p)) {
       total = std::isnan(part) || std::isnan(total) ? std::nan("") : std::max(total, part);
     } else {

@@ -78,13 +78,14 @@ Tensor padded(const std::vector<Ids>& rows) {
     values.insert(values.end(), row.begin(), row.end());
     values.insert(values.end(), longest - row.size(), Vocabulary::pad);
   }
-  return tensor(values, {static_cast<int64_t>(rows.size()), static_cast<int64_t>(longest)});
+  return tensor(values, {static_cast<int64_t>(rows.size()), static_cast<int64_t>(longest)},
+                {.device = cpu});
 }
 
 Tensor lengths(const std::vector<Ids>& rows) {
   Ids values;
   for (const Ids& row : rows) values.push_back(static_cast<int64_t>(row.size()));
-  return tensor(values, {static_cast<int64_t>(rows.size())});
+  return tensor(values, {static_cast<int64_t>(rows.size())}, {.device = cpu});
 }
 
 Batch make_batch(const std::vector<EncodedPair>& pairs, const std::vector<int64_t>& chosen) {
@@ -98,6 +99,12 @@ Batch make_batch(const std::vector<EncodedPair>& pairs, const std::vector<int64_
     wanted.back().push_back(Vocabulary::eos);
   }
   return {padded(sources), lengths(sources), padded(given), padded(wanted)};
+}
+
+Batch on_device(const Batch& batch) {
+  const Device device = default_device();
+  return {batch.source.to(device), batch.source_lengths, batch.given.to(device),
+          batch.wanted.to(device)};
 }
 
 Batch trimmed(const Batch& batch) {

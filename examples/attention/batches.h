@@ -22,7 +22,7 @@ std::vector<EncodedPair> encode(const std::vector<Pair>& pairs, const Vocabulary
                                 const Vocabulary& target);
 
 // Rows of different length side by side, int64 [rows, longest], filled up with <pad>.
-Tensor padded(const std::vector<Ids>& rows);
+Tensor padded(const std::vector<Ids>& rows);  // in the host's memory
 Tensor lengths(const std::vector<Ids>& rows);  // int64 [rows]
 
 struct Batch {
@@ -30,6 +30,9 @@ struct Batch {
   Tensor source_lengths;  // int64 [b]
   Tensor given, wanted;   // int64 [b, t]: <bos> y1 .. yn, and y1 .. yn <eos>
 };
+
+// The batch where new tensors are made (default_device()); lengths, which steer the host, stay.
+Batch on_device(const Batch& batch);
 
 // The batch without the columns that are padding in every row. What is computed from it has the
 // same bits however much padding there was: sums of floats depend on how many numbers there are,

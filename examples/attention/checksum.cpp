@@ -32,7 +32,7 @@ uint32_t crc32c(std::string_view bytes, uint32_t before) {
 
 uint32_t crc32c(const Tensor& x) {
   const NoGrad guard;
-  const Tensor plain = x.detach().contiguous();
+  const Tensor plain = x.detach().to(cpu).contiguous();
   switch (plain.dtype()) {
     case DType::float32:
       return crc32c(bytes_of<float>(plain));

@@ -36,7 +36,7 @@ NextTokens next_tokens(Translator& translator, const std::vector<EncodedPair>& p
   for (int64_t begin = 0; begin < count; begin += batch_size) {
     std::vector<int64_t> chosen;
     for (int64_t i = begin; i < std::min(count, begin + batch_size); ++i) chosen.push_back(i);
-    const Batch batch = trimmed(make_batch(pairs, chosen));
+    const Batch batch = on_device(trimmed(make_batch(pairs, chosen)));
     next.add(translator.model()(batch.source, batch.source_lengths, batch.given).logits,
              batch.wanted, Vocabulary::pad);
   }
@@ -69,7 +69,7 @@ Evaluation evaluate(Translator& translator, const std::vector<Pair>& pairs, size
 }
 
 int run_evaluate(const EvaluateOptions& options) {
-  if (options.threads > 0) set_num_threads(options.threads);
+  options.machine.use();
   Translator translator = Translator::load(options.weights);
   const std::vector<Pair> pairs =
       options.data.empty() ? held_out_pairs(options.weights) : read_pairs(options.data);

@@ -25,10 +25,13 @@ CLI::Option* by_data(CLI::Option* option, const std::string& value) {
                                                "; unless given as suits the data");
 }
 
-void add_threads(CLI::App& app, int& threads) {
-  app.add_option("--threads", threads, "how many threads compute; any number gives the same bits")
+void add_machine(CLI::App& app, Machine& machine) {
+  app.add_option("--threads", machine.threads,
+                 "how many threads compute; any number gives the same bits")
       ->type_name("N")
       ->check(quiet(CLI::Range(1, 1024)));
+  named(app.add_option("--device", machine.device, "cpu or cuda"), "NAME")
+      ->check(quiet(CLI::IsMember({"cpu", "cuda"})));
 }
 
 void add_descent(CLI::App& train, TrainOptions& options) {
@@ -61,7 +64,7 @@ void add_keeping(CLI::App& train, TrainOptions& options) {
       ->check(quiet(CLI::Range(1, 1000000)));
   train
       .add_option("--resume", options.resume,
-                  "go on with the run in DIR, with its own options; only --threads may differ")
+                  "go on with the run in DIR, with its own options; only --threads and --device may differ")
       ->type_name("DIR");
 }
 
@@ -130,7 +133,7 @@ void add_train(CLI::App& app, TrainOptions& options) {
       ->type_name("N")
       ->check(quiet(CLI::Range(1, 100000000)));
   named(train->add_option("--seed", options.seed, "another seed, another run"), "N");
-  add_threads(*train, options.threads);
+  add_machine(*train, options.machine);
   add_descent(*train, options);
   add_keeping(*train, options);
 }
@@ -170,7 +173,7 @@ void add_translate(CLI::App& app, TranslateOptions& options) {
   translate->add_option("TEXT", options.texts, "lines to translate; none: read standard input")
       ->type_name("");
   add_decode(*translate, options.decode);
-  add_threads(*translate, options.threads);
+  add_machine(*translate, options.machine);
 }
 
 void add_evaluate(CLI::App& app, EvaluateOptions& options) {
@@ -183,7 +186,7 @@ void add_evaluate(CLI::App& app, EvaluateOptions& options) {
         "N")
       ->check(quiet(CLI::Range(1, 100000000)));
   add_decode(*evaluate, options.decode);
-  add_threads(*evaluate, options.threads);
+  add_machine(*evaluate, options.machine);
 }
 
 void add_show(CLI::App& app, ShowOptions& options) {
@@ -191,6 +194,7 @@ void add_show(CLI::App& app, ShowOptions& options) {
   add_weights(*show, options.weights);
   show->add_option("TEXT", options.text, "the line to translate")->type_name("")->required();
   add_decode(*show, options.decode);
+  add_machine(*show, options.machine);
   show->add_option("--svg", options.svg, "also write an SVG picture")->type_name("FILE");
   show->add_option("--html", options.html, "also write a page for the browser")->type_name("FILE");
 }

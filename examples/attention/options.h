@@ -6,8 +6,20 @@
 #include <vector>
 
 #include "examples/attention/translator.h"
+#include "ops/backend.h"
 
 namespace regrad::example {
+
+// What computes.
+struct Machine {
+  int threads = 0;             // 0: as many as there are cores
+  std::string device = "cpu";  // or "cuda"
+
+  void use() const {
+    if (threads > 0) set_num_threads(threads);
+    if (device == "cuda") set_default_device(cuda());
+  }
+};
 
 struct TrainOptions {
   std::string data;  // empty: dates are generated
@@ -33,7 +45,7 @@ struct TrainOptions {
   int64_t keep = 3;        // checkpoints
   std::string resume;      // the run directory of a run to go on with; its options are taken
   uint64_t seed = 1;
-  int threads = 0;    // 0: as many as there are cores
+  Machine machine;
   int64_t pairs = 0;  // use only the first so many; of generated dates: how many; 0: all
 
   static constexpr int64_t default_dates = 20000;
@@ -43,7 +55,7 @@ struct TranslateOptions {
   std::string weights = "runs/date";  // a run directory, or the weights file itself
   std::vector<std::string> texts;
   DecodeOptions decode;
-  int threads = 0;
+  Machine machine;
 };
 
 struct EvaluateOptions {
@@ -51,13 +63,14 @@ struct EvaluateOptions {
   std::string data;                   // empty: what the run held out
   int64_t pairs = 2000;               // at most so many sources
   DecodeOptions decode;
-  int threads = 0;
+  Machine machine;
 };
 
 struct ShowOptions {
   std::string weights = "runs/date";
   std::string text, svg, html;
   DecodeOptions decode;
+  Machine machine;
 };
 
 struct TutorialOptions {

@@ -70,9 +70,12 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
                    options.hidden, nn::num_parameters(translator.model()))},
       {"training", fmt::format("{} steps of {} pairs, Adam at {}, seed {}", learning.state().step,
                                options.batch, options.rate, options.seed)},
-      {"time", fmt::format("{:.1f} s on {} threads ({})",
-                           learning.metrics().empty() ? 0 : learning.metrics().back().seconds,
-                           num_threads(), cpu_features())}};
+      {"time",
+       fmt::format("{:.1f} s on {}",
+                   learning.metrics().empty() ? 0 : learning.metrics().back().seconds,
+                   options.machine.device == "cpu"
+                       ? fmt::format("{} threads ({})", num_threads(), cpu_features())
+                       : options.machine.device)}};
   if (const Quality& quality = unseen.quality; !unseen.asked.empty()) {
     facts.emplace_back("held-out exact match",
                        fmt::format("{:.2f} % ({} of {})", 100 * quality.exact, unseen.answers.right,
@@ -180,7 +183,7 @@ int64_t steps_of(const TrainOptions& options, const Batches& batches) {
 
 void say(const std::string& line) { std::cerr << "attention: " << printable(line) << "\n"; }
 
-// The options of a run that is gone on with are those that it began with; threads may differ.
+// The options of a run that is gone on with are those that it began with; threads and device may differ.
 TrainOptions options_of_run(const TrainOptions& given) {
   if (given.resume.empty()) return given;
   const RunDirectory directory(given.resume);
@@ -191,7 +194,7 @@ TrainOptions options_of_run(const TrainOptions& given) {
         config.data.bytes, config.data.checksum);
   TrainOptions options = config.options;
   options.out = options.resume = given.resume;
-  options.threads = given.threads;
+  options.machine = given.machine;
   return options;
 }
 
@@ -221,7 +224,7 @@ void take_best(const RunDirectory& directory, Translator& translator) {
 }  // namespace
 
 int run_train(const TrainOptions& given) {
-  if (given.threads > 0) set_num_threads(given.threads);
+  given.machine.use();
   const TrainOptions of_run = options_of_run(given);
   const Task task = read_task(of_run);
   const TrainOptions options = with_defaults(of_run, task);

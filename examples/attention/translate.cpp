@@ -71,7 +71,7 @@ void translate_stream(Translator& translator, const DecodeOptions& how, bool pro
 }  // namespace
 
 int run_translate(const TranslateOptions& options) {
-  if (options.threads > 0) set_num_threads(options.threads);
+  options.machine.use();
   Translator translator = Translator::load(options.weights);
   if (options.texts.empty()) {
     translate_stream(translator, options.decode,
@@ -90,6 +90,7 @@ int run_translate(const TranslateOptions& options) {
 }
 
 int run_show(const ShowOptions& options) {
+  options.machine.use();
   Translator translator = Translator::load(options.weights);
   const std::string text = trimmed(options.text);
   check(!text.empty(), "show: the text is empty; it must hold at least one character");

@@ -215,7 +215,7 @@ Translator Translator::from(const std::string& path, const nn::NamedTensors& ten
 
 Tensor Translator::loss(const Batch& given, double smoothing) {
   nn::train(model_);
-  const Batch batch = trimmed(given);
+  const Batch batch = on_device(trimmed(given));
   const Tensor logits = model_(batch.source, batch.source_lengths, batch.given).logits;
   return cross_entropy(flatten(logits, 0, 1), flatten(batch.wanted),
                        {.ignore_index = Vocabulary::pad, .label_smoothing = smoothing});
@@ -235,6 +235,7 @@ void Translator::check_length(const Ids& source) const {
 nn::Hypotheses Translator::decode(const std::vector<Ids>& sources, const DecodeOptions& options,
                                   Generator& generator) {
   nn::eval(model_);
+  const Tensor given = padded(sources).to(default_device());
   const nn::DecodeOptions how = {.bos = Vocabulary::bos,
                                  .eos = Vocabulary::eos,
                                  .max_length = sizes_.longest_target,
@@ -247,8 +248,8 @@ nn::Hypotheses Translator::decode(const std::vector<Ids>& sources, const DecodeO
   return std::visit(
       [&](const auto& model) {
         return options.temperature > 0
-                   ? nn::sample(model, padded(sources), lengths(sources), how, generator)
-                   : nn::beam_search(model, padded(sources), lengths(sources), how);
+                   ? nn::sample(model, given, lengths(sources), how, generator)
+                   : nn::beam_search(model, given, lengths(sources), how);
       },
       model_.kind);
 }

@@ -199,7 +199,8 @@ void find_weights(const Tile<T>& tile) {
 
 // body(tile) for tile after tile of queries.
 template <class T, class Body>
-void each_tile(const AttentionCall<T>& call, const Body& body) {
+void each_tile(AttentionCall<T> call, const Body& body) {
+  call.scale = call.depth == 0 ? T(0) : call.scale;  // 1 / sqrt(0) of nothing
   int64_t members = 1;
   for (int d = 0; d < call.batch_rank; ++d) members *= call.batch_sizes[d];
   if (members == 0 || call.queries == 0) return;

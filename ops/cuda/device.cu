@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "autograd/error.h"
-#include "ops/cuda/launch.h"
+#include "ops/cuda/team.h"
 
 namespace regrad::gpu {
 
@@ -130,21 +130,27 @@ class Staging {
   bool used_both_ = false;
 };
 
-// What was asked of bad_index() since the last download: a slot of device memory for each, where
-// the first bad position arrives, or `nothing`.
+// What was asked of bad_index() since the last download. Each question has places in the device's
+// memory, one for each of its parts, where the part's first bad position and what stands there arrive.
+struct Found {
+  int64_t position, value;  // position: `nothing` where all are good
+};
+
 struct Question {
   const char* op;
   int64_t size;
+  bool is_target;  // something besides [0, size) was allowed
+  int64_t first, parts;
 };
 
-constexpr int64_t nothing = INT64_MAX;
-constexpr size_t most_questions = 1024;
+constexpr int64_t nothing = INT64_MAX, most_places = 4096, most_parts = 64, least_part = 1 << 16;
 
 struct Questions {
   std::mutex mutex;
   std::vector<Question> asked;
-  int64_t* slots = nullptr;    // on the device
-  int64_t* answers = nullptr;  // pinned
+  Found* places = nullptr;   // on the device
+  Found* answers = nullptr;  // pinned
+  int64_t used() const { return asked.empty() ? 0 : asked.back().first + asked.back().parts; }
 };
 
 Questions& questions() {
@@ -152,33 +158,44 @@ Questions& questions() {
   return *only;
 }
 
-__global__ void forget(int64_t* slot) { *slot = nothing; }
+struct Least {
+  __device__ int64_t operator()(int64_t a, int64_t b) const { return a < b ? a : b; }
+};
 
+// A block for each part.
 __global__ void find_bad(int64_t n, const int64_t* index, int64_t size, int64_t allowed,
-                         bool is_allowed, int64_t* slot) {
-  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step) {
+                         bool is_allowed, int64_t part, Found* found) {
+  const int64_t begin = blockIdx.x * part, end = begin + part < n ? begin + part : n;
+  int64_t least = nothing;
+  for (int64_t i = begin + threadIdx.x; i < end; i += block_threads) {
     const bool fits = (index[i] >= 0 && index[i] < size) || (is_allowed && index[i] == allowed);
-    if (!fits) {
-      atomicMin(reinterpret_cast<unsigned long long*>(slot), static_cast<unsigned long long>(i));
-    }
+    if (!fits && i < least) least = i;
   }
+  least = Team<block_threads>::all(least, Least());
+  if (threadIdx.x == 0) found[blockIdx.x] = {least, least == nothing ? 0 : index[least]};
+}
+
+[[noreturn]] void report(const Question& asked, const Found& found) {
+  const std::string at = " " + std::to_string(found.value) + " at position " +
+                         std::to_string(found.position) + " is out of range; ";
+  const std::string size = std::to_string(asked.size);
+  throw Error(asked.op + (asked.is_target ? ": target" + at + "there are " + size + " classes"
+                                          : ": index" + at + "it must be in [0, " + size + ")"));
 }
 
 // Takes the answers after the stream has come this far, and throws the first bad one.
 void answer(Questions& all) {
-  const std::vector<Question> asked = std::exchange(all.asked, {});
-  for (size_t i = 0; i < asked.size(); ++i) {
-    if (all.answers[i] == nothing) continue;
-    throw Error(std::string(asked[i].op) + ": the index at position " +
-                std::to_string(all.answers[i]) + " is out of range; it must be in [0, " +
-                std::to_string(asked[i].size) + ")");
+  for (const Question& asked : std::exchange(all.asked, {})) {
+    for (int64_t part = 0; part < asked.parts; ++part) {
+      const Found& found = all.answers[asked.first + part];
+      if (found.position != nothing) report(asked, found);
+    }
   }
 }
 
 void ask_for_answers(const Questions& all) {
   if (all.asked.empty()) return;
-  succeed(cudaMemcpyAsync(all.answers, all.slots, all.asked.size() * sizeof(int64_t),
+  succeed(cudaMemcpyAsync(all.answers, all.places, static_cast<size_t>(all.used()) * sizeof(Found),
                           cudaMemcpyDeviceToHost, stream()),
           "download");
 }
@@ -190,21 +207,21 @@ int64_t bad_index(const char* op, int64_t n, const int64_t* index, int64_t size,
   if (n == 0) return -1;
   Questions& all = questions();
   const std::lock_guard lock(all.mutex);
-  if (all.slots == nullptr) {
-    all.slots = static_cast<int64_t*>(allocate(most_questions * sizeof(int64_t)));
-    succeed(cudaMallocHost(&all.answers, most_questions * sizeof(int64_t)), "pinned memory");
+  if (all.places == nullptr) {
+    constexpr int64_t bytes = most_places * static_cast<int64_t>(sizeof(Found));
+    all.places = static_cast<Found*>(allocate(bytes));
+    succeed(cudaMallocHost(&all.answers, static_cast<size_t>(bytes)), "pinned memory");
   }
-  if (all.asked.size() == most_questions) {
+  if (all.used() + most_parts > most_places) {
     ask_for_answers(all);
     succeed(cudaStreamSynchronize(stream()), "a check of indices");
     answer(all);
   }
-  int64_t* const slot = all.slots + all.asked.size();
-  all.asked.push_back({op, size});
-  launch(forget, 1, 1, slot);
-  const int64_t blocks = std::min((n + block_threads - 1) / block_threads, most_blocks);
-  launch(find_bad, blocks, block_threads, n, index, size, allowed == nullptr ? 0 : *allowed,
-         allowed != nullptr, slot);
+  const int64_t part = std::max(least_part, (n + most_parts - 1) / most_parts);
+  const int64_t parts = (n + part - 1) / part, first = all.used();
+  all.asked.push_back({op, size, allowed != nullptr, first, parts});
+  launch(find_bad, parts, block_threads, n, index, size, allowed == nullptr ? 0 : *allowed,
+         allowed != nullptr, part, all.places + first);
   return -1;
 }
 

@@ -27,6 +27,11 @@ void launch(void (*kernel)(Parameters...), int64_t blocks, int threads, Argument
   succeed(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), "launch");
 }
 
+// As many threads in a block as n items keep busy: whole warps.
+inline int threads_for(int64_t n) {
+  return n < block_threads ? static_cast<int>((n + 31) / 32 * 32) : block_threads;
+}
+
 template <class Body>
 __global__ void each_element(int64_t n, Body body) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
@@ -40,8 +45,8 @@ __global__ void each_element(int64_t n, Body body) {
 template <class Body>
 void for_each(int64_t n, const Body& body) {
   if (n <= 0) return;
-  const int64_t blocks = std::min((n + block_threads - 1) / block_threads, most_blocks);
-  launch(each_element<Body>, blocks, block_threads, n, body);
+  const int threads = threads_for(n);
+  launch(each_element<Body>, std::min((n + threads - 1) / threads, most_blocks), threads, n, body);
 }
 
 }  // namespace regrad::gpu

@@ -146,15 +146,13 @@ Grid<operands> grid_of(const Loop& loop, int64_t width) {
   return grid;
 }
 
-inline int64_t blocks_for(int64_t threads) {
-  return std::min((threads + block_threads - 1) / block_threads, most_blocks);
-}
-
 template <int width, class Body, class Out, class... In>
 void start_loop(const Loop& loop, const Body& body, Out* out, const In*... in) {
   const auto grid = grid_of<1 + sizeof...(In)>(loop, width);
-  launch(pointwise_kernel<width, Body, Out, In...>, blocks_for(std::max(grid.groups, grid.rest)),
-         block_threads, grid, body, out, in...);
+  const int64_t items = std::max(grid.groups, grid.rest);
+  const int threads = threads_for(items);
+  launch(pointwise_kernel<width, Body, Out, In...>,
+         std::min((items + threads - 1) / threads, most_blocks), threads, grid, body, out, in...);
 }
 
 // A Body is a struct with Out operator()(In...) const on the device.

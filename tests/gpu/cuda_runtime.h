@@ -73,12 +73,6 @@ template <class T>
 T atomicAdd(T* at, T value) {
   return std::exchange(*at, *at + value);
 }
-template <class T>
-T atomicMin(T* at, T value) {
-  const T before = *at;
-  if (value < before) *at = value;
-  return before;
-}
 
 // The host's side.
 enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNotReady = 600 };

@@ -1,0 +1,133 @@
+// Random numbers, each from (seed, position) alone, with the bits that the CPU's have
+// (ops/philox.h): therefore a product and a sum are rounded one after the other here, as
+// ops/cpu/random.cpp does.
+#include <bit>
+#include <limits>
+
+#include "ops/cuda/families.h"
+#include "ops/cuda/launch.h"
+#include "ops/philox.h"
+
+// ops/series.h calls these by their bare names.
+namespace regrad::series {
+
+template <class T>
+__host__ __device__ inline T multiply_add(T x, T y, T z) {
+  return x * y + z;
+}
+
+// c0 + c2 z + c4 z^2 + ...: every second coefficient, from the first on.
+template <class T>
+__host__ __device__ inline T every_second(T, double c0, double = 0) {
+  return static_cast<T>(c0);
+}
+template <class T, class... More>
+__host__ __device__ inline T every_second(T z, double c0, double, double c2, More... more) {
+  return multiply_add(every_second(z, c2, more...), z, static_cast<T>(c0));
+}
+
+// c0 + c1 x + c2 x^2 + ..., as two Horner chains in x^2, as in ops/cpu/math_lanes.h.
+template <class T, class... More>
+__host__ __device__ inline T polynomial(T x, double c0, More... more) {
+  const T square = x * x;
+  return multiply_add(every_second(square, more...), x, every_second(square, c0, more...));
+}
+
+}  // namespace regrad::series
+
+#include "ops/series.h"
+
+namespace regrad::gpu {
+namespace {
+
+struct Halves {
+  __host__ __device__ static uint64_t of(uint64_t a, uint64_t b) {
+    return static_cast<uint64_t>(static_cast<uint32_t>(a)) * static_cast<uint32_t>(b);
+  }
+};
+
+template <class T>
+using BitsOf = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+
+// The logarithm of a normal number in (0, 1].
+template <class T>
+__device__ T log_of(T x) {
+  using Bits = BitsOf<T>;
+  constexpr int fraction = std::numeric_limits<T>::digits - 1;
+  constexpr Bits bias = std::numeric_limits<T>::max_exponent - 1;
+  constexpr T shifter = T(1.5) * static_cast<T>(Bits{1} << fraction);
+  const Bits bits = std::bit_cast<Bits>(x);
+  const Bits exponent = (bits + (Bits{1} << (fraction - 1))) >> fraction;
+  const T whole =
+      std::bit_cast<T>(exponent | std::bit_cast<Bits>(shifter)) - (shifter + static_cast<T>(bias));
+  const T part = std::bit_cast<T>(bits - (exponent << fraction) + (bias << fraction));
+  return series::log_of_parts<T>(part - T(1), whole);
+}
+
+// The sine of x + quarters pi/2.
+template <class T>
+__device__ T sine_of(const series::Turned<T>& turned, T x, unsigned quarters) {
+  const auto quadrant = static_cast<unsigned>(std::bit_cast<BitsOf<T>>(turned.shifted)) + quarters;
+  const T size = quadrant & 1 ? turned.cosine : x == T(0) ? x : turned.sine;
+  return quadrant & 2 ? -size : size;
+}
+
+// The transform of Box and Muller (1958).
+template <class T>
+__device__ void to_normal(uint64_t even, uint64_t odd, T* values) {
+  T radius, angle;
+  random_bits::to_radius(even, &radius);
+  random_bits::to_fraction(odd, &angle);
+  const T length = sqrt(log_of(radius) * T(-2));
+  const T around = (angle - T(0.5)) * T(6.28318530717958647692);
+  const auto turned = series::turned<T>(around);
+  values[0] = length * sine_of(turned, around, 1);
+  values[1] = length * sine_of(turned, around, 0);
+}
+
+// Numbers 2 i and 2 i + 1 of those from the block of `first` on, the leading `skip` of which are
+// not asked for.
+template <bool is_normal, class T>
+struct Draw {
+  T* out;
+  int64_t n, skip;
+  uint64_t seed, first;
+  __device__ void operator()(int64_t i) const {
+    uint64_t even = first + static_cast<uint64_t>(i), odd = 0;
+    random_bits::philox_block<Halves>(seed, even, odd);
+    T values[2];
+    if constexpr (is_normal) {
+      to_normal(even, odd, values);
+    } else {
+      random_bits::to_fraction(even, values);
+      random_bits::to_fraction(odd, values + 1);
+    }
+    const int64_t at = 2 * i - skip;
+    if (at >= 0) out[at] = values[0];
+    if (at + 1 < n) out[at + 1] = values[1];
+  }
+};
+
+template <bool is_normal, class T>
+void draw(int64_t n, T* out, uint64_t seed, uint64_t offset) {
+  const auto skip = static_cast<int64_t>(offset % 2);
+  for_each(n > 0 ? (skip + n + 1) / 2 : 0, Draw<is_normal, T>{out, n, skip, seed, offset / 2});
+}
+
+}  // namespace
+
+template <class T>
+void uniform(int64_t n, T* out, uint64_t seed, uint64_t offset) {
+  draw<false>(n, out, seed, offset);
+}
+template <class T>
+void normal(int64_t n, T* out, uint64_t seed, uint64_t offset) {
+  draw<true>(n, out, seed, offset);
+}
+
+template void uniform(int64_t, float*, uint64_t, uint64_t);
+template void uniform(int64_t, double*, uint64_t, uint64_t);
+template void normal(int64_t, float*, uint64_t, uint64_t);
+template void normal(int64_t, double*, uint64_t, uint64_t);
+
+}  // namespace regrad::gpu
