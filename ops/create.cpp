@@ -152,7 +152,8 @@ std::string Tensor::str() const {
   const NoGrad guard;
   std::string text;
   print(to(cpu), 1, text);
-  return text + fmt::format("  {} {}", shape().str(), regrad::name(dtype()));
+  const std::string where = device() == cpu ? "" : fmt::format(" {}", regrad::name(device()));
+  return text + fmt::format("  {} {}{}", shape().str(), regrad::name(dtype()), where);
 }
 
 }  // namespace regrad

@@ -8,6 +8,7 @@
 #include "ops/cpu/math_lanes.h"
 #include "ops/cpu/math_x86.h"
 #include "ops/cpu/scalar_math.h"
+#include "ops/series.h"
 
 namespace regrad::simd {
 
@@ -171,38 +172,12 @@ REGRAD_INLINE xsimd::batch<T, A> v_tanh(xsimd::batch<T, A> x) {
   return with_sign(v_select(size < V(T(0.6)), inner, outer), x);
 }
 
-// ---- logarithms: log(fraction * 2^exponent), with 1 + f for the fraction, f in [-0.25, 0.5)
-
-template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> log_of_parts(xsimd::batch<T, A> f, xsimd::batch<T, A> exponent) {
-  using V = xsimd::batch<T, A>;
-  // The low part is positive: the exponent may be infinite, and both products then agree in sign.
-  const V high(static_cast<T>(is_float<T> ? 0x1.62e4p-1 : 0x1.62e42fefa38p-1));
-  const V low(static_cast<T>(is_float<T> ? 0x1.7f7d1cf79abcap-20 : 0x1.ef35793c7673p-45));
-  const V square = f * f;
-  if constexpr (is_float<T>) {
-    const V series = polynomial(f, 0.33333449423842972, -0.25000096904011452, 0.19990845863122305,
-                                -0.16647246222550601, 0.14478506529797677, -0.13162065999051756,
-                                0.10464298777059638, -0.045079666354984194);
-    const V tail = multiply_add(square * f, series, exponent * low);
-    return multiply_add(exponent, high, f + multiply_add(square, V(T(-0.5)), tail));
-  } else {
-    // With s = f / (2 + f): log(1 + f) = 2 atanh(s) = f - (f^2/2 - s (f^2/2 + R(s^2))).
-    const V s = f / (V(T(2)) + f);
-    const V z = s * s;
-    const V series = z * polynomial(z, 0.66666666666666596, 0.40000000000056953,
-                                    0.28571428555767669, 0.22222224303875691, 0.18181665510836736,
-                                    0.15391123411388485, 0.13173412307690363, 0.13844275316920674);
-    const V half = V(T(0.5)) * square;
-    const V tail = multiply_add(s, half + series, exponent * low);
-    return multiply_add(exponent, high, f - (half - tail));
-  }
-}
+// ---- logarithms
 
 template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> v_log(xsimd::batch<T, A> x) {
   const auto [fraction, exponent] = split(x);
-  return log_edges(x, log_of_parts(fraction - xsimd::batch<T, A>(T(1)), exponent));
+  return log_edges(x, series::log_of_parts<T>(fraction - xsimd::batch<T, A>(T(1)), exponent));
 }
 
 // log(1 + x): of the rounded sum, with what the rounding lost put back into the fraction
@@ -216,44 +191,17 @@ REGRAD_INLINE xsimd::batch<T, A> v_log1p(xsimd::batch<T, A> x) {
   // Beyond 2^60 nothing that counts is lost, and infinity would lose itself.
   const V weight = power_of_two(v_neg(bounded_above(bounded_below(exponent, -60), 60)));
   const V kept = v_select(x < V(T(0x1p60)), lost * weight, V(T(0)));
-  const V y = log_edges(sum, log_of_parts((fraction - one) + kept, exponent));
+  const V y = log_edges(sum, series::log_of_parts<T>((fraction - one) + kept, exponent));
   return v_select(x == V(T(0)), x, y);  // keeps the sign of a zero
 }
 
-// ---- sine and cosine: x = n pi/2 + r, |r| <= pi/4; n mod 4 says which of the two, and its sign
+// ---- sine and cosine
 
 template <int quarters, class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> sine_of_turned(xsimd::batch<T, A> x) {
   using V = xsimd::batch<T, A>;
   using B = Bits<T, A>;
-  const V shifter(B::shifter);
-  const V shifted = multiply_add(x, V(T(0x1.45f306dc9c883p-1)), shifter);
-  const V n = v_neg(shifted - shifter);
-  // pi/2 in four parts. The first two steps are exact, and what the third loses is kept.
-  const V third(static_cast<T>(is_float<T> ? 0x1.444p-24 : 0x1.1a6263314p-54));
-  V rest = multiply_add(n, V(static_cast<T>(is_float<T> ? 0x1.92p+0 : 0x1.921fb544p+0)), x);
-  rest = multiply_add(n, V(static_cast<T>(is_float<T> ? 0x1.fb4p-12 : 0x1.0b46p-34)), rest);
-  const V close = multiply_add(n, third, rest);
-  const V lost = multiply_add(n, third, rest - close);
-  const V fourth(static_cast<T>(is_float<T> ? 0x1.68c234c4c6629p-39 : 0x1.701b839a25205p-92));
-  const V r = close + multiply_add(n, fourth, lost);
-  const V z = r * r;
-  V sine, cosine;
-  if constexpr (is_float<T>) {
-    sine = polynomial(z, -0.16666666639559637, 0.0083333291439271601, -0.00019839256617510856,
-                      2.7175642311856794e-6);
-    cosine = polynomial(z, 0.041666666619205496, -0.0013888883438520248, 2.47994364298361e-5,
-                        -2.7203305255818524e-7);
-  } else {
-    sine = polynomial(z, -0.16666666666666667, 0.0083333333333333215, -0.00019841269841253601,
-                      2.755731921342029e-6, -2.5052104708772917e-8, 1.6058340536677276e-10,
-                      -7.5773932738113013e-13);
-    cosine = polynomial(z, 0.041666666666666667, -0.0013888888888888872, 2.4801587301569893e-5,
-                        -2.7557319214683996e-7, 2.0876754209711376e-9, -1.1470275452591631e-11,
-                        4.7373032148511847e-14);
-  }
-  sine = multiply_add(r * z, sine, r);
-  cosine = multiply_add(z * z, cosine, multiply_add(z, V(T(-0.5)), V(T(1))));
+  auto [shifted, sine, cosine] = series::turned<T>(x);
   const auto quadrant = bits_of(shifted) + typename B::Word{quarters};
   const auto odd = -(quadrant & 1);
   const auto sign = (quadrant & 2) << (sizeof(T) * 8 - 2);

@@ -218,3 +218,8 @@ REGRAD_INLINE T v_reduce_min(xsimd::batch<T, Arch> x) {
 }
 
 }  // namespace regrad::simd
+
+// ops/series.h calls these by their bare names.
+namespace regrad::series {
+using namespace simd;
+}

@@ -8,14 +8,6 @@ namespace {
 
 using Baseline = xsimd::sse2;
 
-// (0, 1]: a logarithm's argument is never 0. float takes 32 bits, for its tails.
-void to_radius(uint64_t bits, float* to) {
-  *to = (static_cast<float>(bits >> 32) + 0.5f) * 0x1p-32f;
-}
-void to_radius(uint64_t bits, double* to) {
-  *to = (static_cast<double>(bits >> 11) + 0.5) * 0x1p-53;
-}
-
 template <class T>
 void transform(int64_t blocks, T* values, const uint64_t* even, const uint64_t* odd) {
   using V = Vec<T, Baseline>;
@@ -23,8 +15,8 @@ void transform(int64_t blocks, T* values, const uint64_t* even, const uint64_t* 
   for (int64_t i = 0; i < blocks; i += lanes) {
     alignas(16) T radius[lanes], angle[lanes], sine[lanes];
     for (int64_t j = 0; j < lanes; ++j) {
-      to_radius(even[i + j], radius + j);
-      to_fraction(odd[i + j], angle + j);
+      random_bits::to_radius(even[i + j], radius + j);
+      random_bits::to_fraction(odd[i + j], angle + j);
     }
     const V length = v_sqrt(v_log(V::load_unaligned(radius)) * V(T(-2)));
     const V around = (V::load_unaligned(angle) - V(T(0.5))) * V(T(6.28318530717958647692));

@@ -1,10 +1,10 @@
-// Random numbers, each from (seed, position) alone: Philox4x32-10 (Salmon et al., "Parallel random
-// numbers: as easy as 1, 2, 3", 2011), whose blocks of 128 bits serve two positions each.
+// Random numbers, each from (seed, position) alone (ops/philox.h).
 // Whole numbers are the same on every instruction set. What follows them for a normal distribution
 // is not, and is therefore compiled once, in random.cpp.
 #pragma once
 
 #include "ops/cpu/vector.h"
+#include "ops/philox.h"
 
 namespace regrad::simd {
 
@@ -13,21 +13,23 @@ using Words = typename Bits<double, Arch>::Words;  // vectors of uint64_t
 
 // The products of the lower halves of every lane.
 template <class Arch>
-REGRAD_INLINE Words<Arch> multiply_halves(Words<Arch> a, Words<Arch> b) {
+struct Halves {
+  static REGRAD_INLINE Words<Arch> of(Words<Arch> a, Words<Arch> b) {
 #if XSIMD_WITH_SSE2
-  if constexpr (sizeof(a) == 16) return (Words<Arch>)_mm_mul_epu32((__m128i)a, (__m128i)b);
+    if constexpr (sizeof(a) == 16) return (Words<Arch>)_mm_mul_epu32((__m128i)a, (__m128i)b);
 #endif
 #if XSIMD_WITH_AVX2
-  if constexpr (sizeof(a) == 32) return (Words<Arch>)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+    if constexpr (sizeof(a) == 32) return (Words<Arch>)_mm256_mul_epu32((__m256i)a, (__m256i)b);
 #endif
 #if XSIMD_WITH_AVX512F
-  if constexpr (sizeof(a) == 64) {
-    return (Words<Arch>)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b);
-  }
+    if constexpr (sizeof(a) == 64) {
+      return (Words<Arch>)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b);
+    }
 #endif
-  constexpr uint64_t low = 0xffffffff;
-  return (a & low) * (b & low);
-}
+    constexpr uint64_t low = 0xffffffff;
+    return (a & low) * (b & low);
+  }
+};
 
 // even[i] and odd[i]: the bits of positions 2 b and 2 b + 1 with b = first + i. `count` is a
 // multiple of the lanes.
@@ -35,35 +37,14 @@ template <class Arch>
 void philox_blocks(int64_t count, uint64_t seed, uint64_t first, uint64_t* even, uint64_t* odd) {
   using W = Words<Arch>;
   constexpr int64_t lanes = sizeof(W) / sizeof(uint64_t);
-  constexpr uint64_t low = 0xffffffff;
   W block;
   for (int64_t i = 0; i < lanes; ++i) block[i] = first + static_cast<uint64_t>(i);
-  const W zero = block ^ block, x_factor = zero + 0xD2511F53, y_factor = zero + 0xCD9E8D57;
   for (int64_t i = 0; i < count; i += lanes, block += static_cast<uint64_t>(lanes)) {
-    W a = block & low, b = block >> 32, c = zero, d = zero;
-    uint64_t key = seed & low, second_key = seed >> 32;
-    for (int round = 0; round < 10; ++round) {
-      const W x = multiply_halves<Arch>(a, x_factor), y = multiply_halves<Arch>(c, y_factor);
-      a = (y >> 32) ^ b ^ key;
-      b = y & low;
-      c = (x >> 32) ^ d ^ second_key;
-      d = x & low;
-      key = (key + 0x9E3779B9) & low;
-      second_key = (second_key + 0xBB67AE85) & low;
-    }
-    a |= b << 32;
-    c |= d << 32;
+    W a = block, b;
+    random_bits::philox_block<Halves<Arch>>(seed, a, b);
     __builtin_memcpy(even + i, &a, sizeof a);
-    __builtin_memcpy(odd + i, &c, sizeof c);
+    __builtin_memcpy(odd + i, &b, sizeof b);
   }
-}
-
-// [0, 1) in 24 bits, or 53.
-REGRAD_INLINE void to_fraction(uint64_t bits, float* to) {
-  *to = static_cast<float>(static_cast<int32_t>(bits >> 40)) * 0x1p-24f;
-}
-REGRAD_INLINE void to_fraction(uint64_t bits, double* to) {
-  *to = static_cast<double>(static_cast<int64_t>(bits >> 11)) * 0x1p-53;
 }
 
 // values[2 i] and values[2 i + 1] from even[i] and odd[i]; blocks is a multiple of 8.
@@ -86,8 +67,8 @@ void draw(int64_t n, T* out, uint64_t seed, uint64_t offset) {
         to_normal(blocks, values, even, odd);
       } else {
         for (int64_t i = 0; i < blocks; ++i) {
-          to_fraction(even[i], values + 2 * i);
-          to_fraction(odd[i], values + 2 * i + 1);
+          random_bits::to_fraction(even[i], values + 2 * i);
+          random_bits::to_fraction(odd[i], values + 2 * i + 1);
         }
       }
       __builtin_memcpy(out + begin, values + skip, static_cast<std::size_t>(count) * sizeof(T));
