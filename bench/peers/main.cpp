@@ -7,9 +7,11 @@
 //     make NAME             builds it and warms it up: `flop <n> bytes <n> exponentials <n>`
 //     time                  one repetition of 30 ms or more: `ms <for one call>`
 //     drop                  frees it: `mem_mb <the peak since make>`
+// With REGRAD_DEVICE=cuda on the GPU, which is waited for at the end of a repetition.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -34,6 +36,10 @@ double peak_mb() {
   return 0;
 }
 
+void wait() {
+  if (regrad::default_device() != regrad::cpu) regrad::zeros({1}).item<float>();
+}
+
 // A case that is being timed.
 struct Running {
   std::function<void()> body;
@@ -44,14 +50,17 @@ struct Running {
     body = wanted.make();
     body();
     body();
+    wait();
     const double start = now_ms();
     body();
+    wait();
     loops = std::max(1, static_cast<int>(30 / std::max(now_ms() - start, 1e-4)));
     time();
   }
   double time() const {
     const double start = now_ms();
     for (int i = 0; i < loops; ++i) body();
+    wait();
     return (now_ms() - start) / loops;
   }
 };
@@ -130,5 +139,9 @@ int run(const std::string& what, const std::string& name) {
 }  // namespace peers
 
 int main(int argc, char** argv) {
+  const char* device = std::getenv("REGRAD_DEVICE");
+  if (device != nullptr && std::string(device) == "cuda") {
+    regrad::set_default_device(regrad::cuda());
+  }
   return peers::run(argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "");
 }

@@ -13,6 +13,7 @@ import time
 parser = argparse.ArgumentParser()
 parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--only", default="")
+parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
 parser.add_argument("--serve", default="", choices=["", "overhead", "ops", "models"])
 arguments = parser.parse_args()
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -23,12 +24,18 @@ import torch.nn as nn  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
 torch.set_num_threads(arguments.threads)
+torch.set_default_device(arguments.device)
 torch.manual_seed(1)
 cases = {}
 
 
 def case(name, make):
     cases[name] = make
+
+
+def wait():
+    if arguments.device == "cuda":
+        torch.cuda.synchronize()
 
 
 def peak_mb():
@@ -49,8 +56,10 @@ class Running:
         self.body = cases[name]()
         self.body()
         self.body()
+        wait()
         start = time.perf_counter()
         self.body()
+        wait()
         self.loops = max(1, int(0.03 / max(time.perf_counter() - start, 1e-7)))
         self.time()
 
@@ -59,6 +68,7 @@ class Running:
         start = time.perf_counter()
         for _ in range(loops):
             body()
+        wait()
         return (time.perf_counter() - start) / loops * 1e3
 
 

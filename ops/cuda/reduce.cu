@@ -57,7 +57,7 @@ __global__ void rows_kernel(Cut cut, int lanes, typename R::Result* out,
                             const typename R::Element* x) {
   __shared__ typename R::Total totals[block_threads / 32];
   const int lane = static_cast<int>(threadIdx.x) % lanes;
-  const int at_once = block_threads / lanes;
+  const int at_once = static_cast<int>(blockDim.x) / lanes;
   const int64_t jobs = cut.outer * cut.parts;
   for (int64_t first = static_cast<int64_t>(blockIdx.x) * at_once; first < jobs;
        first += static_cast<int64_t>(gridDim.x) * at_once) {
@@ -89,9 +89,10 @@ void start_rows(const Cut& cut, typename R::Result* out, const typename R::Eleme
   int lanes = 1;
   while (lanes < 32 && lanes * unrolled * width < cut.part) lanes *= 2;
   if (cut.part >= unrolled * width * block_threads) lanes = block_threads;
-  const int64_t blocks = parts_of(cut.outer * cut.parts, block_threads / lanes);
-  launch(rows_kernel<R, width>, std::min<int64_t>(blocks, INT32_MAX), block_threads, cut, lanes,
-         out, x);
+  const int64_t jobs = cut.outer * cut.parts;
+  const int threads = threads_for(jobs * lanes);
+  const int64_t blocks = parts_of(jobs, threads / lanes);
+  launch(rows_kernel<R, width>, std::min<int64_t>(blocks, INT32_MAX), threads, cut, lanes, out, x);
 }
 
 template <class R>

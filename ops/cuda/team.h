@@ -37,14 +37,15 @@ template <int threads>
 struct Team {
   static_assert(threads == warp_threads || threads == block_threads);
   static constexpr bool is_warp = threads == warp_threads;
-  static constexpr int in_block = block_threads / threads;
 
   __device__ static int rank() { return static_cast<int>(threadIdx.x) % threads; }
   // The teams of all blocks share the rows: first(), first() + step(), ...
   __device__ static int64_t first() {
-    return static_cast<int64_t>(blockIdx.x) * in_block + threadIdx.x / threads;
+    return (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / threads;
   }
-  __device__ static int64_t step() { return static_cast<int64_t>(gridDim.x) * in_block; }
+  __device__ static int64_t step() {
+    return static_cast<int64_t>(gridDim.x) * blockDim.x / threads;
+  }
 
   // combine over the members' values, the same for all of them, in an order that is always the same.
   // All members must come.
@@ -73,11 +74,13 @@ template <class... Parameters, class... Arguments>
 void launch_rows(int64_t rows, int64_t n, void (*of_warps)(Parameters...),
                  void (*of_blocks)(Parameters...), Arguments... arguments) {
   if (rows == 0) return;
-  const bool is_short = n <= longest_of_a_warp;
-  constexpr int64_t in_block = Team<warp_threads>::in_block;
-  const int64_t blocks = is_short ? (rows + in_block - 1) / in_block : rows;
-  launch(is_short ? of_warps : of_blocks, std::min(blocks, most_blocks), block_threads,
-         static_cast<Parameters>(arguments)...);
+  if (n > longest_of_a_warp) {
+    return launch(of_blocks, std::min(rows, most_blocks), block_threads,
+                  static_cast<Parameters>(arguments)...);
+  }
+  const int threads = threads_for(rows * warp_threads);
+  const int64_t in_block = threads / warp_threads, blocks = (rows + in_block - 1) / in_block;
+  launch(of_warps, std::min(blocks, most_blocks), threads, static_cast<Parameters>(arguments)...);
 }
 
 template <class T>
