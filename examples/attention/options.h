@@ -54,7 +54,7 @@ struct TrainOptions {
 struct TranslateOptions {
   std::string weights = "runs/date";  // a run directory, or the weights file itself
   std::vector<std::string> texts;
-  DecodeOptions decode;
+  DecodeOptions decode = usual_search;
   Machine machine;
 };
 
@@ -62,14 +62,14 @@ struct EvaluateOptions {
   std::string weights = "runs/date";  // a run directory; with data also a weights file
   std::string data;                   // empty: what the run held out
   int64_t pairs = 2000;               // at most so many sources
-  DecodeOptions decode;
+  DecodeOptions decode = usual_search;
   Machine machine;
 };
 
 struct ShowOptions {
   std::string weights = "runs/date";
   std::string text, svg, html;
-  DecodeOptions decode;
+  DecodeOptions decode = usual_search;
   Machine machine;
 };
 

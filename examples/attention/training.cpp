@@ -70,12 +70,11 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
                    options.hidden, nn::num_parameters(translator.model()))},
       {"training", fmt::format("{} steps of {} pairs, Adam at {}, seed {}", learning.state().step,
                                options.batch, options.rate, options.seed)},
-      {"time",
-       fmt::format("{:.1f} s on {}",
-                   learning.metrics().empty() ? 0 : learning.metrics().back().seconds,
-                   options.machine.device == "cpu"
-                       ? fmt::format("{} threads ({})", num_threads(), cpu_features())
-                       : options.machine.device)}};
+      {"time", fmt::format("{:.1f} s on {}",
+                           learning.metrics().empty() ? 0 : learning.metrics().back().seconds,
+                           options.machine.device == "cpu"
+                               ? fmt::format("{} threads ({})", num_threads(), cpu_features())
+                               : options.machine.device)}};
   if (const Quality& quality = unseen.quality; !unseen.asked.empty()) {
     facts.emplace_back("held-out exact match",
                        fmt::format("{:.2f} % ({} of {})", 100 * quality.exact, unseen.answers.right,
@@ -146,7 +145,8 @@ std::vector<Series> curves_of(const std::vector<Metrics>& metrics, int64_t steps
 void finish(const TrainOptions& options, const Task& task, Translator& translator,
             const Learning& learning, const std::string& out) {
   const Evaluation unseen =
-      task.held_out.empty() ? Evaluation() : evaluate(translator, task.held_out, measured_at_end);
+      task.held_out.empty() ? Evaluation()
+                            : evaluate(translator, task.held_out, measured_at_end, usual_search);
   const std::vector<Question>& held_out = unseen.asked;
   const Answers& answers = unseen.answers;
   Report report = {"Attention: " + task.name,
@@ -183,7 +183,8 @@ int64_t steps_of(const TrainOptions& options, const Batches& batches) {
 
 void say(const std::string& line) { std::cerr << "attention: " << printable(line) << "\n"; }
 
-// The options of a run that is gone on with are those that it began with; threads and device may differ.
+// The options of a run that is gone on with are those that it began with; threads and device may
+// differ.
 TrainOptions options_of_run(const TrainOptions& given) {
   if (given.resume.empty()) return given;
   const RunDirectory directory(given.resume);

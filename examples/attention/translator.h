@@ -33,6 +33,9 @@ struct DecodeOptions {
   uint64_t seed = 1;          // of the samples
 };
 
+// What translates unless the user says otherwise: docs/attention.md has what it gains.
+inline constexpr DecodeOptions usual_search = {.beam = 4, .length_penalty = 0.6};
+
 struct Translation {
   std::string text;
   AttentionMap map;
