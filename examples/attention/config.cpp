@@ -44,6 +44,7 @@ void fields(Config& config, auto&& each) {
   each("dropout", o.dropout, 0, 0.9);
   each("held_out", o.held_out, 0, 0.9);
   each("patience", o.patience, 0, 1000000);
+  each("until_solved", o.until_solved, 0, 1);
   each("save_every", o.save_every, 0, 1000000000);
   each("keep", o.keep, 1, 1000000);
   each("seed", o.seed, 0, 1.8446744073709552e19);

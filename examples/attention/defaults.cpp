@@ -15,7 +15,7 @@ struct Choice {
 
 // Measured by the commands in docs/attention.md.
 constexpr Choice dates = {32, 64, 5e-3, 0, 0, 600, 600};
-constexpr Choice strings = {64, 128, 3e-3, 0, 20, 2000, 20000};
+constexpr Choice strings = {64, 128, 3e-3, 0, 10, 2000, 12000};
 constexpr Choice sentences = {256, 256, 2e-3, 0.2, 6, 2000, 8000};
 
 // A transformer diverges at a rate that suits a recurrent model.
@@ -42,7 +42,10 @@ TrainOptions with_defaults(const TrainOptions& given, const Task& task) {
   if (options.layers == 0) options.layers = is_transformer ? 2 : 1;
   if (options.dropout < 0) options.dropout = choice.dropout;
   if (options.rate == 0) options.rate = is_transformer ? rate_of_transformer : choice.rate;
-  if (options.steps == 0 && options.epochs == 0) options.steps = steps_for(options, choice, task);
+  if (options.steps == 0 && options.epochs == 0) {
+    options.steps = steps_for(options, choice, task);
+    options.until_solved = !given.data.empty();
+  }
   return options;
 }
 

@@ -19,7 +19,7 @@ namespace regrad::example {
 namespace {
 
 constexpr size_t measured_often = 200, watched = 3;  // held-out pairs
-constexpr int64_t measurements = 20, lines_between = 5;
+constexpr int64_t measurements = 20, lines_between = 5, enough_without_mistake = 3;
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
 bool is_finite(const Tensor& x) {
@@ -148,6 +148,7 @@ bool Learning::measure(Metrics& row) {
     row.held_out_loss = std::log(next_tokens(translator_, held_out_, options_.batch).perplexity());
     snapshots_.push_back(take_snapshot(translator_, watched_, row.step));
     loss = row.held_out_loss;
+    state_.without_mistake = row.accuracy == 1 ? state_.without_mistake + 1 : 0;
   }
   const bool is_best = state_.measured++ == 0 || loss < state_.best_loss;
   if (is_best) state_.best_loss = loss;
@@ -183,6 +184,12 @@ bool Learning::stopped_early() const {
   return options_.patience > 0 && state_.without_gain >= options_.patience;
 }
 
+// From half of the steps on: before, the rate is high and one step may undo another.
+bool Learning::is_solved() const {
+  return options_.until_solved && 2 * state_.step >= steps_ &&
+         state_.without_mistake >= enough_without_mistake;
+}
+
 void Learning::advance() {
   state_.loss_sum += step();
   ++state_.loss_count;
@@ -201,7 +208,7 @@ void Learning::run(const volatile int& stop) {
   const int64_t interval = share_of(steps_), line = std::max<int64_t>(1, interval / lines_between);
   const int64_t every = options_.save_every > 0 ? options_.save_every : interval;
   double accuracy = unknown;
-  while (state_.step < steps_ && stop == 0 && !stopped_early()) {
+  while (state_.step < steps_ && stop == 0 && !stopped_early() && !is_solved()) {
     advance();
     const double mean = mean_loss();
     const bool is_last = state_.step == steps_, measures = state_.step % interval == 0 || is_last;
@@ -214,7 +221,7 @@ void Learning::run(const volatile int& stop) {
       }
       log(row, events);
     }
-    const bool ends = is_last || stop != 0 || stopped_early();
+    const bool ends = is_last || stop != 0 || stopped_early() || is_solved();
     if (state_.step % every == 0 || is_best || ends) save(is_best);
     progress.update(state_.step, mean, accuracy);
   }
@@ -235,9 +242,10 @@ nn::NamedTensors Learning::tensors() {
                                                  {2}));
   }
   const TrainingState& s = state_;
-  all.emplace_back("training.counts", tensor({s.step, s.position.epoch, s.position.index,
-                                              s.loss_count, s.measured, s.without_gain, tokens_},
-                                             {7}));
+  all.emplace_back("training.counts",
+                   tensor({s.step, s.position.epoch, s.position.index, s.loss_count, s.measured,
+                           s.without_gain, tokens_, s.without_mistake},
+                          {8}));
   all.emplace_back("training.losses", tensor({s.loss_sum, s.best_loss}, {2}));
   return all;
 }
@@ -254,16 +262,17 @@ void Learning::save(bool is_best) {
 
 void Learning::load_training(const nn::NamedTensors& tensors) {
   const Tensor &counts = tensors.at("counts"), &losses = tensors.at("losses");
-  check(counts.dtype() == int64 && counts.shape() == Shape({7}) && losses.dtype() == float64 &&
+  check(counts.dtype() == int64 && counts.shape() == Shape({8}) && losses.dtype() == float64 &&
             losses.shape() == Shape({2}),
         "its training state is not of this program's form");
   const std::vector<int64_t> count = counts.to_vector<int64_t>();
   const std::vector<double> loss = losses.to_vector<double>();
-  check(count[0] >= 0 && count[3] >= 0 && count[4] >= 0 && count[5] >= 0,
+  check(count[0] >= 0 && count[3] >= 0 && count[4] >= 0 && count[5] >= 0 && count[7] >= 0,
         "its training state counts below zero");
   batches_.resume({count[1], count[2]});
   state_ = {count[0], {count[1], count[2]}, loss[0], count[3], loss[1], count[4], count[5]};
   tokens_ = count[6];
+  state_.without_mistake = count[7];
 }
 
 namespace {

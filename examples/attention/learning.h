@@ -22,7 +22,7 @@ struct TrainingState {
   double loss_sum = 0;  // since the last line of metrics
   int64_t loss_count = 0;
   double best_loss = 0;  // on the held-out pairs; meaningful once something was measured
-  int64_t measured = 0, without_gain = 0;
+  int64_t measured = 0, without_gain = 0, without_mistake = 0;  // measurements, in a row
 };
 
 // The part of a checkpoint that is the model, under the model's own names.
@@ -37,13 +37,15 @@ class Learning {
   // another shape leaves everything as it was.
   void resume(const RunDirectory::Found& found);
 
-  // Trains to the last step, to the end of patience, or until `stop` is not 0.
+  // Trains to the last step, to the end of patience, until there are no mistakes, or until `stop`
+  // is not 0.
   void run(const volatile int& stop);
 
   const TrainingState& state() const { return state_; }
   const std::vector<Metrics>& metrics() const { return metrics_; }
   const std::vector<Snapshot>& snapshots() const { return snapshots_; }
-  bool stopped_early() const;
+  bool stopped_early() const;  // by patience
+  bool is_solved() const;      // if the options ask: enough measurements without a mistake
 
  private:
   double step();

@@ -26,8 +26,8 @@ struct TrainOptions {
   std::string out;   // the run directory; empty: runs/ and the name of the data
   std::string model = "gru";
   std::string score = "additive";
-  std::string tokens = "auto";  // auto: bytepair for sentences of words, char for all else
-  int64_t merges = -1;          // of bytepair; -1: as many as suit the data
+  std::string tokens = "auto";        // auto: bytepair for sentences of words, char for all else
+  int64_t merges = -1;                // of bytepair; -1: as many as suit the data
   int64_t embedding = 0, hidden = 0;  // 0, here and below: as suits the data (defaults.h)
   int64_t layers = 0, heads = 4;      // layers of the encoder; heads of a transformer
   bool input_feeding = false, tie_output = false;
@@ -40,10 +40,11 @@ struct TrainOptions {
   double label_smoothing = 0, clip = 1;
   double dropout = -1;  // -1: as suits the data
   double held_out = 0.1;
-  int64_t patience = 0;    // measurements without a better held-out loss; 0: never stop early
-  int64_t save_every = 0;  // steps; 0: a twentieth of all
-  int64_t keep = 3;        // checkpoints
-  std::string resume;      // the run directory of a run to go on with; its options are taken
+  int64_t patience = 0;       // measurements without a better held-out loss; 0: never stop early
+  bool until_solved = false;  // end where held-out sources are answered without a mistake
+  int64_t save_every = 0;     // steps; 0: a twentieth of all
+  int64_t keep = 3;           // checkpoints
+  std::string resume;         // the run directory of a run to go on with; its options are taken
   uint64_t seed = 1;
   Machine machine;
   int64_t pairs = 0;  // use only the first so many; of generated dates: how many; 0: all

@@ -248,6 +248,10 @@ int run_train(const TrainOptions& given) {
     return 128 + interrupted;
   }
   if (learning.stopped_early()) take_best(directory, translator);
+  if (learning.is_solved() && learning.state().step < steps) {
+    say(fmt::format("ended after step {} of {}: no mistakes are left to learn from",
+                    learning.state().step, steps));
+  }
   translator.save(out + "/weights.safetensors");
   finish(options, task, translator, learning, out);
   return 0;

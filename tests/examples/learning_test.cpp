@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 
 #include "examples/attention/defaults.h"
@@ -30,12 +31,14 @@ struct Run {
   volatile int stop = 0;
 
   explicit Run(int64_t hidden = 8, const std::string& score = "additive", int64_t accumulate = 1)
-      : task(read_task(small(hidden, score, accumulate))),
-        options(with_defaults(small(hidden, score, accumulate), task)),
+      : Run(small(hidden, score, accumulate), 4) {}
+  Run(const TrainOptions& given, int64_t steps)
+      : task(read_task(given)),
+        options(with_defaults(given, task)),
         translator(make_translator(options, task, generator)),
         batches(make_batches(options, task, translator, 7)),
         directory(mkdtemp(path.data())),
-        learning(options, translator, batches, task, 4, directory) {}
+        learning(options, translator, batches, task, steps, directory) {}
   ~Run() { std::filesystem::remove_all(path); }
 
   static TrainOptions small(int64_t hidden, const std::string& score, int64_t accumulate) {
@@ -114,6 +117,26 @@ TEST_CASE("patience ends a run whose held-out loss does not fall") {
   run.learning.run(run.stop);
   CHECK(run.learning.state().step >= 1);
   CHECK(run.directory.best().step >= 1);
+}
+
+TEST_CASE("a run that is asked to ends where it makes no more mistakes, after half of its steps") {
+  const std::string path = (std::filesystem::temp_directory_path() / "regrad_solved.tsv").string();
+  {
+    std::ofstream file(path);
+    for (int i = 0; i < 60; ++i) file << "word" << i << "\tx\n";
+  }
+  TrainOptions given = Run::small(8, "additive", 1);
+  given.data = path;
+  given.rate = 0.01;
+  for (const bool until_solved : {true, false}) {
+    Run run(given, 200);
+    run.options.until_solved = until_solved;
+    run.learning.run(run.stop);
+    CHECK(run.learning.metrics().back().accuracy == 1);
+    CHECK(run.learning.state().step == (until_solved ? 100 : 200));
+    CHECK(run.learning.is_solved() == until_solved);
+  }
+  std::filesystem::remove(path);
 }
 
 TEST_SUITE_END();
