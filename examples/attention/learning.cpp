@@ -184,9 +184,9 @@ bool Learning::stopped_early() const {
   return options_.patience > 0 && state_.without_gain >= options_.patience;
 }
 
-// From half of the steps on: before, the rate is high and one step may undo another.
+// From a quarter of the steps on: before, one step may undo another.
 bool Learning::is_solved() const {
-  return options_.until_solved && 2 * state_.step >= steps_ &&
+  return options_.until_solved && 4 * state_.step >= steps_ &&
          state_.without_mistake >= enough_without_mistake;
 }
 
