@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "autograd/dtype.h"
@@ -13,21 +14,13 @@
 
 // Shapes and dtypes are given as they are and turned into text only when a check fails.
 template <>
-struct fmt::formatter<regrad::DType> {
-  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
-  template <class Context>
-  auto format(regrad::DType dtype, Context& context) const {
-    return fmt::format_to(context.out(), "{}", regrad::name(dtype));
-  }
+struct fmt::formatter<regrad::DType> : fmt::formatter<std::string_view> {
+  fmt::format_context::iterator format(regrad::DType, fmt::format_context&) const;
 };
 
 template <>
-struct fmt::formatter<regrad::Shape> {
-  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
-  template <class Context>
-  auto format(const regrad::Shape& shape, Context& context) const {
-    return fmt::format_to(context.out(), "{}", shape.str());
-  }
+struct fmt::formatter<regrad::Shape> : fmt::formatter<std::string_view> {
+  fmt::format_context::iterator format(const regrad::Shape&, fmt::format_context&) const;
 };
 
 namespace regrad {

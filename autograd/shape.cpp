@@ -101,3 +101,15 @@ const char* name(DType dtype) {
 const char* name(Device device) { return device.kind == Device::Kind::cpu ? "cpu" : "cuda"; }
 
 }  // namespace regrad
+
+using Text = fmt::formatter<std::string_view>;
+
+fmt::format_context::iterator fmt::formatter<regrad::DType>::format(
+    regrad::DType dtype, fmt::format_context& context) const {
+  return Text::format(regrad::name(dtype), context);
+}
+
+fmt::format_context::iterator fmt::formatter<regrad::Shape>::format(
+    const regrad::Shape& shape, fmt::format_context& context) const {
+  return Text::format(shape.str(), context);
+}

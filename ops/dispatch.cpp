@@ -93,3 +93,10 @@ std::vector<Tensor> composed(const Formula& formula, std::vector<Tensor> inputs,
 }
 
 }  // namespace regrad
+
+fmt::format_context::iterator fmt::formatter<regrad::Called>::format(
+    const regrad::Called& called, fmt::format_context& context) const {
+  const std::string name = called.x.name();
+  const std::string text = name + (name.empty() ? "" : " ") + called.x.shape().str();
+  return fmt::formatter<std::string_view>::format(text, context);
+}

@@ -87,11 +87,6 @@ Rows rows_around(const Shape& shape, int64_t d);
 }  // namespace regrad
 
 template <>
-struct fmt::formatter<regrad::Called> {
-  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
-  template <class Context>
-  auto format(const regrad::Called& called, Context& context) const {
-    const std::string name = called.x.name(), shape = called.x.shape().str();
-    return fmt::format_to(context.out(), "{}{}{}", name, name.empty() ? "" : " ", shape);
-  }
+struct fmt::formatter<regrad::Called> : fmt::formatter<std::string_view> {
+  fmt::format_context::iterator format(const regrad::Called&, fmt::format_context&) const;
 };

@@ -86,10 +86,10 @@ void check_trains_alike(const Model& made, Device gpu) {
   nn::save_safetensors(path, nn::state_dict(there));
   nn::load_state_dict(here, nn::load_safetensors(path).tensors);
   std::filesystem::remove(path);
-  for (const auto& [name, parameter] : nn::named_parameters(here)) {
-    CAPTURE(name);
-    CHECK(parameter.device() == cpu);
-    check_same_numbers<float>(parameter, nn::named_parameters(there).at(name));
+  for (const auto& one : nn::named_parameters(here)) {
+    INFO(one.first);
+    CHECK(one.second.device() == cpu);
+    check_same_numbers<float>(one.second, nn::named_parameters(there).at(one.first));
   }
 }
 

@@ -81,6 +81,23 @@ TEST_CASE("layer_norm at a far mean, in the same float32 numbers") {
   CHECK(all_finite(layer_norm(tensor({1e30f, -1e30f, 3e29f, 0.0f}, {4}))));
 }
 
+TEST_CASE("layer_norm of rows whose first numbers are far from all others") {
+  for (const double far : {10.0, 1e3, 1e5}) {
+    for (const int64_t few : {1, 4, 8, 16}) {  // as many as the cpu guesses the mean from
+      const Array x = to_array(to_tensor(
+          twin::make({2, 4000},
+                     [&](const Index& at) {
+                       const double spread = std::sin(static_cast<double>(at[1]));
+                       return (at[1] < few ? far : 0.0) + spread + static_cast<double>(at[0]);
+                     }),
+          float32));
+      const std::string off =
+          difference(to_array(layer_norm(to_tensor(x, float32))), layer_norm_of({x}), 2e-6);
+      CHECK_MESSAGE(off == "", "far ", far, ", ", few, " of them: ", off);
+    }
+  }
+}
+
 TEST_CASE("layer_norm of equal numbers") {
   const Tensor same = full({3, 7}, 4.2, {.dtype = float64});
   CHECK(greatest(layer_norm(same).to_vector<double>()) < 1e-10);
