@@ -1,6 +1,6 @@
 // Products of the models' shapes, float32: regrad's kernel against the BLAS libraries that are
-// installed (OpenBLAS, BLIS, oneDNN, each opened at run time, and Eigen where it was found at build
-// time), in turn. Every result is checked against regrad's.
+// installed (OpenBLAS, BLIS, oneDNN, each opened at run time, Eigen and, up to 128 cubed, libxsmm
+// where they were found at build time), in turn. Every result is checked against regrad's.
 //   gemm_peers [--only TEXT] [--rounds N] [--threads N]
 // The libraries take their number of threads from the environment (compare.py sets it).
 // A line a shape: name, regrad's GFLOP/s and its share of the FMA peak, the best peer, its GFLOP/s,
@@ -29,6 +29,10 @@ using Multiply = std::function<void(const Product&)>;
 
 #if REGRAD_HAVE_EIGEN
 void eigen_multiply(const Product& p);  // eigen_peer.cpp
+#endif
+#if REGRAD_HAVE_XSMM
+bool xsmm_multiply(int m, int n, int k, bool transpose_a, const float* a, int lda, const float* b,
+                   int ldb, float* c, int ldc);  // xsmm_peer.cpp
 #endif
 
 namespace {
@@ -69,6 +73,12 @@ std::vector<Peer> installed_peers() {
   }
 #if REGRAD_HAVE_EIGEN
   if (__builtin_cpu_supports("avx2")) peers.push_back({"Eigen", eigen_multiply});
+#endif
+#if REGRAD_HAVE_XSMM
+  peers.push_back({"libxsmm", [](const Product& p) {
+                     xsmm_multiply(p.m, p.n, p.k, p.transpose_a, p.a, p.lda, p.b, p.ldb, p.c,
+                                   p.ldc);
+                   }});
 #endif
   return peers;
 }
@@ -189,8 +199,15 @@ void check_equal(const Work& work, const std::vector<float>& expected, const std
   }
 }
 
+// libxsmm makes code for small shapes alone, and none for B transposed.
+bool takes(const Peer& peer, const Case& of) {
+  if (peer.name != "libxsmm") return true;
+  return !of.transpose_b && int64_t{of.m} * of.n * of.k <= 128 * 128 * 128;
+}
+
 // The ratio of the best peer's time to regrad's.
-double compare(const Case& of, const std::vector<Peer>& peers, int rounds, double peak) {
+double compare(const Case& of, std::vector<Peer> peers, int rounds, double peak) {
+  std::erase_if(peers, [&](const Peer& peer) { return !takes(peer, of); });
   Work work(of);
   work.run_regrad();
   const std::vector<float> expected = work.c;
