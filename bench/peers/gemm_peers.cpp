@@ -127,7 +127,7 @@ struct Work {
   Case of;
   int lda, ldb;
   int64_t a_step, b_step, c_step;
-  std::vector<float> a, b, c;
+  regrad::Tensor a, b, c;  // so that they lie as any tensor does, at a multiple of 64 bytes
 
   explicit Work(const Case& given) : of(given) {
     lda = of.heads > 0 ? 3 * of.heads * of.k : of.transpose_a ? of.m : of.k;
@@ -137,20 +137,20 @@ struct Work {
     c_step = int64_t{of.m} * of.n;
     a = random(of.heads > 0 ? int64_t{of.m} * lda : of.batch * a_step);
     b = random(of.heads > 0 ? int64_t{of.n} * ldb : of.batch * b_step);
-    c.resize(static_cast<size_t>(of.batch * c_step));
+    c = regrad::zeros({of.batch * c_step});
   }
 
-  static std::vector<float> random(int64_t count) {
+  static regrad::Tensor random(int64_t count) {
     static regrad::Generator generator(1);
-    return regrad::randn({count}, generator).to_vector<float>();
+    return regrad::randn({count}, generator);
   }
 
   void run_regrad() {
     regrad::Gemm<float> g;
     g.m = of.m, g.n = of.n, g.k = of.k;
-    g.a = a.data(), g.a_row = of.transpose_a ? 1 : lda, g.a_col = of.transpose_a ? lda : 1;
-    g.b = b.data(), g.b_row = of.transpose_b ? 1 : ldb, g.b_col = of.transpose_b ? ldb : 1;
-    g.c = c.data(), g.c_row = of.n;
+    g.a = a.data<float>(), g.a_row = of.transpose_a ? 1 : lda, g.a_col = of.transpose_a ? lda : 1;
+    g.b = b.data<float>(), g.b_row = of.transpose_b ? 1 : ldb, g.b_col = of.transpose_b ? ldb : 1;
+    g.c = result(), g.c_row = of.n;
     if (of.batch > 1) {
       g.batch_rank = 1, g.batch_sizes[0] = of.batch;
       g.a_batch[0] = a_step, g.b_batch[0] = b_step, g.c_batch[0] = c_step;
@@ -160,11 +160,12 @@ struct Work {
 
   void run_peer(const Multiply& multiply) {
     for (int64_t i = 0; i < of.batch; ++i) {
-      multiply({of.m, of.n, of.k, of.transpose_a, of.transpose_b, a.data() + i * a_step,
-                b.data() + i * b_step, c.data() + i * c_step, lda, ldb, of.n});
+      multiply({of.m, of.n, of.k, of.transpose_a, of.transpose_b, a.data<float>() + i * a_step,
+                b.data<float>() + i * b_step, result() + i * c_step, lda, ldb, of.n});
     }
   }
 
+  float* result() { return const_cast<float*>(c.data<float>()); }
   double flop() const { return 2.0 * of.batch * of.m * of.k * of.n; }
 };
 
@@ -189,11 +190,12 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-void check_equal(const Work& work, const std::vector<float>& expected, const std::string& peer) {
+void check_equal(Work& work, const std::vector<float>& expected, const std::string& peer) {
   for (size_t i = 0; i < expected.size(); ++i) {
-    if (std::abs(work.c[i] - expected[i]) > 1e-3 * std::sqrt(static_cast<double>(work.of.k))) {
+    if (std::abs(work.result()[i] - expected[i]) >
+        1e-3 * std::sqrt(static_cast<double>(work.of.k))) {
       std::printf("%s: %s differs at %zu: %g, not %g\n", work.of.name.c_str(), peer.c_str(), i,
-                  static_cast<double>(work.c[i]), static_cast<double>(expected[i]));
+                  static_cast<double>(work.result()[i]), static_cast<double>(expected[i]));
       return;
     }
   }
@@ -210,7 +212,7 @@ double compare(const Case& of, std::vector<Peer> peers, int rounds, double peak)
   std::erase_if(peers, [&](const Peer& peer) { return !takes(peer, of); });
   Work work(of);
   work.run_regrad();
-  const std::vector<float> expected = work.c;
+  const std::vector<float> expected = work.c.to_vector<float>();
   std::vector<std::function<void()>> programs = {[&] { work.run_regrad(); }};
   for (const Peer& peer : peers) {
     work.run_peer(peer.multiply);
