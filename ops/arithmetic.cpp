@@ -165,7 +165,9 @@ Tensor le(const Tensor& a, const Tensor& b) { return compare("le", Compare::less
 Tensor gt(const Tensor& a, const Tensor& b) { return compare("gt", Compare::greater, a, b); }
 Tensor ge(const Tensor& a, const Tensor& b) { return compare("ge", Compare::greater_equal, a, b); }
 
-Tensor logical_not(const Tensor& a) { return eq(a.to(bool_).to(int64), scalar(0, int64, a.device())); }
+Tensor logical_not(const Tensor& a) {
+  return eq(a.to(bool_).to(int64), scalar(0, int64, a.device()));
+}
 Tensor logical_and(const Tensor& a, const Tensor& b) {
   return mul(a.to(bool_).to(int64), b.to(bool_).to(int64)).to(bool_);
 }

@@ -133,7 +133,8 @@ std::vector<Tensor> backward(const Inputs& in, const Tensor& log_sum, const Tens
     return needed[i] ? empty_in_order_of(x, x.shape()) : Tensor();
   };
   const Tensor dq = fresh(0, in.q), dk = fresh(1, in.k), dv = fresh(2, in.v);
-  const Tensor dbias = needed[3] ? zeros(in.mask.shape(), {.dtype = g.dtype(), .device = g.device()}) : Tensor();
+  const TensorOptions like_g = {.dtype = g.dtype(), .device = g.device()};
+  const Tensor dbias = needed[3] ? zeros(in.mask.shape(), like_g) : Tensor();
   const Tensor everywhere = needed[3] ? expand(dbias, in.scores()) : Tensor();
   const Shape order = order_of(needed[3] ? everywhere : in.q);
   for_floats(op, g, [&]<class T>() {
@@ -169,7 +170,8 @@ std::vector<Tensor> composed_backward(const Inputs& in, const Tensor& g, Needed 
   else
     allowed = in.mask;
   if (in.causal) {
-    const Tensor past = tril(ones({in.q.size(-2), in.k.size(-2)}, {.device = g.device()})).to(bool_);
+    const Tensor all = ones({in.q.size(-2), in.k.size(-2)}, {.device = g.device()});
+    const Tensor past = tril(all).to(bool_);
     allowed = allowed.defined() ? allowed & past : past;
   }
   const Tensor p = allowed.defined() ? masked_softmax(scores, allowed, -1) : softmax(scores, -1);

@@ -28,8 +28,9 @@ struct AttentionCall {
   AttentionOperand<const T> q, k, v, bias;
   AttentionOperand<const bool> mask;
   AttentionOperand<T> out;  // written; read by the derivative
-  // What the forward pass saves for the derivative, [queries, 1], or null: the logarithm to base 2
-  // of each query's sum of exponentials, infinity where there is nothing to sum.
+  // What the forward pass may save for the derivative, [queries, 1], or null. The cpu's: the
+  // logarithm to base 2 of each query's sum of exponentials, infinity where there is nothing to
+  // sum.
   AttentionOperand<T> log_sum;
 
   // The derivative: dq, dk and dv are written, dbias is added to; each may be null. The last

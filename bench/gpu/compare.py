@@ -47,8 +47,8 @@ def limits_of(torch):
 def programs(build, family):
     torch_cases = [sys.executable, str(ROOT / "bench/peers/torch_cases.py"), "--device", "cuda",
                    "--serve", family]
-    return [children.Child([str(ROOT / build / "bench" / "peers"), "--serve", family], 4),
-            children.Child(torch_cases, 4)]
+    return [children.Child([str(ROOT / build / "bench" / "peers"), "--serve", family], 1),
+            children.Child(torch_cases, 1)]
 
 
 def row_of(name, made, times, copy, product):

@@ -12,12 +12,15 @@ if [ -d bench/gpu/brought ]; then
 fi
 [ -f "$build/build.ninja" ] || meson setup "$build" -Dcuda=enabled -Dtests=enabled
 ninja -C "$build" --quiet
-meson test -C "$build" --suite gpu --print-errorlogs
+failed=0
+for tests in ops nn optim; do  # not through meson, which would call a machine without a GPU a skip
+  REGRAD_DEVICE=cuda "$build/tests/regrad_tests_$tests" || failed=1
+done
 if sanitizer=$(command -v compute-sanitizer); then
-  for tests in ops optim; do
-    REGRAD_DEVICE=cuda timeout 120 "$sanitizer" --error-exitcode 1 --kernel-name-exclude regex:cutlass \
-      "$build/tests/regrad_tests_$tests" -tc="softmax*,layer*,sum*,*gather*,gru*,additive*,*Adam*" ||
-      echo "compute-sanitizer: not clean (status $?)"
-  done
+  REGRAD_DEVICE=cuda timeout 120 "$sanitizer" --error-exitcode 1 "$build/tests/regrad_tests_ops" \
+    -tc="softmax*,layer*,sum*,*gather*,gru*,additive*" || failed=1
+else
+  echo "compute-sanitizer: not found, not run"
 fi
 python3 bench/gpu/compare.py --build "$build"
+[ "$failed" = 0 ] || { echo "run.sh: some tests failed, see above" >&2; exit 1; }

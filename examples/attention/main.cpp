@@ -63,8 +63,9 @@ void add_keeping(CLI::App& train, TrainOptions& options) {
   named(train.add_option("--keep", options.keep, "checkpoints, besides the best"), "N")
       ->check(quiet(CLI::Range(1, 1000000)));
   train
-      .add_option("--resume", options.resume,
-                  "go on with the run in DIR, with its own options; only --threads and --device may differ")
+      .add_option(
+          "--resume", options.resume,
+          "go on with the run in DIR, with its own options; only --threads and --device may differ")
       ->type_name("DIR");
 }
 

@@ -45,7 +45,8 @@ class RunDirectory {
   explicit RunDirectory(std::string path) : path_(std::move(path)) {}
   const std::string& path() const { return path_; }
 
-  // Moves a run that is here to the first free of PATH.1, PATH.2, ... and says where; "" if none is.
+  // Moves a run that is here to the first free of PATH.1, PATH.2, ... and says where; "" if none
+  // is.
   std::string set_aside() const;
   void begin(const Config& config);  // removes what a run before left, then writes config.json
   Config config() const;

@@ -93,15 +93,16 @@ template <class T>
 void additive_scores_backward(const Additive<T>& a, const AdditiveGradients<T>& to) {
   for_each(a.batch * a.queries * a.size, Gradient<T, true>{a, to.g, to.dq});
   for_each(a.batch * a.keys * a.size, Gradient<T, false>{a, to.g, to.dk});
-  const int64_t rows = a.batch * a.queries, each = std::max<int64_t>(1, (rows + most_parts - 1) / most_parts);
+  const int64_t rows = a.batch * a.queries,
+                each = std::max<int64_t>(1, (rows + most_parts - 1) / most_parts);
   const int64_t parts = (rows + each - 1) / each;
   Scratch<double> sums(parts * a.size);
   for_each(parts * a.size, PartOfV<T>{a, to.g, sums.data(), each});
   for_each(a.size, WholeV<T>{parts, a.size, sums.data(), to.dv});
 }
 
-#define REGRAD_INSTANTIATE(T)                             \
-  template void additive_scores(const Additive<T>&, T*);  \
+#define REGRAD_INSTANTIATE(T)                            \
+  template void additive_scores(const Additive<T>&, T*); \
   template void additive_scores_backward(const Additive<T>&, const AdditiveGradients<T>&);
 REGRAD_INSTANTIATE(float)
 REGRAD_INSTANTIATE(double)

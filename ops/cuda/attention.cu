@@ -58,11 +58,12 @@ struct Query {
   }
   __device__ T score(int64_t j) const {
     if (!allows(j)) return -infinity<T>();
-    return bias == nullptr ? scale * scores[j] : multiply_add(scale, scores[j], bias[j * bias_step]);
+    return bias == nullptr ? scale * scores[j]
+                           : multiply_add(scale, scores[j], bias[j * bias_step]);
   }
 };
 
-// The products q kᵀ become weights in their place; log_sum, to base 2, where it is wanted.
+// The products q kᵀ become weights in their place.
 template <int threads, class T>
 __global__ void to_weights(Tile<T> tile) {
   using Members = Team<threads>;
@@ -82,12 +83,6 @@ __global__ void to_weights(Tile<T> tile) {
     sum = Members::all(sum, Sum());
     const T by = sum == 0 ? T(0) : static_cast<T>(1 / sum);
     for (int64_t j = rank; j < call.keys; j += threads) query.scores[j] *= by;
-    if (rank != 0 || call.log_sum.data == nullptr) continue;
-    const int64_t at = tile.offset(call.log_sum.batch, row / tile.count) +
-                       (tile.begin + row % tile.count) * call.log_sum.row;
-    constexpr double log2_e = 1.4426950408889634074;
-    const double to_base_2 = (static_cast<double>(shift) + ::log(sum)) * log2_e;
-    call.log_sum.data[at] = sum == 0 ? infinity<T>() : static_cast<T>(to_base_2);
   }
 }
 
@@ -254,16 +249,14 @@ void attention(const AttentionCall<T>& call) {
 
 template <class T>
 void attention_backward(const AttentionCall<T>& call) {
-  AttentionCall<T> again = call;
-  again.log_sum.data = nullptr;  // is known
-  each_tile(again, [&](const Tile<T>& tile) {
+  each_tile(call, [&](const Tile<T>& tile) {
     const Scratch<T> slopes(tile.members * tile.count * call.keys);
     backward_of_tile(tile, slopes.data());
   });
 }
 
-#define REGRAD_INSTANTIATE(T)                            \
-  template void attention(const AttentionCall<T>&);      \
+#define REGRAD_INSTANTIATE(T)                       \
+  template void attention(const AttentionCall<T>&); \
   template void attention_backward(const AttentionCall<T>&);
 REGRAD_INSTANTIATE(float)
 REGRAD_INSTANTIATE(double)

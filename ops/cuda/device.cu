@@ -1,6 +1,4 @@
 // The device as the host sees it: one stream, memory, and what comes and goes between the two.
-#include "ops/cuda/device.h"
-
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "autograd/error.h"
+#include "ops/cuda/device.h"
 #include "ops/cuda/team.h"
 
 namespace regrad::gpu {
@@ -96,9 +95,9 @@ class Staging {
       if (at_ + part > half) next_half();
       char* const here = memory_ + turn_ * half + at_;
       std::memcpy(here, from, static_cast<size_t>(part));
-      succeed(cudaMemcpyAsync(to, here, static_cast<size_t>(part), cudaMemcpyHostToDevice,
-                              stream()),
-              "upload");
+      succeed(
+          cudaMemcpyAsync(to, here, static_cast<size_t>(part), cudaMemcpyHostToDevice, stream()),
+          "upload");
       at_ += (part + 63) / 64 * 64;
       to += part, from += part, bytes -= part;
     }
@@ -131,7 +130,8 @@ class Staging {
 };
 
 // What was asked of bad_index() since the last download. Each question has places in the device's
-// memory, one for each of its parts, where the part's first bad position and what stands there arrive.
+// memory, one for each of its parts, where the part's first bad position and what stands there
+// arrive.
 struct Found {
   int64_t position, value;  // position: `nothing` where all are good
 };

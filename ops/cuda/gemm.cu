@@ -1,5 +1,5 @@
-// Products through cuBLASLt. It thinks in columns: our C [m, n], by rows, is its Cᵀ [n, m], so it is
-// asked for Cᵀ = Bᵀ Aᵀ, and a bias of n numbers is what its epilogue adds.
+// Products through cuBLASLt. It thinks in columns: our C [m, n], by rows, is its Cᵀ [n, m], so it
+// is asked for Cᵀ = Bᵀ Aᵀ, and a bias of n numbers is what its epilogue adds.
 #include <cublasLt.h>
 
 #include <array>
@@ -72,10 +72,26 @@ using Key = std::array<int64_t, 20>;
 
 template <class T>
 Key key_of(const Product<T>& p) {
-  return {sizeof(T), p.m, p.n, p.k, p.count, p.a_layout.transposed, p.a_layout.step,
-          p.b_layout.transposed, p.b_layout.step, p.c_row, p.a_next, p.b_next, p.c_next,
-          p.bias != nullptr, p.accumulate, p.activation == Activation::relu, alignment_of(p.a),
-          alignment_of(p.b), alignment_of(p.c), p.bias == nullptr ? 0 : alignment_of(p.bias)};
+  return {sizeof(T),
+          p.m,
+          p.n,
+          p.k,
+          p.count,
+          p.a_layout.transposed,
+          p.a_layout.step,
+          p.b_layout.transposed,
+          p.b_layout.step,
+          p.c_row,
+          p.a_next,
+          p.b_next,
+          p.c_next,
+          p.bias != nullptr,
+          p.accumulate,
+          p.activation == Activation::relu,
+          alignment_of(p.a),
+          alignment_of(p.b),
+          alignment_of(p.c),
+          p.bias == nullptr ? 0 : alignment_of(p.bias)};
 }
 
 // What cuBLASLt needs to know of a product; made once for each key.
@@ -84,15 +100,15 @@ class Plan {
   template <class T>
   Plan(cublasLtHandle_t handle, const Product<T>& p) {
     const auto type = sizeof(T) == 4 ? CUDA_R_32F : CUDA_R_64F;
-    const auto compute = sizeof(T) == 8  ? CUBLAS_COMPUTE_64F
-                         : may_round() ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                       : CUBLAS_COMPUTE_32F;
+    const auto compute = sizeof(T) == 8 ? CUBLAS_COMPUTE_64F
+                         : may_round()  ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                        : CUBLAS_COMPUTE_32F;
     succeed(cublasLtMatmulDescCreate(&operation_, compute, type), "a product");
     const auto op = [](bool transposed) { return transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
     set(CUBLASLT_MATMUL_DESC_TRANSA, op(p.b_layout.transposed));
     set(CUBLASLT_MATMUL_DESC_TRANSB, op(p.a_layout.transposed));
     if (p.bias != nullptr || p.activation == Activation::relu) {
-      const auto epilogue = p.bias == nullptr                     ? CUBLASLT_EPILOGUE_RELU
+      const auto epilogue = p.bias == nullptr                  ? CUBLASLT_EPILOGUE_RELU
                             : p.activation == Activation::relu ? CUBLASLT_EPILOGUE_RELU_BIAS
                                                                : CUBLASLT_EPILOGUE_BIAS;
       set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
@@ -151,9 +167,9 @@ class Plan {
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, of_c);
     cublasLtMatmulHeuristicResult_t best{};
     int found = 0;
-    succeed(cublasLtMatmulAlgoGetHeuristic(handle, operation_, b_, a_, c_, c_, wish, 1, &best,
-                                           &found),
-            "a product");
+    succeed(
+        cublasLtMatmulAlgoGetHeuristic(handle, operation_, b_, a_, c_, c_, wish, 1, &best, &found),
+        "a product");
     cublasLtMatmulPreferenceDestroy(wish);
     if (found == 0) throw Error("cuda: cuBLASLt has no algorithm for this product");
     algorithm_ = best.algo;
@@ -194,15 +210,15 @@ void run(const Product<T>& p) {
 
 // [count, rows, columns] as it lies, into plain rows: for strides that cuBLASLt does not take.
 template <class T>
-struct Gather {
-  const T* from;
-  T* to;
-  int64_t rows, columns, row, column, next;
-  __device__ void operator()(int64_t i) const {
-    const int64_t j = i % columns, rest = i / columns;
-    to[i] = from[rest / rows * next + rest % rows * row + j * column];
-  }
-};
+void make_plain(T* to, const T* from, int64_t count, int64_t rows, int64_t columns, int64_t next,
+                int64_t row, int64_t column) {
+  Loop loop;
+  loop.rank = 3;
+  loop.sizes[0] = count, loop.sizes[1] = rows, loop.sizes[2] = columns;
+  loop.strides[0][0] = rows * columns, loop.strides[0][1] = columns, loop.strides[0][2] = 1;
+  loop.strides[1][0] = next, loop.strides[1][1] = row, loop.strides[1][2] = column;
+  move_kernels<T>().copy(loop, to, from);
+}
 
 // What is left to do where there is no product, or none that ends as it should.
 template <class T>
@@ -227,13 +243,11 @@ void multiply(Product<T> p, int64_t a_row, int64_t a_col, int64_t b_row, int64_t
   const Scratch<T> plain_a(copies_a ? p.count * p.m * p.k : 0);
   const Scratch<T> plain_b(copies_b ? p.count * p.k * p.n : 0);
   if (copies_a) {
-    for_each(p.count * p.m * p.k,
-             Gather<T>{p.a, plain_a.data(), p.m, p.k, a_row, a_col, p.a_next});
+    make_plain(plain_a.data(), p.a, p.count, p.m, p.k, p.a_next, a_row, a_col);
     p.a = plain_a.data(), p.a_layout = {false, p.k}, p.a_next = p.m * p.k;
   }
   if (copies_b) {
-    for_each(p.count * p.k * p.n,
-             Gather<T>{p.b, plain_b.data(), p.k, p.n, b_row, b_col, p.b_next});
+    make_plain(plain_b.data(), p.b, p.count, p.k, p.n, p.b_next, b_row, b_col);
     p.b = plain_b.data(), p.b_layout = {false, p.n}, p.b_next = p.k * p.n;
   }
   if (p.m == 1) p.c_row = std::max(p.c_row, p.n);
@@ -275,9 +289,22 @@ void each_call(const Gemm<T>& g, int depth, const T* a, const T* b, T* c) {
     return;
   }
   const bool has_batch = last >= 0;
-  multiply(Product<T>{g.m, g.n, g.k, has_batch ? g.batch_sizes[last] : 1, a, b, c, {}, {}, g.c_row,
-                      has_batch ? g.a_batch[last] : 0, has_batch ? g.b_batch[last] : 0,
-                      has_batch ? g.c_batch[last] : 0, g.bias, g.accumulate, g.activation},
+  multiply(Product<T>{g.m,
+                      g.n,
+                      g.k,
+                      has_batch ? g.batch_sizes[last] : 1,
+                      a,
+                      b,
+                      c,
+                      {},
+                      {},
+                      g.c_row,
+                      has_batch ? g.a_batch[last] : 0,
+                      has_batch ? g.b_batch[last] : 0,
+                      has_batch ? g.c_batch[last] : 0,
+                      g.bias,
+                      g.accumulate,
+                      g.activation},
            g.a_row, g.a_col, g.b_row, g.b_col);
 }
 

@@ -100,9 +100,9 @@ void cross_entropy_backward(Rows rows, T* dx, const T* g, int64_t g_stride, cons
               g, g_stride, x, Targets{targets, ignore, rows.n}, smoothing);
 }
 
-#define REGRAD_INSTANTIATE(T)                                                                   \
-  template void cross_entropy(Rows, T*, T*, const T*, const int64_t*, int64_t, T);              \
-  template void cross_entropy_backward(Rows, T*, const T*, int64_t, const T*, const T*,         \
+#define REGRAD_INSTANTIATE(T)                                                           \
+  template void cross_entropy(Rows, T*, T*, const T*, const int64_t*, int64_t, T);      \
+  template void cross_entropy_backward(Rows, T*, const T*, int64_t, const T*, const T*, \
                                        const int64_t*, int64_t, T);
 REGRAD_INSTANTIATE(float)
 REGRAD_INSTANTIATE(double)

@@ -26,7 +26,8 @@ __global__ void forward(Rows rows, T* y, T* mean, T* rstd, const T* x, const T* 
     }
     rest = Members::all(rest, Sum()) / n;
     const double spread = Members::all(squares, Sum()) / n - rest * rest;
-    const T scale = static_cast<T>(1 / ::sqrt((spread < 0 ? 0 : spread) + static_cast<double>(eps)));
+    const T scale =
+        static_cast<T>(1 / ::sqrt((spread < 0 ? 0 : spread) + static_cast<double>(eps)));
     const T off = static_cast<T>(rest);
     for (int64_t i = rank; i < rows.n; i += threads) {
       T value = multiply_add(row[i] - centre, scale, -off * scale);
@@ -71,7 +72,9 @@ __global__ void backward_of_x(Rows rows, T* dx, const T* g, const T* x, const T*
     const Row<T> row = row_of<Members>(rows.n, from, mean[o], rstd[o], rank, threads);
     if (shifts != nullptr && rank == 0) shifts[o] = row.shift;
     if (dx == nullptr) continue;
-    const auto u = [&](int64_t i) { return weight == nullptr ? gradient[i] : gradient[i] * weight[i]; };
+    const auto u = [&](int64_t i) {
+      return weight == nullptr ? gradient[i] : gradient[i] * weight[i];
+    };
     double sum = 0, product = 0;
     for (int64_t i = rank; i < rows.n; i += threads) {
       sum += static_cast<double>(u(i));
@@ -148,13 +151,13 @@ void layer_norm_backward(Rows rows, T* dx, T* dweight, T* dbias, const T* g, con
   if (!sums) return;
   for_each(parts * rows.n, PartOfSums<T>{rows, weight_sums.data(), bias_sums.data(), g, x, mean,
                                          rstd, shifts.data()});
-  for_each(rows.n, WholeSums<T>{parts, rows.n, dweight, dbias, weight_sums.data(),
-                                bias_sums.data()});
+  for_each(rows.n,
+           WholeSums<T>{parts, rows.n, dweight, dbias, weight_sums.data(), bias_sums.data()});
 }
 
-#define REGRAD_INSTANTIATE(T)                                                                   \
-  template void layer_norm(Rows, T*, T*, T*, const T*, const T*, const T*, T);                  \
-  template void layer_norm_backward(Rows, T*, T*, T*, const T*, const T*, const T*, const T*,   \
+#define REGRAD_INSTANTIATE(T)                                                                 \
+  template void layer_norm(Rows, T*, T*, T*, const T*, const T*, const T*, T);                \
+  template void layer_norm_backward(Rows, T*, T*, T*, const T*, const T*, const T*, const T*, \
                                     const T*);
 REGRAD_INSTANTIATE(float)
 REGRAD_INSTANTIATE(double)

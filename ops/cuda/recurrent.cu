@@ -1,5 +1,6 @@
-// The pointwise part of recurrent cells (formulas and shapes: ops/steps.h): a thread for each number
-// of the state. What is saved may lie over the gates it comes from: a thread reads its own first.
+// The pointwise part of recurrent cells (formulas and shapes: ops/steps.h): a thread for each
+// number of the state. What is saved may lie over the gates it comes from: a thread reads its own
+// first.
 #include "ops/cuda/families.h"
 #include "ops/cuda/launch.h"
 #include "ops/cuda/numbers.h"
@@ -7,7 +8,9 @@
 namespace regrad::gpu {
 namespace {
 
-__device__ inline bool row_runs(const bool* runs, int64_t row) { return runs == nullptr || runs[row]; }
+__device__ inline bool row_runs(const bool* runs, int64_t row) {
+  return runs == nullptr || runs[row];
+}
 
 template <class T>
 struct Gru {
@@ -129,10 +132,10 @@ void lstm_backward(const LstmStepBackward<T>& step) {
   for_each(step.rows * step.size, LstmBackward<T>{step});
 }
 
-#define REGRAD_INSTANTIATE(T)                             \
-  template void gru(const GruStep<T>&);                   \
-  template void gru_backward(const GruStepBackward<T>&);  \
-  template void lstm(const LstmStep<T>&);                 \
+#define REGRAD_INSTANTIATE(T)                            \
+  template void gru(const GruStep<T>&);                  \
+  template void gru_backward(const GruStepBackward<T>&); \
+  template void lstm(const LstmStep<T>&);                \
   template void lstm_backward(const LstmStepBackward<T>&);
 REGRAD_INSTANTIATE(float)
 REGRAD_INSTANTIATE(double)

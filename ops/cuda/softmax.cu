@@ -1,5 +1,5 @@
-// Softmax and its family along n. Rows (inner is 1) belong to a warp or a block; a column belongs to
-// a thread, beside its neighbours'.
+// Softmax and its family along n. Rows (inner is 1) belong to a warp or a block; a column belongs
+// to a thread, beside its neighbours'.
 #include "ops/cuda/families.h"
 #include "ops/cuda/team.h"
 
@@ -67,8 +67,7 @@ struct LogSumExp {
   __device__ static void run(const Walk& way, T* y, const T* x, const T*) {
     const auto [shift, sum] = exponentials<Members>(way, x);
     if (way.first != 0) return;
-    *y = shift == infinity<T>() ? shift
-                                : static_cast<T>(static_cast<double>(shift) + ::log(sum));
+    *y = shift == infinity<T>() ? shift : static_cast<T>(static_cast<double>(shift) + ::log(sum));
   }
 };
 
@@ -105,8 +104,8 @@ __global__ void of_rows(Rows rows, T* out, const T* a, const T* b) {
   using Members = Team<threads>;
   for (int64_t o = Members::first(); o < rows.outer; o += Members::step()) {
     const int64_t at = o * rows.n;
-    What::template run<Members>({Members::rank(), threads, rows.n, 1},
-                                out + (reduces ? o : at), a + at, b == nullptr ? b : b + at);
+    What::template run<Members>({Members::rank(), threads, rows.n, 1}, out + (reduces ? o : at),
+                                a + at, b == nullptr ? b : b + at);
   }
 }
 
@@ -146,14 +145,10 @@ void of_two(Rows rows, T* out, const T* g, const T* y) {
 
 template <class T>
 RowKernels<T> row_kernels() {
-  return {of_one<Softmax, false, T>,
-          of_one<LogSoftmax, false, T>,
-          of_one<LogSumExp, true, T>,
-          of_two<SoftmaxBackward, T>,
-          of_two<LogSoftmaxBackward, T>,
-          layer_norm<T>,
-          layer_norm_backward<T>,
-          cross_entropy<T>,
+  return {of_one<Softmax, false, T>,     of_one<LogSoftmax, false, T>,
+          of_one<LogSumExp, true, T>,    of_two<SoftmaxBackward, T>,
+          of_two<LogSoftmaxBackward, T>, layer_norm<T>,
+          layer_norm_backward<T>,        cross_entropy<T>,
           cross_entropy_backward<T>};
 }
 

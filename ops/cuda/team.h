@@ -6,18 +6,6 @@
 
 namespace regrad::gpu {
 
-// What sums are kept in: double for floats, so that the length of a row costs no digits.
-template <class T>
-struct TotalOf {
-  using type = double;
-};
-template <>
-struct TotalOf<int64_t> {
-  using type = uint64_t;
-};
-template <class T>
-using Total = typename TotalOf<T>::type;
-
 struct Sum {
   template <class V>
   __device__ V operator()(V a, V b) const {
@@ -36,8 +24,6 @@ constexpr int warp_threads = 32;
 template <int threads>
 struct Team {
   static_assert(threads == warp_threads || threads == block_threads);
-  static constexpr bool is_warp = threads == warp_threads;
-
   __device__ static int rank() { return static_cast<int>(threadIdx.x) % threads; }
   // The teams of all blocks share the rows: first(), first() + step(), ...
   __device__ static int64_t first() {
@@ -47,14 +33,14 @@ struct Team {
     return static_cast<int64_t>(gridDim.x) * blockDim.x / threads;
   }
 
-  // combine over the members' values, the same for all of them, in an order that is always the same.
-  // All members must come.
+  // combine over the members' values, the same for all of them, in an order that is always the
+  // same. All members must come.
   template <class V, class Combine>
   __device__ static V all(V value, const Combine& combine) {
     for (int mask = warp_threads / 2; mask > 0; mask /= 2) {
       value = combine(value, __shfl_xor_sync(all_lanes, value, mask));
     }
-    if constexpr (!is_warp) {
+    if constexpr (threads != warp_threads) {
       constexpr int warps = block_threads / warp_threads;
       __shared__ V parts[warps];
       if (threadIdx.x % warp_threads == 0) parts[threadIdx.x / warp_threads] = value;

@@ -1,5 +1,5 @@
-// One step of an optimiser for all parameters (formulas: optim/sgd.h, optim/adam.h): as many of them
-// in a launch as its arguments hold, cut into pieces of one length that the blocks share.
+// One step of an optimiser for all parameters (formulas: optim/sgd.h, optim/adam.h): as many of
+// them in a launch as its arguments hold, cut into pieces of one length that the blocks share.
 #include "ops/cuda/families.h"
 #include "ops/cuda/launch.h"
 #include "ops/cuda/numbers.h"
@@ -87,8 +87,8 @@ void adam(int64_t count, const AdamUpdate<T>* updates, const AdamStep<T>& step) 
   update_all(count, updates, Adam<T>{step});
 }
 
-#define REGRAD_INSTANTIATE(T)                                                   \
-  template void sgd(int64_t, const SgdUpdate<T>*, const SgdStep<T>&);           \
+#define REGRAD_INSTANTIATE(T)                                         \
+  template void sgd(int64_t, const SgdUpdate<T>*, const SgdStep<T>&); \
   template void adam(int64_t, const AdamUpdate<T>*, const AdamStep<T>&);
 REGRAD_INSTANTIATE(float)
 REGRAD_INSTANTIATE(double)

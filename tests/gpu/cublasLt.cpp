@@ -32,10 +32,10 @@ struct Seen {
 template <class T>
 void multiply(const EmulatedProduct& how, double alpha, const Seen<T>& a, const Seen<T>& b,
               double beta, T* d, const EmulatedMatrix& layout) {
-  const bool has_bias = how.epilogue == CUBLASLT_EPILOGUE_BIAS ||
-                        how.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS;
-  const bool has_relu = how.epilogue == CUBLASLT_EPILOGUE_RELU ||
-                        how.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS;
+  const bool has_bias =
+      how.epilogue == CUBLASLT_EPILOGUE_BIAS || how.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS;
+  const bool has_relu =
+      how.epilogue == CUBLASLT_EPILOGUE_RELU || how.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS;
   for (uint64_t column = 0; column < layout.columns; ++column) {
     for (uint64_t row = 0; row < layout.rows; ++row) {
       double sum = 0;
@@ -56,8 +56,8 @@ void multiply_all(const EmulatedProduct& how, const void* alpha, const void* a,
     const Seen<T> left{static_cast<const T*>(a) + i * of_a.next, of_a, how.a == CUBLAS_OP_T};
     const Seen<T> right{static_cast<const T*>(b) + i * of_b.next, of_b, how.b == CUBLAS_OP_T};
     multiply(how, static_cast<double>(*static_cast<const T*>(alpha)), left, right,
-             static_cast<double>(*static_cast<const T*>(beta)),
-             static_cast<T*>(d) + i * of_d.next, of_d);
+             static_cast<double>(*static_cast<const T*>(beta)), static_cast<T*>(d) + i * of_d.next,
+             of_d);
   }
 }
 
@@ -71,10 +71,14 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t product,
                                               cublasLtMatmulDescAttributes_t attribute,
                                               const void* value, size_t bytes) {
   switch (attribute) {
-    case CUBLASLT_MATMUL_DESC_TRANSA: return valid(take(product->a, value, bytes));
-    case CUBLASLT_MATMUL_DESC_TRANSB: return valid(take(product->b, value, bytes));
-    case CUBLASLT_MATMUL_DESC_EPILOGUE: return valid(take(product->epilogue, value, bytes));
-    case CUBLASLT_MATMUL_DESC_BIAS_POINTER: return valid(take(product->bias, value, bytes));
+    case CUBLASLT_MATMUL_DESC_TRANSA:
+      return valid(take(product->a, value, bytes));
+    case CUBLASLT_MATMUL_DESC_TRANSB:
+      return valid(take(product->b, value, bytes));
+    case CUBLASLT_MATMUL_DESC_EPILOGUE:
+      return valid(take(product->epilogue, value, bytes));
+    case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
+      return valid(take(product->bias, value, bytes));
   }
   return CUBLAS_STATUS_INVALID_VALUE;
 }
@@ -88,9 +92,8 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* made, cudaData
 cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t matrix,
                                                 cublasLtMatrixLayoutAttribute_t attribute,
                                                 const void* value, size_t bytes) {
-  return valid(attribute == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT
-                   ? take(matrix->count, value, bytes)
-                   : take(matrix->next, value, bytes));
+  return valid(attribute == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT ? take(matrix->count, value, bytes)
+                                                               : take(matrix->next, value, bytes));
 }
 
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, const void* alpha,
@@ -105,7 +108,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
                      left.columns() == right.rows() && c == d && c_layout == d_layout &&
                      a_layout->count == d_layout->count && b_layout->count == d_layout->count;
   if (!match) return CUBLAS_STATUS_INVALID_VALUE;
-  (d_layout->type == CUDA_R_32F ? multiply_all<float> : multiply_all<double>)(
-      *product, alpha, a, *a_layout, b, *b_layout, beta, d, *d_layout);
+  (d_layout->type == CUDA_R_32F
+       ? multiply_all<float>
+       : multiply_all<double>)(*product, alpha, a, *a_layout, b, *b_layout, beta, d, *d_layout);
   return CUBLAS_STATUS_SUCCESS;
 }

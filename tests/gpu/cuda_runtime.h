@@ -1,7 +1,7 @@
 // A GPU made of the CPU: as much of the CUDA runtime as ops/cuda uses, for g++ and clang++, so that
-// its very sources run, and are tested, on a machine without a GPU. A block's threads are fibers that
-// change places at barriers and shuffles (tests/gpu/runtime.cpp); everything happens at once and in
-// order, so streams and events have nothing to do. Fresh memory is full of NaNs.
+// its very sources run, and are tested, on a machine without a GPU. A block's threads are fibers
+// that change places at barriers and shuffles (tests/gpu/runtime.cpp); everything happens at once
+// and in order, so streams and events have nothing to do. Fresh memory is full of NaNs.
 #pragma once
 
 #include <math.h>
@@ -120,7 +120,9 @@ inline cudaError_t cudaMallocAsync(void** block, size_t bytes, cudaStream_t) {
   std::memset(*block, 0xff, bytes);
   return cudaSuccess;
 }
-inline cudaError_t cudaFreeAsync(void* block, cudaStream_t) { return std::free(block), cudaSuccess; }
+inline cudaError_t cudaFreeAsync(void* block, cudaStream_t) {
+  return std::free(block), cudaSuccess;
+}
 template <class T>
 cudaError_t cudaMallocHost(T** block, size_t bytes) {
   *block = static_cast<T*>(std::malloc(bytes));

@@ -101,7 +101,8 @@ void thread_main() {
   self.is_done = true;
   --live;
   ++progress;
-  if (warps[current / warp].waiting > 0) fault("a lane ended while others wait for it in a shuffle");
+  if (warps[current / warp].waiting > 0)
+    fault("a lane ended while others wait for it in a shuffle");
   go_to_scheduler(self, true);
 }
 

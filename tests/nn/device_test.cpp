@@ -96,8 +96,8 @@ void check_trains_alike(const Model& made, Device gpu) {
 TEST_CASE("a model moved to a GPU trains as on the cpu, and its weights come back") {
   with_gpu([](Device gpu) {
     Generator generator(1);
-    check_trains_alike(nn::Seq2Seq(20, 30, {.embedding = 8, .hidden = 8, .dropout = 0.1}, generator),
-                       gpu);
+    check_trains_alike(
+        nn::Seq2Seq(20, 30, {.embedding = 8, .hidden = 8, .dropout = 0.1}, generator), gpu);
     check_trains_alike(nn::TransformerSeq2Seq(20, 30,
                                               {.dim = 8,
                                                .heads = 2,
@@ -107,6 +107,23 @@ TEST_CASE("a model moved to a GPU trains as on the cpu, and its weights come bac
                                                .dropout = 0.1},
                                               generator),
                        gpu);
+  });
+}
+
+TEST_CASE("the same bits from run to run") {
+  with_gpu([](Device gpu) {
+    const auto run = [gpu] {
+      Generator generator(1);
+      nn::Seq2Seq model(20, 30, {.embedding = 8, .hidden = 8, .dropout = 0.1}, generator);
+      nn::to(model, gpu);
+      trained(model, gpu);
+      return nn::named_parameters(model);
+    };
+    const auto first = run(), second = run();
+    for (const auto& one : first) {
+      INFO(one.first);
+      check_same_numbers<float>(one.second, second.at(one.first));
+    }
   });
 }
 
