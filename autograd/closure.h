@@ -18,16 +18,23 @@ class Needed {
   const Node& node_;
 };
 
-// A function kept by value: small ones inline, others in a block of their own.
-template <class Signature>
-class Closure;
-
-template <class R, class... Args>
-class Closure<R(Args...)> {
+// A function kept by value: small ones inline, others in a block of their own. It is called with what
+// is given and the output of its node; it may take the output or leave it. A function object with
+// add_into(sum, g) is asked to add its gradient to a sum in place where that can be done: many slices
+// of one tensor then cost no more than the tensor, and a weight that many products share gathers its
+// gradient within them.
+// The output is handed over by the engine: a closure that held it would keep itself alive.
+template <class Result, class... Given>
+class Closure {
  public:
+  template <class F>
+  static constexpr bool takes_output =
+      std::is_invocable_r_v<Result, const F&, Given..., const Tensor&>;
+
   Closure() = default;
   template <class F>
-    requires std::is_invocable_r_v<R, const F&, Args...> && (!std::derived_from<F, Closure>)
+    requires(!std::same_as<F, Closure>) &&
+            (takes_output<F> || std::is_invocable_r_v<Result, const F&, Given...>)
   Closure(F f) : table_(&table_of<F>) {
     if constexpr (fits<F>) {
       new (inline_) F(std::move(f));
@@ -45,9 +52,10 @@ class Closure<R(Args...)> {
     if (table_ != nullptr) std::exchange(table_, nullptr)->destroy(inline_);
   }
   explicit operator bool() const { return table_ != nullptr; }
-  R operator()(Args... args) const { return table_->call(inline_, std::forward<Args>(args)...); }
+  Result operator()(Given... given, const Tensor& output) const {
+    return table_->call(inline_, given..., output);
+  }
   bool wants_output() const { return table_ != nullptr && table_->wants_output; }
-  // Functions that can add their result into a sum, without making it first, have add_into().
   bool can_add() const { return table_->add_into != nullptr; }
   void add_into(Tensor& sum, const Tensor& g) const { table_->add_into(inline_, sum, g); }
 
@@ -61,7 +69,7 @@ class Closure<R(Args...)> {
     else return **static_cast<F* const*>(at);
   }
   struct Table {
-    R (*call)(const void*, Args...);
+    Result (*call)(const void*, Given..., const Tensor& output);
     void (*copy)(void*, const void*);
     void (*destroy)(void*);
     void (*add_into)(const void*, Tensor&, const Tensor&);
@@ -77,7 +85,10 @@ class Closure<R(Args...)> {
   }
   template <class F>
   static constexpr Table table_of = {
-      [](const void* at, Args... args) -> R { return get<F>(at)(std::forward<Args>(args)...); },
+      [](const void* at, Given... given, const Tensor& output) -> Result {
+        if constexpr (takes_output<F>) return get<F>(at)(given..., output);
+        else return get<F>(at)(given...);
+      },
       [](void* to, const void* from) {
         if constexpr (fits<F>) new (to) F(get<F>(from));
         else new (to) F*(new (allocate_block(sizeof(F))) F(get<F>(from)));
@@ -87,55 +98,16 @@ class Closure<R(Args...)> {
         f.~F();
         if constexpr (!fits<F>) free_block(const_cast<F*>(&f), sizeof(F));
       },
-      adder<F>(), !requires { typename F::WithoutOutput; }};
+      adder<F>(), takes_output<F>};
 
   const Table* table_ = nullptr;
   alignas(void*) unsigned char inline_[room];
 };
 
-// From the gradient of the output to the gradient of ONE input: (g) or (g, output). A function
-// object with add_into(sum, g) is asked to add its gradient to a sum in place where that can be done:
-// many slices of one tensor then cost no more than the tensor, and a weight that many products share
-// gathers its gradient within them.
-// The output is handed over by the engine: a closure that held it would keep itself alive.
-class Derivative : public Closure<Tensor(const Tensor&, const Tensor&)> {
- public:
-  using Closure::Closure;
-  template <class F>
-    requires std::is_invocable_r_v<Tensor, const F&, const Tensor&>
-  Derivative(F f) : Closure(OfGradient<F>{std::move(f)}) {}
-
- private:
-  template <class F>
-  struct OfGradient {
-    using WithoutOutput = void;
-    F f;
-    Tensor operator()(const Tensor& g, const Tensor&) const { return f(g); }
-    void add_into(Tensor& sum, const Tensor& g) const
-      requires requires { f.add_into(sum, g); }
-    {
-      f.add_into(sum, g);
-    }
-  };
-};
+// From the gradient of the output to the gradient of ONE input: (g) or (g, output).
+using Derivative = Closure<Tensor, const Tensor&>;
 
 // The gradients of all inputs out of one pass: (g, needed) or (g, needed, output), one for each.
-class DerivativeOfAll : public Closure<std::vector<Tensor>(const Tensor&, Needed, const Tensor&)> {
- public:
-  using Closure::Closure;
-  template <class F>
-    requires std::is_invocable_r_v<std::vector<Tensor>, const F&, const Tensor&, Needed>
-  DerivativeOfAll(F f) : Closure(OfGradient<F>{std::move(f)}) {}
-
- private:
-  template <class F>
-  struct OfGradient {
-    using WithoutOutput = void;
-    F f;
-    std::vector<Tensor> operator()(const Tensor& g, Needed needed, const Tensor&) const {
-      return f(g, needed);
-    }
-  };
-};
+using DerivativeOfAll = Closure<std::vector<Tensor>, const Tensor&, Needed>;
 
 }  // namespace regrad
