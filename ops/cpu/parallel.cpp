@@ -1,5 +1,9 @@
 #include "ops/cpu/parallel.h"
 
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -14,7 +18,7 @@
 namespace regrad {
 namespace {
 
-constexpr auto kSpin = std::chrono::microseconds(10);  // then a worker sleeps
+constexpr auto kSpin = std::chrono::microseconds(50);  // then a worker sleeps
 constexpr auto kRest = std::chrono::microseconds(20);  // between wake-ups that did not help, and
 constexpr int kMostAlone = 6;                          // doubled so often at most
 constexpr int64_t kMaxRound = int64_t{1} << 30;        // chunks that one ticket can count
@@ -58,6 +62,7 @@ class Pool {
 
   void run(int64_t first, int64_t chunks, void (*body)(void*, int64_t), void* context) {
     resize(static_cast<std::size_t>(wanted_threads().load(std::memory_order_relaxed) - 1));
+    keep_workers_elsewhere();
     // Safe to write: no chunk is left to take, so no worker can act on what it reads here.
     body_.store(body, std::memory_order_relaxed);
     context_.store(context, std::memory_order_relaxed);
@@ -79,6 +84,24 @@ class Pool {
 
  private:
   static uint64_t left(uint64_t ticket) { return ticket & 0xffffffffu; }
+
+  // The workers may run wherever the caller may, but not where it is. Where idle processors look busy
+  // to the kernel (a virtual machine's, which KVM calls preempted while they sleep), a worker would be
+  // woken onto the caller's processor, and wait there for milliseconds while the others do nothing.
+  void keep_workers_elsewhere() {
+#ifdef __linux__
+    const int at = sched_getcpu();
+    if (at == caller_at_) return;
+    caller_at_ = at;
+    cpu_set_t others;
+    if (at < 0 || at >= CPU_SETSIZE || sched_getaffinity(0, sizeof(others), &others) != 0) return;
+    CPU_CLR(static_cast<std::size_t>(at), &others);
+    if (CPU_COUNT(&others) == 0) return;
+    for (std::thread& worker : workers_) {
+      pthread_setaffinity_np(worker.native_handle(), sizeof(others), &others);
+    }
+#endif
+  }
 
   // A worker that comes too late to help, because its core is busy or the job is short, costs the
   // caller its wake-up: after each such job in a row, twice as long goes by without one. Workers
@@ -178,6 +201,7 @@ class Pool {
     awake_.notify_all();
     for (std::thread& worker : workers_) worker.join();
     workers_.clear();
+    caller_at_ = -1;
     stopping_.store(false);
   }
 
@@ -197,6 +221,7 @@ class Pool {
   std::size_t size_ = 0;
   int jobs_alone_ = 0;  // this and the next are the owner's
   std::chrono::steady_clock::time_point woken_;
+  int caller_at_ = -1;  // the processor that the workers keep off
   std::vector<std::thread> workers_;
 };
 

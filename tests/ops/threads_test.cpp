@@ -1,4 +1,13 @@
 // The same bits for any number of threads.
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "ops/cpu/parallel.h"
 #include "tests/ops/case.h"
 
 using namespace regrad;
@@ -96,6 +105,39 @@ TEST_CASE("random numbers are the same for any number of threads") {
   }
   set_num_threads(0);
 }
+
+#ifdef __linux__
+// A kernel that wakes a worker onto the caller's processor would leave it waiting there.
+TEST_CASE("workers may run on every processor of the caller's but the one where it is") {
+  cpu_set_t callers;
+  REQUIRE(sched_getaffinity(0, sizeof(callers), &callers) == 0);
+  if (CPU_COUNT(&callers) < 2) return;
+  set_num_threads(2);
+  const auto caller = std::this_thread::get_id();
+  int seen = 0;
+  for (int tries = 0; seen < 3 && tries < 2000; ++tries) {
+    const int before = sched_getcpu();
+    cpu_set_t workers;
+    std::atomic<bool> helped = false;
+    parallel_for(2, [&](int64_t) {
+      if (std::this_thread::get_id() == caller) {  // time for the worker to take the other one
+        const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+        while (!helped && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+      } else if (sched_getaffinity(0, sizeof(workers), &workers) == 0) {
+        helped = true;
+      }
+    });
+    const int after = sched_getcpu();
+    if (!helped || before != after) continue;
+    ++seen;
+    cpu_set_t expected = callers;
+    CPU_CLR(static_cast<std::size_t>(before), &expected);
+    CHECK(CPU_EQUAL(&workers, &expected));
+  }
+  CHECK(seen == 3);
+  set_num_threads(0);
+}
+#endif
 
 TEST_SUITE_END();
 
