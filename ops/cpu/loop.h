@@ -38,11 +38,17 @@ struct Cursor {
       for (int k = 0; k < operands; ++k) offset[k] += index[d] * loop.strides[k][d];
     }
   }
-  REGRAD_INLINE void next_row(const Loop& loop, int operands) {
+  // Rows that follow each other with one step: those of the dimension before the last.
+  REGRAD_INLINE int64_t rows_left(const Loop& loop) const {
+    const int d = loop.rank - 2;
+    return d < 0 ? 1 : loop.sizes[d] - index[d];
+  }
+  REGRAD_INLINE void next_row(const Loop& loop, int operands, int64_t rows = 1) {
     column = 0;
-    for (int d = loop.rank - 2; d >= 0; --d) {
-      for (int k = 0; k < operands; ++k) offset[k] += loop.strides[k][d];
-      if (++index[d] < loop.sizes[d]) return;
+    for (int d = loop.rank - 2; d >= 0; --d, rows = 1) {
+      for (int k = 0; k < operands; ++k) offset[k] += rows * loop.strides[k][d];
+      index[d] += rows;
+      if (index[d] < loop.sizes[d]) return;
       for (int k = 0; k < operands; ++k) offset[k] -= index[d] * loop.strides[k][d];
       index[d] = 0;
     }

@@ -7,25 +7,44 @@
 
 namespace regrad::simd {
 
-// Both sides one row at a time.
+// Rows of n elements: `step` elements from one to the next in a row, `row` from one row to the next.
+template <class T>
+struct Side {
+  T* data;
+  int64_t step, row;
+};
+
+template <class T, class Arch>
+REGRAD_INLINE void copy_plane(int64_t rows, int64_t n, Side<T> to, Side<const T> from) {
+  for (int64_t r = 0; r < rows; ++r, to.data += to.row, from.data += from.row) {
+    if (to.step == 1 && from.step == 1) {
+      copy_run(n * int64_t{sizeof(T)}, reinterpret_cast<char*>(to.data),
+               reinterpret_cast<const char*>(from.data));
+    } else if (n <= 4) {
+      for (int64_t i = 0; i < n; ++i) to.data[i * to.step] = from.data[i * from.step];
+    } else {
+      copy_strided<Arch>(int64_t{sizeof(T)}, n, reinterpret_cast<char*>(to.data), to.step,
+                         reinterpret_cast<const char*>(from.data), from.step);
+    }
+  }
+}
+
+// Both sides one plane of rows at a time, or what of it is between begin and end.
 template <class T, class Arch>
 void copy_rows(const Loop& loop, T* out, const T* x) {
-  const int last = loop.rank - 1;
+  const int last = loop.rank - 1, before = last > 0 ? last - 1 : 0;
+  const int64_t width = loop.sizes[last];
+  const int64_t to_step = loop.strides[0][last], from_step = loop.strides[1][last];
   for_elements(loop.numel(), [&](int64_t begin, int64_t end) {
     Cursor at(loop, 2, begin);
-    const int64_t to_stride = loop.strides[0][last], from_stride = loop.strides[1][last];
     while (begin < end) {
-      const int64_t n = smaller(loop.sizes[last] - at.column, end - begin);
-      T* to = out + at.offset[0] + at.column * to_stride;
-      const T* from = x + at.offset[1] + at.column * from_stride;
-      if (n <= 4) {
-        for (int64_t i = 0; i < n; ++i) to[i * to_stride] = from[i * from_stride];
-      } else {
-        copy_strided<Arch>(int64_t{sizeof(T)}, n, reinterpret_cast<char*>(to), to_stride,
-                           reinterpret_cast<const char*>(from), from_stride);
-      }
-      begin += n;
-      at.next_row(loop, 2);
+      const int64_t n = smaller(width - at.column, end - begin);
+      const int64_t rows = n == width ? smaller(at.rows_left(loop), (end - begin) / width) : 1;
+      copy_plane<T, Arch>(
+          rows, n, {out + at.offset[0] + at.column * to_step, to_step, loop.strides[0][before]},
+          {x + at.offset[1] + at.column * from_step, from_step, loop.strides[1][before]});
+      begin += rows * n;
+      at.next_row(loop, 2, rows);
     }
   });
 }
