@@ -252,7 +252,9 @@ template <class T, class Arch>
 void gemv(const Gemm<T>& g, const GemmPlan<T, Arch>& plan) {
   const bool one_row = g.m == 1;
   const int64_t count = one_row ? g.n : g.m;
-  const Cut pieces(count, at_most(plan.gemv_pieces, ceil_divide(count, 4 * plan.lanes)));
+  const bool streams = (one_row ? g.b_col : g.a_row) == 1;
+  const int64_t least = streams ? shortest_stream<T> : 4 * plan.lanes;
+  const Cut pieces(count, at_most(plan.gemv_pieces, ceil_divide(count, least)));
   const Cut batches(plan.batches, plan.batch_groups);
   parallel_for(batches.parts * pieces.parts, [&](int64_t chunk) {
     const Range piece = pieces[chunk % pieces.parts], batch = batches[chunk / pieces.parts];

@@ -31,6 +31,10 @@ REGRAD_INLINE void finish_gemv(const Gemv<T>& g, int64_t j, T sum) {
   y = g.relu && sum < T(0) ? T(0) : sum;  // NaN is not below zero, so it stays
 }
 
+// What a part of the rows of M is at least: a stream that ends soon is fetched too late.
+template <class T>
+constexpr int64_t shortest_stream = 8192 / static_cast<int64_t>(sizeof(T));
+
 // Rows of M contiguous: y gathers `Rows` scaled rows at a time, so they are read as streams.
 template <class T, class Arch, int Rows>
 REGRAD_INLINE void add_scaled_rows(const T* x, int64_t x_step, const T* matrix, int64_t row,
@@ -61,7 +65,7 @@ REGRAD_INLINE void add_scaled_rows(const T* x, int64_t x_step, const T* matrix, 
 
 template <class T, class Arch>
 void gemv_rows(const Gemv<T>& g, int64_t begin, int64_t end) {
-  constexpr int64_t block = 8192 / static_cast<int64_t>(sizeof(T));  // sums stay in the cache
+  constexpr int64_t block = 16384 / static_cast<int64_t>(sizeof(T));  // sums stay in the cache
   constexpr int64_t lanes = xsimd::batch<T, Arch>::size;
   alignas(64) T y[block];
   for (int64_t j = begin; j < end; j += block) {
