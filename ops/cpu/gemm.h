@@ -94,6 +94,11 @@ REGRAD_INLINE void set_panel_of_b(const Gemm<T>& g, const GemmPlan<T, Arch>& pla
     T* to = scratch_for<T>(Scratch::gemm_b, k.size() * width);
     pack_panel<T, Arch>(g, b, p, k, to);
     tile.b = tile.ahead = to;
+    // The columns of the next panel follow in memory, where B is a transposed matrix without gaps.
+    if (g.b_row == 1 && g.b_col == k.size() && column + 2 * width <= g.n) {
+      tile.ahead = b + (column + width) * g.b_col;
+      tile.ahead_row = 4 * Plan::lanes;
+    }
     return;
   }
   tile.b = tile.ahead = b + k.begin * g.b_row + column;

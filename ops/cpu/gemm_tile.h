@@ -138,13 +138,14 @@ void compute_tile(const Tile<T>& tile) {
       }
     }
   }
-  // By twos: in half as many rounds the end of the loop is foreseen more often.
+  // By eights: the end of a loop of few rounds is foreseen.
 #pragma GCC unroll 1
-  for (; k >= 2; k -= 2) {
-    step();
-    step();
+  for (; k >= 8; k -= 8) {
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) step();
   }
-  if (k > 0) step();
+#pragma GCC unroll 1
+  for (; k > 0; --k) step();
   finish_tile<T, Arch, Rows, Vectors, Partial>(tile, sum, load, last);
 }
 
