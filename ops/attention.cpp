@@ -1,12 +1,10 @@
 // softmax(scale q kᵀ + mask) v   (Vaswani et al., "Attention is all you need", 2017, equation 1)
 // The scores are never stored: the kernel makes them a block at a time, and again for the
 // derivative (ops/cpu/attention_forward.h), from their sums that the forward pass leaves.
-#include "ops/attention.h"
-
 #include <algorithm>
 #include <cmath>
 
-#include "ops/dispatch.h"
+#include "ops/attention_operands.h"
 #include "ops/ops.h"
 
 namespace regrad {
@@ -62,37 +60,6 @@ Inputs checked(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& 
   return in;
 }
 
-// A new tensor whose dimensions lie in memory in the order of x's. So heads that were cut out of
-// one row are written side by side again, and joining them is free.
-Tensor empty_in_order_of(const Tensor& x, const Shape& shape) {
-  int64_t order[Shape::max_rank];
-  const int64_t lead = x.rank() - 1;
-  for (int64_t d = 0; d <= lead; ++d) order[d] = d;
-  const bool repeats = std::find(x.strides().begin(), x.strides().end(), 0) != x.strides().end();
-  if (!repeats) {
-    std::stable_sort(order, order + lead,
-                     [&](int64_t a, int64_t b) { return x.strides()[a] > x.strides()[b]; });
-  }
-  Shape strides = shape;
-  int64_t step = 1;
-  for (int64_t i = lead; i >= 0; --i) {
-    strides[order[i]] = step;
-    step = checked_mul(step, std::max<int64_t>(shape[order[i]], 1));
-  }
-  return view_of(empty(shape, x.dtype(), x.device()), shape, strides, 0);
-}
-
-// x [.., rows, columns] for the kernel, its batch dimensions in a given order.
-template <class Element>
-AttentionOperand<Element> operand(const Tensor& x, const Shape& order) {
-  AttentionOperand<Element> result;
-  if (!x.defined()) return result;
-  result.data = raw<std::remove_const_t<Element>>(x);
-  result.row = x.strides()[x.rank() - 2], result.column = x.strides().back();
-  for (int64_t d = 0; d < order.rank(); ++d) result.batch[d] = x.strides()[order[d]];
-  return result;
-}
-
 template <class T>
 AttentionCall<T> describe(const Inputs& in, const Tensor& out, const Tensor& log_sum,
                           const Shape& order) {
@@ -115,17 +82,6 @@ AttentionCall<T> describe(const Inputs& in, const Tensor& out, const Tensor& log
   return call;
 }
 
-// The batch dimensions of x [.., rows, columns]; those that it repeats come last.
-Shape order_of(const Tensor& x) {
-  Shape order;
-  for (const bool repeated : {false, true}) {
-    for (int64_t d = 0; d < x.rank() - 2; ++d) {
-      if ((x.strides()[d] == 0) == repeated) order.push_back(d);
-    }
-  }
-  return order;
-}
-
 std::vector<Tensor> backward(const Inputs& in, const Tensor& log_sum, const Tensor& out,
                              const Tensor& given, Needed needed) {
   const Tensor g = given.strides().back() == 1 ? given : given.contiguous();
@@ -136,7 +92,7 @@ std::vector<Tensor> backward(const Inputs& in, const Tensor& log_sum, const Tens
   const TensorOptions like_g = {.dtype = g.dtype(), .device = g.device()};
   const Tensor dbias = needed[3] ? zeros(in.mask.shape(), like_g) : Tensor();
   const Tensor everywhere = needed[3] ? expand(dbias, in.scores()) : Tensor();
-  const Shape order = order_of(needed[3] ? everywhere : in.q);
+  const Shape order = batch_order_of(needed[3] ? everywhere : in.q);
   for_floats(op, g, [&]<class T>() {
     AttentionCall<T> call = describe<T>(in, out, log_sum, order);
     call.g = operand<const T>(g, order);
@@ -195,7 +151,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   Tensor out = empty_in_order_of(in.q, shape);
   const Tensor log_sum = saves ? empty(sums, in.q.dtype(), in.q.device()) : Tensor();
   for_floats(op, in.q, [&]<class T>() {
-    kernels<T>(in.q).attention(describe<T>(in, out, log_sum, order_of(out)));
+    kernels<T>(in.q).attention(describe<T>(in, out, log_sum, batch_order_of(out)));
   });
   return record(op, std::move(out), inputs,
                 [in, log_sum](const Tensor& g, Needed needed, const Tensor& y) {
