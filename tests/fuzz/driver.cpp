@@ -3,6 +3,7 @@
 //   NAME_fuzz [RUNS [FIRST]]   inputs FIRST to FIRST + RUNS - 1; 2000 and 0 unless given
 //   NAME_fuzz --seeds FOLDER   writes the seeds there, as a corpus for libFuzzer
 #include <signal.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,7 +27,9 @@ namespace regrad::fuzz {
 namespace {
 
 constexpr std::size_t longest_input = 4096;
-constexpr unsigned longest_run = 10;  // seconds for one input: longer is a hang
+// Seconds for one input, longer is a hang: of the processor's time, and, should it sleep, by the
+// clock, which goes on while other programs have the processor.
+constexpr unsigned longest_run = 10, longest_sleep = 300;
 constexpr std::array<std::string_view, 16> telling_texts = {"0",
                                                             "-1",
                                                             "4294967296",
@@ -113,12 +116,20 @@ uint64_t current = 0;
 
 extern "C" void say_which(int signal) {
   std::array<char, 128> text;
+  const bool hangs = signal == SIGALRM || signal == SIGPROF;
   const int length = std::snprintf(
       text.data(), text.size(), "\nfuzz: input %llu %s; repeat it with arguments 1 %llu\n",
-      static_cast<unsigned long long>(current), signal == SIGALRM ? "hangs" : "fails",
+      static_cast<unsigned long long>(current), hangs ? "hangs" : "fails",
       static_cast<unsigned long long>(current));
   if (write(STDERR_FILENO, text.data(), static_cast<std::size_t>(length)) < 0) _exit(2);
   _exit(1);
+}
+
+// For what runs next; 0 and 0 end the limits.
+void limit_time(unsigned busy, unsigned asleep) {
+  const itimerval processor{{0, 0}, {static_cast<time_t>(busy), 0}};
+  setitimer(ITIMER_PROF, &processor, nullptr);
+  alarm(asleep);
 }
 
 int write_seeds(const std::string& folder) {
@@ -131,7 +142,7 @@ int write_seeds(const std::string& folder) {
 }
 
 int run(uint64_t runs, uint64_t first) {
-  for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM}) {
+  for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM, SIGPROF}) {
     ::signal(signal, say_which);
   }
   const std::vector<std::string> from = seeds();
@@ -139,10 +150,10 @@ int run(uint64_t runs, uint64_t first) {
     const std::string text = input(current, from);
     // Exactly as many bytes as there are: a read past them is seen.
     const std::vector<uint8_t> bytes(text.begin(), text.end());
-    alarm(longest_run);
+    limit_time(longest_run, longest_sleep);
     LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
   }
-  alarm(0);
+  limit_time(0, 0);
   std::printf("%llu inputs, no finding\n", static_cast<unsigned long long>(runs));
   return 0;
 }
