@@ -169,6 +169,8 @@ struct Kernels : NumberKernels<T>, UnaryKernels<T>, RowKernels<T> {
   // Element i depends on (seed, offset + i) alone: the same numbers for any number of threads.
   void (*uniform)(int64_t n, T* out, uint64_t seed, uint64_t offset);  // [0, 1)
   void (*normal)(int64_t n, T* out, uint64_t seed, uint64_t offset);   // mean 0, deviation 1
+  // out = scale x where the uniform number is p or more, 0 x elsewhere
+  void (*dropout)(int64_t n, T* out, const T* x, T p, T scale, uint64_t seed, uint64_t offset);
 };
 
 // Memory of a device that is not the host. Everything that is asked of a device happens in the order

@@ -7,25 +7,30 @@
 
 namespace regrad::random_bits {
 
-// The bits of positions 2 b and 2 b + 1 from b in `even`. Multiply::of(a, b) is the product of the
-// lower halves of a and b, which are 64-bit numbers.
+// Multiply::of(a, b) is the product of the lower halves of a and b, which are 64-bit numbers; so
+// upper halves hold anything.
+template <int rounds, class Multiply, class W>
+[[gnu::always_inline]] constexpr void philox_rounds(W& a, W& b, W& c, W& d, uint64_t key,
+                                                    uint64_t second_key) {
+  const W zero = a ^ a, x_factor = zero + 0xD2511F53, y_factor = zero + 0xCD9E8D57;
+  const W x = Multiply::of(a, x_factor), y = Multiply::of(c, y_factor);
+  a = (y >> 32) ^ b ^ key;
+  b = y;
+  c = (x >> 32) ^ d ^ second_key;
+  d = x;
+  if constexpr (rounds > 1) {
+    philox_rounds<rounds - 1, Multiply>(a, b, c, d, key + 0x9E3779B9, second_key + 0xBB67AE85);
+  }
+}
+
+// The bits of positions 2 b and 2 b + 1 from b in `even`.
 template <class Multiply, class W>
 [[gnu::always_inline]] constexpr void philox_block(uint64_t seed, W& even, W& odd) {
   constexpr uint64_t low = 0xffffffff;
-  const W zero = even ^ even, x_factor = zero + 0xD2511F53, y_factor = zero + 0xCD9E8D57;
-  W a = even & low, b = even >> 32, c = zero, d = zero;
-  uint64_t key = seed & low, second_key = seed >> 32;
-  for (int round = 0; round < 10; ++round) {
-    const W x = Multiply::of(a, x_factor), y = Multiply::of(c, y_factor);
-    a = (y >> 32) ^ b ^ key;
-    b = y & low;
-    c = (x >> 32) ^ d ^ second_key;
-    d = x & low;
-    key = (key + 0x9E3779B9) & low;
-    second_key = (second_key + 0xBB67AE85) & low;
-  }
-  even = a | b << 32;
-  odd = c | d << 32;
+  W a = even, b = even >> 32, c = even ^ even, d = c;
+  philox_rounds<10, Multiply>(a, b, c, d, seed & low, seed >> 32);
+  even = (a & low) | b << 32;
+  odd = (c & low) | d << 32;
 }
 
 // [0, 1) in 24 bits, or 53.

@@ -20,6 +20,17 @@ Tensor drawn(const char* op, bool normal, const Shape& shape, Generator& generat
   return x;
 }
 
+Tensor dropped(const Tensor& x, double p, uint64_t seed, uint64_t position) {
+  const Tensor from = x.contiguous();
+  Tensor y = empty(x.shape(), x.dtype(), x.device());
+  for_floats("dropout", x, [&]<class T>() {
+    kernels<T>(x).dropout(x.numel(), raw<T>(y), raw<T>(from), static_cast<T>(p),
+                          static_cast<T>(p < 1 ? 1 / (1 - p) : 0), seed, position);
+  });
+  return record("dropout", std::move(y),
+                {{x, [=](const Tensor& g) { return dropped(g, p, seed, position); }}});
+}
+
 }  // namespace
 
 Tensor rand(const Shape& shape, Generator& generator, TensorOptions options) {
@@ -33,8 +44,8 @@ Tensor randn(const Shape& shape, Generator& generator, TensorOptions options) {
 Tensor randint(int64_t low, int64_t high, const Shape& shape, Generator& generator) {
   check(low < high, "randint: low {} must be below high {}", low, high);
   Tensor x = empty(shape, int64, cpu);
-  const auto span = static_cast<unsigned __int128>(static_cast<uint64_t>(high) -
-                                                   static_cast<uint64_t>(low));
+  const auto span =
+      static_cast<unsigned __int128>(static_cast<uint64_t>(high) - static_cast<uint64_t>(low));
   uint64_t position = generator.advance(static_cast<uint64_t>(x.numel()));
   int64_t* out = raw<int64_t>(x);
   for (int64_t i = 0; i < x.numel(); ++i) {
@@ -53,15 +64,13 @@ Tensor randperm(int64_t n, Generator& generator) {  // Fisher and Yates
   return x.to(default_device());
 }
 
-// y = x m, with m = 0 with chance p and 1/(1-p) otherwise; dx = g m.
+// y = x m, with m = 0 with chance p and 1/(1-p) otherwise; dx = g m. m is drawn twice, and never
+// kept.
 Tensor dropout(const Tensor& x, double p, Generator& generator) {
   check(p >= 0 && p <= 1, "dropout: the chance must be in [0, 1], not {}", p);
   check(is_float(x.dtype()), "dropout: takes float32 or float64, not {}", x.dtype());
   if (p == 0) return x;
-  const Tensor chance = rand(x.shape(), generator, {.dtype = x.dtype(), .device = x.device()});
-  const double scale = p < 1 ? 1 / (1 - p) : 0;
-  const Tensor kept = mul(ge(chance, scalar(p, x.dtype(), x.device())).to(x.dtype()), scale);
-  return mul(x, kept);
+  return dropped(x, p, generator.seed(), generator.advance(static_cast<uint64_t>(x.numel())));
 }
 
 }  // namespace regrad

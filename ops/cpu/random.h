@@ -51,8 +51,36 @@ void philox_blocks(int64_t count, uint64_t seed, uint64_t first, uint64_t* even,
 void to_normal(int64_t blocks, float* values, const uint64_t* even, const uint64_t* odd);
 void to_normal(int64_t blocks, double* values, const uint64_t* even, const uint64_t* odd);
 
-template <bool is_normal, class T, class Arch>
-void draw(int64_t n, T* out, uint64_t seed, uint64_t offset) {
+template <class Arch, class T>
+void to_fractions(int64_t blocks, T* values, const uint64_t* even, const uint64_t* odd) {
+  for (int64_t i = 0; i < blocks; ++i) {
+    random_bits::to_fraction(even[i], values + 2 * i);
+    random_bits::to_fraction(odd[i], values + 2 * i + 1);
+  }
+}
+
+// A float's 24 bits fill half a word: two of them are one, in the order of memory.
+template <class Arch>
+void to_fractions(int64_t blocks, float* values, const uint64_t* even, const uint64_t* odd) {
+  using W = Words<Arch>;
+  using Fractions = typename Blocks<float, Arch>::Vector;
+  typedef int32_t Whole __attribute__((vector_size(sizeof(W))));
+  constexpr int64_t lanes = sizeof(W) / sizeof(uint64_t);
+  for (int64_t i = 0; i < blocks; i += lanes) {
+    W first, second;
+    __builtin_memcpy(&first, even + i, sizeof first);
+    __builtin_memcpy(&second, odd + i, sizeof second);
+    first = first >> 40 | second >> 40 << 32;
+    Whole both;
+    __builtin_memcpy(&both, &first, sizeof both);
+    const Fractions fractions = __builtin_convertvector(both, Fractions) * 0x1p-24f;
+    __builtin_memcpy(values + 2 * i, &fractions, sizeof fractions);
+  }
+}
+
+// use(at, count, values): the numbers of positions offset + at and so on, for all of [0, n).
+template <bool is_normal, class T, class Arch, class Use>
+REGRAD_INLINE void draw_each(int64_t n, uint64_t seed, uint64_t offset, const Use& use) {
   constexpr int64_t batch = 64;  // blocks at once
   for_elements(n, [&](int64_t begin, int64_t end) {
     alignas(64) uint64_t even[batch], odd[batch];
@@ -66,15 +94,32 @@ void draw(int64_t n, T* out, uint64_t seed, uint64_t offset) {
       if constexpr (is_normal) {
         to_normal(blocks, values, even, odd);
       } else {
-        for (int64_t i = 0; i < blocks; ++i) {
-          random_bits::to_fraction(even[i], values + 2 * i);
-          random_bits::to_fraction(odd[i], values + 2 * i + 1);
-        }
+        to_fractions<Arch>(blocks, values, even, odd);
       }
-      __builtin_memcpy(out + begin, values + skip, static_cast<std::size_t>(count) * sizeof(T));
+      use(begin, count, values + skip);
       begin += count;
     }
   });
+}
+
+template <bool is_normal, class T, class Arch>
+void draw(int64_t n, T* out, uint64_t seed, uint64_t offset) {
+  draw_each<is_normal, T, Arch>(n, seed, offset, [&](int64_t at, int64_t count, const T* values) {
+    __builtin_memcpy(out + at, values, static_cast<std::size_t>(count) * sizeof(T));
+  });
+}
+
+template <class T, class Arch>
+void dropout(int64_t n, T* out, const T* x, T p, T scale, uint64_t seed, uint64_t offset) {
+  using V = Vec<T, Arch>;
+  draw_each<false, T, Arch>(
+      n, seed, offset, [&](int64_t at, int64_t count, const T* values) REGRAD_LAMBDA {
+        for (int64_t i = 0; i < count; i += lanes_of<T, Arch>) {
+          const int64_t left = count - i;
+          const V kept = v_select(load<T, Arch>(values + i, left) < V(p), V(T(0)), V(scale));
+          store<T, Arch>(out + at + i, left, load<T, Arch>(x + at + i, left) * kept);
+        }
+      });
 }
 
 }  // namespace regrad::simd

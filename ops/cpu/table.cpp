@@ -68,6 +68,7 @@ Kernels<T> kernels() {
       attention_backward<T, Arch>,
       draw<false, T, Arch>,
       draw<true, T, Arch>,
+      dropout<T, Arch>,
   };
 }
 

@@ -85,49 +85,81 @@ __device__ void to_normal(uint64_t even, uint64_t odd, T* values) {
   values[1] = length * sine_of(turned, around, 0);
 }
 
-// Numbers 2 i and 2 i + 1 of those from the block of `first` on, the leading `skip` of which are
-// not asked for.
-template <bool is_normal, class T>
+struct Uniform {
+  template <class T>
+  __device__ static void make(uint64_t even, uint64_t odd, T* values) {
+    random_bits::to_fraction(even, values);
+    random_bits::to_fraction(odd, values + 1);
+  }
+};
+struct Normal {
+  template <class T>
+  __device__ static void make(uint64_t even, uint64_t odd, T* values) {
+    to_normal(even, odd, values);
+  }
+};
+
+// use(at, number) for numbers 2 i and 2 i + 1 of those from the block of `first` on, the leading
+// `skip` of which are not asked for.
+template <class Numbers, class T, class Use>
 struct Draw {
-  T* out;
+  Use use;
   int64_t n, skip;
   uint64_t seed, first;
   __device__ void operator()(int64_t i) const {
     uint64_t even = first + static_cast<uint64_t>(i), odd = 0;
     random_bits::philox_block<Halves>(seed, even, odd);
     T values[2];
-    if constexpr (is_normal) {
-      to_normal(even, odd, values);
-    } else {
-      random_bits::to_fraction(even, values);
-      random_bits::to_fraction(odd, values + 1);
-    }
+    Numbers::make(even, odd, values);
     const int64_t at = 2 * i - skip;
-    if (at >= 0) out[at] = values[0];
-    if (at + 1 < n) out[at + 1] = values[1];
+    if (at >= 0) use(at, values[0]);
+    if (at + 1 < n) use(at + 1, values[1]);
   }
 };
 
-template <bool is_normal, class T>
-void draw(int64_t n, T* out, uint64_t seed, uint64_t offset) {
+template <class T>
+struct Write {
+  T* out;
+  __device__ void operator()(int64_t at, T value) const { out[at] = value; }
+};
+
+template <class T>
+struct Drop {
+  T* out;
+  const T* x;
+  T p, scale;
+  __device__ void operator()(int64_t at, T value) const {
+    out[at] = x[at] * (value < p ? T(0) : scale);
+  }
+};
+
+template <class Numbers, class T, class Use>
+void draw(int64_t n, const Use& use, uint64_t seed, uint64_t offset) {
   const auto skip = static_cast<int64_t>(offset % 2);
-  for_each(n > 0 ? (skip + n + 1) / 2 : 0, Draw<is_normal, T>{out, n, skip, seed, offset / 2});
+  for_each(n > 0 ? (skip + n + 1) / 2 : 0,
+           Draw<Numbers, T, Use>{use, n, skip, seed, offset / 2});
 }
 
 }  // namespace
 
 template <class T>
 void uniform(int64_t n, T* out, uint64_t seed, uint64_t offset) {
-  draw<false>(n, out, seed, offset);
+  draw<Uniform, T>(n, Write<T>{out}, seed, offset);
 }
 template <class T>
 void normal(int64_t n, T* out, uint64_t seed, uint64_t offset) {
-  draw<true>(n, out, seed, offset);
+  draw<Normal, T>(n, Write<T>{out}, seed, offset);
+}
+template <class T>
+void dropout(int64_t n, T* out, const T* x, T p, T scale, uint64_t seed, uint64_t offset) {
+  draw<Uniform, T>(n, Drop<T>{out, x, p, scale}, seed, offset);
 }
 
 template void uniform(int64_t, float*, uint64_t, uint64_t);
 template void uniform(int64_t, double*, uint64_t, uint64_t);
 template void normal(int64_t, float*, uint64_t, uint64_t);
 template void normal(int64_t, double*, uint64_t, uint64_t);
+template void dropout(int64_t, float*, const float*, float, float, uint64_t, uint64_t);
+template void dropout(int64_t, double*, const double*, double, double, uint64_t, uint64_t);
 
 }  // namespace regrad::gpu

@@ -34,7 +34,8 @@ Kernels<T> kernels() {
           attention<T>,
           attention_backward<T>,
           uniform<T>,
-          normal<T>};
+          normal<T>,
+          dropout<T>};
 }
 
 Backend make_table() {

@@ -118,6 +118,14 @@ TEST_CASE("dropout") {
   const Tensor x = ones({100'000});
   const std::vector<double> y = dropout(x, 0.3, generator).to_vector<double>();
   CHECK(std::abs(static_cast<double>(std::count(y.begin(), y.end(), 0.0)) - 30000) < 1000);
+  Generator whole(7), later(7, 17);  // who is dropped depends on seed and position alone
+  const Tensor some = dropout(x, 0.3, whole);
+  CHECK(same_bits(dropout(ones({50'000}), 0.3, later), narrow(some, 0, 17, 50'000)));
+  CHECK(whole.position() == 100'000);
+  const Tensor leaf = ones({100'000}, {.requires_grad = true});
+  Generator again(7);
+  sum(dropout(leaf, 0.3, again)).backward();
+  CHECK(same_bits(leaf.grad(), some));
   CHECK(same_bits(dropout(x, 0, generator), x));
   CHECK_ERROR(dropout(x, 1.5, generator), "dropout: the chance must be in [0, 1], not 1.5");
   CHECK_ERROR(dropout(arange(3), 0.5, generator), "dropout: takes float32 or float64, not int64");
