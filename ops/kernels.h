@@ -147,6 +147,9 @@ template <class T>
 struct Kernels : NumberKernels<T>, UnaryKernels<T>, RowKernels<T> {
   void (*axpy)(int64_t n, T* y, T a, const T* x);   // y += a x
   void (*scale)(int64_t n, T* y, T a);              // y *= a
+  // log(1 + e^x) - t x, and g times its slope by x (ops/pointwise.h).
+  void (*logistic_loss)(const Loop&, T* out, const T* x, const T* t);
+  void (*logistic_slope)(const Loop&, T* out, const T* g, const T* x, const T* t);
   void (*gemm)(const Gemm<T>&);
 
   // One step of a recurrent cell between its products (ops/steps.h).

@@ -46,8 +46,8 @@ Classes classes(const char* op, const Tensor& x, const Tensor& targets, int64_t 
   check(targets.shape() == expected, "{}: scores {} need targets of shape {}, not {}", op,
         x.shape(), expected, targets.shape());
   const Tensor flat = reshape(targets, {targets.numel()});
-  const int64_t bad = backend(flat.device())
-                          .bad_index(op, flat.numel(), raw<int64_t>(flat), count, &ignore);
+  const int64_t bad =
+      backend(flat.device()).bad_index(op, flat.numel(), raw<int64_t>(flat), count, &ignore);
   check(bad < 0, "{}: target {} at position {} is out of range; there are {} classes", op,
         bad < 0 ? 0 : raw<int64_t>(flat)[bad], bad, count);
   return {reshape(x.rank() <= 2 ? x : permute(x, order), {targets.numel(), count}), flat};
@@ -63,6 +63,24 @@ Tensor composed_gradient(const Tensor& g, const Tensor& x, const Tensor& targets
   const Tensor target =
       add(mul(wanted, 1 - smoothing), smoothing / static_cast<double>(std::max<int64_t>(n, 1)));
   return mul(unsqueeze(where(counts, g, 0), 1), sub(softmax(x, 1), target));
+}
+
+// g (sigmoid(x) - t)
+Tensor logistic_slope(const Tensor& g, const Tensor& x, const Tensor& t) {
+  constexpr const char* op = "binary_cross_entropy_with_logits";
+  Tensor out = empty(x.shape(), x.dtype(), x.device());
+  const Loop loop = make_loop({&out, &g, &x, &t});
+  for_floats(op, x, [&]<class T>() {
+    kernels<T>(x).logistic_slope(loop, raw<T>(out), raw<T>(g), raw<T>(x), raw<T>(t));
+  });
+  return record(op, std::move(out),
+                {{g, [x, t](const Tensor& h) { return logistic_slope(h, x, t); }},
+                 {x,
+                  [g, x](const Tensor& h) {
+                    const Tensor s = sigmoid(x);
+                    return mul(mul(h, g), mul(s, sub(1, s)));
+                  }},
+                 {t, [g](const Tensor& h) { return neg(mul(h, g)); }}});
 }
 
 }  // namespace
@@ -90,8 +108,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
     for_floats("cross_entropy", x, [&]<class T>() {
       kernels<T>(from).cross_entropy_backward(
           rows, raw<T>(dx), raw<T>(g), g.strides()[0], raw<T>(from), raw<T>(log_sum),
-          raw<int64_t>(wanted), options.ignore_index,
-          static_cast<T>(options.label_smoothing));
+          raw<int64_t>(wanted), options.ignore_index, static_cast<T>(options.label_smoothing));
     });
     return dx;
   };
@@ -116,13 +133,23 @@ Tensor mse_loss(const Tensor& x, const Tensor& target, Reduce reduction) {
   return reduced(square(sub(x, target)), reduction);
 }
 
-// -(t log s + (1 - t) log(1 - s)) with s = sigmoid(x), as softplus(x) - t x: no overflow.
+// -(t log s + (1 - t) log(1 - s)) with s = sigmoid(x), as log(1 + e^x) - t x: no overflow;
+// dx = g (s - t), dt = -g x.
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targets,
                                         Reduce reduction) {
   check(logits.shape() == targets.shape(),
         "binary_cross_entropy_with_logits: {} and {} must have one shape", called(logits),
         called(targets));
-  const Tensor loss = sub(softplus(logits, 1, 40), mul(logits, targets));
+  const Tensor x = logits, t = is_float(targets.dtype()) ? targets : targets.to(x.dtype());
+  same_dtype("binary_cross_entropy_with_logits", x, t);
+  Tensor loss = empty(x.shape(), x.dtype(), x.device());
+  const Loop loop = make_loop({&loss, &x, &t});
+  for_floats("binary_cross_entropy_with_logits", x, [&]<class T>() {
+    kernels<T>(x).logistic_loss(loop, raw<T>(loss), raw<T>(x), raw<T>(t));
+  });
+  loss = record("binary_cross_entropy_with_logits", std::move(loss),
+                {{x, [x, t](const Tensor& g) { return logistic_slope(g, x, t); }},
+                 {t, [x](const Tensor& g) { return neg(mul(g, x)); }}});
   return reduced(loss, reduction);
 }
 

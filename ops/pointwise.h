@@ -1,4 +1,4 @@
-// Every pointwise function of one argument, written once for all backends and vector widths.
+// Every pointwise function of one argument, and the logistic loss, written once for all backends and vector widths.
 //   value(x)       f(x)
 //   slope(s)       f'(x), and curvature(s) its derivative by s,
 // where s is x, or f(x) for functions whose slope is cheaper from their result (OfOutput).
@@ -154,7 +154,8 @@ struct Function<Unary::silu, V> : OfInput {
 template <class V>
 struct Function<Unary::softplus, V> : OfInput {
   static constexpr V value(V x, V p, V q) {
-    return v_select(p * x > q, x, v_log1p(v_exp(v_min(p * x, q))) / p);
+    const V y = p * x, rest = v_log1p_of_share(v_exp(v_neg(v_abs(y))));
+    return v_select(y > q, x, (v_max(y, number<V>(0)) + rest) / p);
   }
   static constexpr V slope(V x, V p, V q) {
     return v_select(p * x > q, number<V>(1), v_sigmoid(p * x));
@@ -197,5 +198,15 @@ struct Function<Unary::pow, V> : OfInput {
     return v_select(factor == number<V>(0), factor, factor * v_pow(x, exponent));
   }
 };
+
+// Of two arguments, a score and a target: log(1 + e^x) - t x, without overflow, and its slope by x.
+template <class V>
+constexpr V logistic_loss(V x, V t) {
+  return v_max(x, number<V>(0)) - t * x + v_log1p_of_share(v_exp(v_neg(v_abs(x))));
+}
+template <class V>
+constexpr V logistic_slope(V x, V t) {
+  return v_sigmoid(x) - t;
+}
 
 }  // namespace regrad::pointwise

@@ -180,19 +180,20 @@ REGRAD_INLINE xsimd::batch<T, A> v_log(xsimd::batch<T, A> x) {
   return log_edges(x, series::log_of_parts<T>(fraction - xsimd::batch<T, A>(T(1)), exponent));
 }
 
-// log(1 + x): of the rounded sum, with what the rounding lost put back into the fraction
+// log(1 + x) for x in [0, 1], as 2 artanh(s) = 2 (s + s^3/3 + s^5/5 + ...) with s = x / (2 + x)
 template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> v_log1p(xsimd::batch<T, A> x) {
+REGRAD_INLINE xsimd::batch<T, A> v_log1p_of_share(xsimd::batch<T, A> x) {
   using V = xsimd::batch<T, A>;
-  const V one(T(1));
-  const V sum = one + x;
-  const V lost = v_select(x > one, one - (sum - x), x - (sum - one));
-  const auto [fraction, exponent] = split(sum);
-  // Beyond 2^60 nothing that counts is lost, and infinity would lose itself.
-  const V weight = power_of_two(v_neg(bounded_above(bounded_below(exponent, -60), 60)));
-  const V kept = v_select(x < V(T(0x1p60)), lost * weight, V(T(0)));
-  const V y = log_edges(sum, series::log_of_parts<T>((fraction - one) + kept, exponent));
-  return v_select(x == V(T(0)), x, y);  // keeps the sign of a zero
+  const V s = x / (V(T(2)) + x), square = s * s;
+  V series;
+  if constexpr (is_float<T>) {
+    series = polynomial(square, 1. / 3, 1. / 5, 1. / 7, 1. / 9, 1. / 11, 1. / 13);
+  } else {
+    series = polynomial(square, 1. / 3, 1. / 5, 1. / 7, 1. / 9, 1. / 11, 1. / 13, 1. / 15, 1. / 17,
+                        1. / 19, 1. / 21, 1. / 23, 1. / 25, 1. / 27, 1. / 29, 1. / 31);
+  }
+  const V half = multiply_add(s * square, series, s);
+  return half + half;
 }
 
 // ---- sine and cosine

@@ -54,6 +54,37 @@ struct UnaryKernel {
   }
 };
 
+template <class T, class Arch>
+struct LogisticKernel {
+  static void loss_block(const void*, int64_t n, void* const* operands) {
+    T* out = static_cast<T*>(operands[0]);
+    const T* x = static_cast<const T*>(operands[1]);
+    const T* t = static_cast<const T*>(operands[2]);
+    for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
+      store<T, Arch>(out + i, n - i,
+                     pointwise::logistic_loss(load<T, Arch>(x + i, n - i),
+                                              load<T, Arch>(t + i, n - i)));
+    }
+  }
+  static void slope_block(const void*, int64_t n, void* const* operands) {
+    T* out = static_cast<T*>(operands[0]);
+    const T* g = static_cast<const T*>(operands[1]);
+    const T* x = static_cast<const T*>(operands[2]);
+    const T* t = static_cast<const T*>(operands[3]);
+    for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
+      const auto factor = pointwise::logistic_slope(load<T, Arch>(x + i, n - i),
+                                                    load<T, Arch>(t + i, n - i));
+      store<T, Arch>(out + i, n - i, load<T, Arch>(g + i, n - i) * factor);
+    }
+  }
+  static void loss(const Loop& loop, T* out, const T* x, const T* t) {
+    run_loop<Arch>(loop, loss_block, nullptr, out, x, t);
+  }
+  static void slope(const Loop& loop, T* out, const T* g, const T* x, const T* t) {
+    run_loop<Arch>(loop, slope_block, nullptr, out, g, x, t);
+  }
+};
+
 template <Binary function, class T, class Arch>
 struct BinaryKernel {
   static void block(const void*, int64_t n, void* const* operands) {

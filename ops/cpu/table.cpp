@@ -55,6 +55,8 @@ Kernels<T> kernels() {
       row_kernels<T, Arch>(),
       add_scaled<T, Arch>,
       scale_by<T, Arch>,
+      LogisticKernel<T, Arch>::loss,
+      LogisticKernel<T, Arch>::slope,
       gemm<T, Arch>,
       gru<T, Arch>,
       gru_backward<T, Arch>,

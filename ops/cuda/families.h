@@ -42,6 +42,10 @@ void scatter_add(Rows out, int64_t count, T* out_data, const T* g, const int64_t
 template <class T>
 void add_scaled(int64_t n, T* y, T a, const T* x);
 template <class T>
+void logistic_loss(const Loop&, T* out, const T* x, const T* t);
+template <class T>
+void logistic_slope(const Loop&, T* out, const T* g, const T* x, const T* t);
+template <class T>
 void scale_by(int64_t n, T* y, T a);
 
 template <class T>

@@ -43,8 +43,8 @@ __host__ __device__ inline float v_expm1(float x) { return ::expm1f(x); }
 __host__ __device__ inline double v_expm1(double x) { return ::expm1(x); }
 __host__ __device__ inline float v_log(float x) { return ::logf(x); }
 __host__ __device__ inline double v_log(double x) { return ::log(x); }
-__host__ __device__ inline float v_log1p(float x) { return ::log1pf(x); }
-__host__ __device__ inline double v_log1p(double x) { return ::log1p(x); }
+__host__ __device__ inline float v_log1p_of_share(float x) { return ::log1pf(x); }
+__host__ __device__ inline double v_log1p_of_share(double x) { return ::log1p(x); }
 __host__ __device__ inline float v_sin(float x) { return ::sinf(x); }
 __host__ __device__ inline double v_sin(double x) { return ::sin(x); }
 __host__ __device__ inline float v_cos(float x) { return ::cosf(x); }

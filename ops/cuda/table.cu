@@ -22,6 +22,8 @@ Kernels<T> kernels() {
           row_kernels<T>(),
           add_scaled<T>,
           scale_by<T>,
+          logistic_loss<T>,
+          logistic_slope<T>,
           gemm<T>,
           gru<T>,
           gru_backward<T>,
