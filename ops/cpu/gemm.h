@@ -73,8 +73,9 @@ REGRAD_INLINE RowsOfA<T> rows_of_a(const Gemm<T>& g, const GemmPlan<T, Arch>& pl
 // Where the tiles of a panel read B, and what the first two of them fetch meanwhile: the next
 // panel, or the next two, at a pace that the memory can follow.
 template <class T, class Arch>
-REGRAD_INLINE void set_panel_of_b(const Gemm<T>& g, const GemmPlan<T, Arch>& plan, const T* b,
-                                  const Packed<T>& packed, int64_t p, Tile<T>& tile) {
+REGRAD_INLINE void set_panel_of_b(const Gemm<T>& g, const GemmPlan<T, Arch>& plan,
+                                  const Operands<T>& at, const Packed<T>& packed, int64_t p,
+                                  Tile<T>& tile) {
   using Plan = GemmPlan<T, Arch>;
   constexpr int64_t width = Plan::panel_width;
   const Range k = packed.k;
@@ -89,26 +90,42 @@ REGRAD_INLINE void set_panel_of_b(const Gemm<T>& g, const GemmPlan<T, Arch>& pla
     }
     return;
   }
+  const T* const b = at.b;
+  tile.ahead = b;
+  if (g.b_col == 1) {
+    // Two panels fetch the next two, each half of their rows; the last two the next matrix's first.
+    const int64_t next = (p / 2 + 1) * 2 * width;
+    if (const T* from = next + 2 * width <= g.n ? b + next : at.next_b) {
+      tile.ahead = from + (k.begin + k.size() / 2 * (p % 2)) * g.b_row;
+      tile.ahead_row = g.b_row;
+    }
+  } else if (g.b_row == 1 && g.b_col == k.size() && column + 2 * width <= g.n) {
+    // The columns of the next panel follow in memory: B is a transposed matrix without gaps.
+    tile.ahead = b + (column + width) * g.b_col;
+    tile.ahead_row = 4 * Plan::lanes;
+  }
   const bool partial = columns != width && columns != Plan::lanes;
   if (plan.pack_b || (partial && !FirstLanes<T, Arch>::is_free)) {
     T* to = scratch_for<T>(Scratch::gemm_b, k.size() * width);
     pack_panel<T, Arch>(g, b, p, k, to);
-    tile.b = tile.ahead = to;
-    // The columns of the next panel follow in memory, where B is a transposed matrix without gaps.
-    if (g.b_row == 1 && g.b_col == k.size() && column + 2 * width <= g.n) {
-      tile.ahead = b + (column + width) * g.b_col;
-      tile.ahead_row = 4 * Plan::lanes;
-    }
+    tile.b = to;
     return;
   }
-  tile.b = tile.ahead = b + k.begin * g.b_row + column;
+  tile.b = b + k.begin * g.b_row + column;
   tile.b_row = g.b_row;
-  // Two panels fetch the next two, each half of their rows.
-  const int64_t next = (p / 2 + 1) * 2 * width;
-  if (next + 2 * width <= g.n) {
-    tile.ahead = b + (k.begin + k.size() / 2 * (p % 2)) * g.b_row + next;
-    tile.ahead_row = g.b_row;
+}
+
+// After `done` tiles of a panel: the first two fetch what set_panel_of_b() says, the two after them
+// the panel's share of the batch's next A.
+template <class T, class Arch>
+REGRAD_INLINE void fetch_next(const T* next_a, int64_t panel, int64_t done, Tile<T>& tile) {
+  const int64_t steps = tile.k / 4;
+  tile.ahead += steps * tile.ahead_row;
+  if (done == 2) {
+    tile.ahead_row = next_a ? 4 * GemmPlan<T, Arch>::lanes : 0;
+    tile.ahead = next_a + panel * 2 * steps * tile.ahead_row;
   }
+  if (done == 4) tile.ahead_row = 0;
 }
 
 // tiles x panels of one matrix, over one block of k: packed.k, with what of it is packed already.
@@ -131,15 +148,14 @@ REGRAD_INLINE void compute_block(const Gemm<T>& g, const GemmPlan<T, Arch>& plan
     const int64_t column = p * Plan::panel_width;
     tile.bias = g.bias && last_k ? g.bias + column : nullptr;
     tile.ahead_row = 0;
-    set_panel_of_b<T, Arch>(g, plan, at.b, packed, p, tile);
+    set_panel_of_b<T, Arch>(g, plan, at, packed, p, tile);
     const int64_t first = heights.begin(tiles.begin);
     for (int64_t t = tiles.begin; t < tiles.end; ++t) {
       const Range rows = heights[t];
       tile.a = a.data + (a.panel > 0 ? (t - tiles.begin) * a.panel : (rows.begin - first) * a.row);
       tile.c = at.c + rows.begin * g.c_row + column;
       run_tile<T, Arch>(tile, rows.size(), at_most(g.n - column, Plan::panel_width));
-      tile.ahead += tile.k / 4 * tile.ahead_row;
-      if (t > tiles.begin) tile.ahead_row = 0;
+      fetch_next<T, Arch>(at.next_a, p - panels.begin, t + 1 - tiles.begin, tile);
     }
   }
 }
@@ -165,7 +181,8 @@ void separate_gemm(const Gemm<T>& g, const GemmPlan<T, Arch>& plan) {
     const Range tiles = rows[part / columns.parts], panels = columns[part % columns.parts];
     Packed<T> packed;
     for (int64_t i = batches.begin(batch_group); i < batches.begin(batch_group + 1); ++i) {
-      const Operands<T> at = operands_of(g, i);
+      Operands<T> at = operands_of(g, i);
+      if (i + 1 < plan.batches) set_next(g, i + 1, at);
       for (int64_t b = 0; b < blocks.parts; ++b) {
         packed.k = blocks[b];
         compute_groups<T, Arch>(g, plan, at, packed, tiles, panels);

@@ -101,12 +101,14 @@ struct GemmPlan {
   }
 };
 
-// One matrix of the batch.
+// One matrix of the batch, and the operands of the next, to be fetched meanwhile.
 template <class T>
 struct Operands {
   const T* a;
   const T* b;
   T* c;
+  const T* next_a = nullptr;  // null too where its rows or columns do not follow each other
+  const T* next_b = nullptr;
 };
 
 template <class T>
@@ -120,6 +122,14 @@ REGRAD_INLINE Operands<T> operands_of(const Gemm<T>& g, int64_t batch) {
     at.c += index * g.c_batch[i];
   }
   return at;
+}
+
+template <class T>
+REGRAD_INLINE void set_next(const Gemm<T>& g, int64_t batch, Operands<T>& at) {
+  const Operands<T> next = operands_of(g, batch);
+  const bool without_gaps = (g.a_col == 1 && g.a_row == g.k) || (g.a_row == 1 && g.a_col == g.m);
+  at.next_a = without_gaps ? next.a : nullptr;
+  at.next_b = next.b;
 }
 
 }  // namespace regrad::simd
