@@ -225,7 +225,7 @@ void shared_pass(const Gemm<T>& g, const GemmPlan<T, Arch>& plan, const Operands
   Packed<T> packed;
   packed.tiles = tiles;
   packed.panels = panels;
-  if (plan.pack_a) {
+  if (plan.share_a) {
     packed.a = scratch_for<T>(Scratch::gemm_a, tiles.size() * deepest * Plan::a_step);
   }
   if (plan.pack_b) {

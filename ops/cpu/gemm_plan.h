@@ -50,7 +50,7 @@ struct GemmPlan {
   int64_t tiles, panels, k_blocks;
   // A and B each are read in place if that is fast, else from panels: shared by all threads for
   // large products, else made by each chunk for itself.
-  bool pack_a, pack_b, shared;
+  bool pack_a, pack_b, share_a, shared;
   int64_t group_tiles;  // tiles whose part of A stays in the second-level cache
   // The cut of the work; if shared, of each matrix.
   int64_t batch_groups = 1, row_groups = 1, column_groups = 1;
@@ -73,7 +73,8 @@ struct GemmPlan {
     batch_groups = at_most(chunks, batches);
     gemv_pieces = ceil_divide(chunks, batch_groups);
     if (batches < enough_batches) cut_matrix(gemv_pieces);
-    shared = (pack_a && column_groups > 1) || (pack_b && row_groups > 1);
+    share_a = pack_a && column_groups > 1;
+    shared = share_a || (pack_b && row_groups > 1);
     if (shared) batch_groups = 1;
   }
 
@@ -82,6 +83,12 @@ struct GemmPlan {
   REGRAD_INLINE void cut_matrix(int64_t pieces) {
     if (pieces == 1) return;
     row_groups = at_most(pieces, ceil_divide(tiles, group_tiles));
+    // A copy of A that only one chunk reads stays in the second-level cache.
+    const int64_t rows_alone = at_most(pieces, at_least(row_groups, at_most(32, tiles / 6)));
+    if (pack_a && rows_alone >= 16) {
+      row_groups = rows_alone;
+      return;
+    }
     column_groups = at_most(ceil_divide(pieces, row_groups), at_least(panels / 2, 1));
     if (row_groups * column_groups < at_most(pieces, 16)) {
       row_groups = at_most(ceil_divide(at_most(pieces, 16), column_groups), at_least(tiles / 3, 1));
