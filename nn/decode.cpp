@@ -150,15 +150,16 @@ class SentenceBeam {
     return made;
   }
 
-  // The best that an open hypothesis can come to: no further token costs it anything.
+  // The best that an open hypothesis can come to: no further token costs it anything. When enough
+  // have finished, it is not granted a greater length any more.
   double bound(const Open& open) const {
-    const int64_t length = options_.length_penalty > 0 ? options_.max_length : length_ + 1;
+    const bool may_grow = options_.length_penalty > 0 && closed_.size() < beam();
+    const int64_t length = may_grow ? options_.max_length : length_ + 1;
     return open.log_probability / penalty(length, options_.length_penalty);
   }
 
   bool is_decided() const {
     const auto wanted = static_cast<size_t>(options_.n_best);
-    if (closed_.size() >= beam()) return true;
     if (closed_.size() < wanted) return false;
     std::vector<double> scores;
     for (const Hypothesis& hypothesis : closed_) scores.push_back(hypothesis.score);

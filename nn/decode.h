@@ -67,8 +67,9 @@ class Stepping final : public StepModel {
 };
 
 // The n_best hypotheses of each sentence, best first, finished ones before cut ones. A sentence is
-// done when `beam` hypotheses have finished, or when no open one can overtake the n best; an <eos>
-// counts where it is among the `beam` best continuations. With a beam of 1 this is greedy decoding.
+// done when no open hypothesis can overtake the n best: at any length, or at its present one once
+// `beam` have finished. An <eos> counts where it is among the `beam` best continuations. With a beam
+// of 1 this is greedy decoding.
 // The length penalty is that of Wu et al. (2016), equation 14; length counts <eos>.
 // lengths: of each source; attention rows are cut to them. Throws Error for options out of range,
 // and where a model gives no number for a logit.

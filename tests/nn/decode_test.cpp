@@ -164,6 +164,40 @@ TEST_CASE("a beam as wide as all sequences finds the best of them, with any leng
   }
 }
 
+// Says 3 nineteen times and then <eos>, and is sure of it; after any other token it wants to end.
+struct Sure final : nn::StepModel {
+  std::vector<int64_t> said = {0};  // by each row; -1: it left the way
+  nn::StepOutput step(const Tensor& ids) override {
+    const std::vector<int64_t> given = ids.to_vector<int64_t>();
+    std::vector<double> logits;
+    for (size_t row = 0; row < given.size(); ++row) {
+      const bool first = said[row] == 0 && given[row] == 1;
+      if (!first) said[row] = said[row] >= 0 && given[row] == 3 ? said[row] + 1 : -1;
+      const int64_t wanted = said[row] >= 0 && said[row] < 19 ? 3 : eos;
+      for (int64_t token = 0; token < 6; ++token) logits.push_back(token == wanted ? 5 : 0);
+    }
+    const auto rows = static_cast<int64_t>(given.size());
+    return {tensor(logits, {rows, 6}), zeros({rows, 1})};
+  }
+  void keep(const Tensor& rows) override {
+    std::vector<int64_t> kept;
+    for (const int64_t row : rows.to_vector<int64_t>())
+      kept.push_back(said[static_cast<size_t>(row)]);
+    said = kept;
+  }
+};
+
+TEST_CASE("hypotheses that end early do not end the search for a better one") {
+  for (const double alpha : {0.0, 0.6}) {
+    for (const int64_t beam : {1, 2, 4, 10}) {
+      Sure model;
+      const nn::Hypotheses made =
+          nn::beam_search(model, {1}, {.beam = beam, .length_penalty = alpha});
+      CHECK(made[0][0].ids == std::vector<int64_t>(19, 3));
+    }
+  }
+}
+
 TEST_CASE("a beam of 1 is greedy decoding") {
   const Scripted model;
   for (const double alpha : {0.0, 1.0}) {
