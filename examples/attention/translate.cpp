@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <set>
 
 #include "autograd/check.h"
 #include "examples/attention/commands.h"
@@ -29,10 +30,34 @@ void print(const std::vector<Translation>& found, const DecodeOptions& options) 
   if (options.n_best > 1) std::cout << "\n";
 }
 
+// Says of each token once that the model was never shown it: then its answer means little.
+class Strangers {
+ public:
+  explicit Strangers(const Vocabulary& source) : source_(source) {}
+  void look_at(const std::string& text) {
+    const std::vector<int64_t> ids = source_.encode(text);
+    const std::vector<std::string> tokens = source_.tokenise(text);
+    std::vector<std::string> news;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] == Vocabulary::unk && told_.insert(tokens[i]).second) {
+        news.push_back('"' + tokens[i] + '"');
+      }
+    }
+    if (news.empty()) return;
+    std::cerr << fmt::format("attention: \"{}\": the model was not trained on {}\n", text,
+                             fmt::join(news, ", "));
+  }
+
+ private:
+  const Vocabulary& source_;
+  std::set<std::string> told_;
+};
+
 // Lines in, as many lines out: an empty line stays one. Batches keep a pipe fast; a person typing
 // gets an answer to each line.
 void translate_stream(Translator& translator, const DecodeOptions& how, bool prompt) {
   const size_t at_once = prompt ? 1 : 64;
+  Strangers strangers(translator.source());
   std::vector<std::string> lines;
   const auto flush = [&] {
     std::vector<std::string> texts;
@@ -56,7 +81,7 @@ void translate_stream(Translator& translator, const DecodeOptions& how, bool pro
     ++number;
     lines.push_back(trimmed(line));
     try {
-      code_points(lines.back());
+      strangers.look_at(lines.back());
     } catch (const Error& error) {
       lines.pop_back();
       flush();
@@ -79,9 +104,11 @@ int run_translate(const TranslateOptions& options) {
     return 0;
   }
   std::vector<std::string> texts;
+  Strangers strangers(translator.source());
   for (const std::string& text : options.texts) {
     texts.push_back(trimmed(text));
     check(!texts.back().empty(), "translate: a text is empty; it must hold at least one character");
+    strangers.look_at(texts.back());
   }
   for (const auto& found : translator.translate(texts, options.decode)) {
     print(found, options.decode);
@@ -95,6 +122,7 @@ int run_show(const ShowOptions& options) {
   const std::string text = trimmed(options.text);
   check(!text.empty(), "show: the text is empty; it must hold at least one character");
   check(!translator.source().encode(text).empty(), "show: the text holds no token");
+  Strangers(translator.source()).look_at(text);
   const std::vector<Translation> all = translator.translate({text}, options.decode).front();
   std::vector<AttentionMap> maps;
   for (const Translation& found : all) {

@@ -77,6 +77,8 @@ printf 'may 5, 1999\n\n1/2/03' | "$program" translate --weights one >out || faul
 [ -z "$(sed -n 2p out)" ] || fault "an empty line gave a text"
 "$program" translate --weights one "may 5, 1999" >alone
 head -n 1 out | cmp - alone || fault "a text is translated otherwise beside others"
+[ -s err ] && fault "known characters are told of: $(cat err)"
+expect 0 '"ß": the model was not trained on "ß"' "$program" translate --weights one "ß"
 expect 0 "" "$program" show --weights one "may 5, 1999" --svg map.svg --html map.html
 grep -q '<svg' map.svg || fault "no map.svg"
 grep -q '<html' map.html || fault "no map.html"
