@@ -74,6 +74,6 @@ def libtorch(build):
         return None
     if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
         print("compiling torch_overhead.cpp (a minute)", file=sys.stderr)
-        subprocess.run(["c++", "-O2", "-std=c++20", *flags[0], str(source), "-o", str(binary),
-                        "-Wl,--no-as-needed", *flags[1]], check=True)
+        subprocess.run(["c++", "-O2", "-std=c++20", f"-I{ROOT}", *flags[0], str(source), "-o",
+                        str(binary), "-Wl,--no-as-needed", *flags[1]], check=True)
     return Child([str(binary)], 1)

@@ -13,13 +13,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <thread>
 
 #include "bench/peers/case.h"
 #include "bench/peers/limits.h"
+#include "bench/peers/peak.h"
 
 namespace peers {
 namespace {
@@ -27,14 +27,6 @@ namespace {
 double now_ms() {
   const auto time = std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration<double, std::milli>(time).count();
-}
-
-double peak_mb() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.rfind("VmHWM:", 0) == 0) return std::stod(line.substr(6)) / 1024;
-  }
-  return 0;
 }
 
 void wait() {

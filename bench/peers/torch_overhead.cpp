@@ -9,6 +9,8 @@
 #include <map>
 #include <string>
 
+#include "bench/peers/peak.h"
+
 namespace {
 
 using Body = std::function<void()>;
@@ -85,7 +87,7 @@ int main() {
       std::printf("ms %.9g\n", time());
     } else if (request == "drop") {
       body = nullptr;
-      std::printf("mem_mb 0\n");
+      std::printf("mem_mb %.1f\n", peak_mb());
     } else {
       std::printf("error: no such request or case: %s\n", request.c_str());
     }
