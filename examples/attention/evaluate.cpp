@@ -77,9 +77,10 @@ int run_evaluate(const EvaluateOptions& options) {
   const Evaluation result = evaluate(translator, pairs, count, options.decode);
   std::cout << fmt::format(
       "sources         {}\nexact match     {:.2f} %\ntoken accuracy  {:.2f} %\n"
-      "perplexity      {:.3f}\nBLEU            {:.2f}\nchrF            {:.2f}\n",
+      "perplexity      {:.3f}\nBLEU            {:.2f}{}\nchrF            {:.2f}\n",
       result.asked.size(), 100 * result.quality.exact, 100 * result.quality.token_accuracy,
-      result.quality.perplexity, result.quality.bleu, result.quality.chrf);
+      result.quality.perplexity, result.quality.bleu,
+      result.quality.bleu > 0 ? "" : "  (no four words in a row are right)", result.quality.chrf);
   return 0;
 }
 

@@ -73,14 +73,17 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
       {"time", fmt::format("{:.1f} s on {}",
                            learning.metrics().empty() ? 0 : learning.metrics().back().seconds,
                            options.machine.device == "cpu"
-                               ? fmt::format("{} threads ({})", num_threads(), cpu_features())
+                               ? fmt::format("{} thread{} ({})", num_threads(),
+                                             num_threads() == 1 ? "" : "s", cpu_features())
                                : options.machine.device)}};
   if (const Quality& quality = unseen.quality; !unseen.asked.empty()) {
     facts.emplace_back("held-out exact match",
                        fmt::format("{:.2f} % ({} of {})", 100 * quality.exact, unseen.answers.right,
                                    unseen.asked.size()));
-    facts.emplace_back("held-out BLEU, chrF",
-                       fmt::format("{:.2f}, {:.2f}", quality.bleu, quality.chrf));
+    if (quality.bleu > 0) {  // it is 0 where no four words in a row are right, as for single words
+      facts.emplace_back("held-out BLEU", fmt::format("{:.2f}", quality.bleu));
+    }
+    facts.emplace_back("held-out chrF", fmt::format("{:.2f}", quality.chrf));
     facts.emplace_back("held-out perplexity", fmt::format("{:.3f}", quality.perplexity));
   }
   std::vector<std::string> sources;
