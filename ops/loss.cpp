@@ -65,15 +65,16 @@ Tensor composed_gradient(const Tensor& g, const Tensor& x, const Tensor& targets
   return mul(unsqueeze(where(counts, g, 0), 1), sub(softmax(x, 1), target));
 }
 
+constexpr const char* logistic = "binary_cross_entropy_with_logits";
+
 // g (sigmoid(x) - t)
 Tensor logistic_slope(const Tensor& g, const Tensor& x, const Tensor& t) {
-  constexpr const char* op = "binary_cross_entropy_with_logits";
   Tensor out = empty(x.shape(), x.dtype(), x.device());
   const Loop loop = make_loop({&out, &g, &x, &t});
-  for_floats(op, x, [&]<class T>() {
+  for_floats(logistic, x, [&]<class T>() {
     kernels<T>(x).logistic_slope(loop, raw<T>(out), raw<T>(g), raw<T>(x), raw<T>(t));
   });
-  return record(op, std::move(out),
+  return record(logistic, std::move(out),
                 {{g, [x, t](const Tensor& h) { return logistic_slope(h, x, t); }},
                  {x,
                   [g, x](const Tensor& h) {
@@ -137,17 +138,16 @@ Tensor mse_loss(const Tensor& x, const Tensor& target, Reduce reduction) {
 // dx = g (s - t), dt = -g x.
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targets,
                                         Reduce reduction) {
-  check(logits.shape() == targets.shape(),
-        "binary_cross_entropy_with_logits: {} and {} must have one shape", called(logits),
-        called(targets));
+  check(logits.shape() == targets.shape(), "{}: {} and {} must have one shape", logistic,
+        called(logits), called(targets));
   const Tensor x = logits, t = is_float(targets.dtype()) ? targets : targets.to(x.dtype());
-  same_dtype("binary_cross_entropy_with_logits", x, t);
+  same_dtype(logistic, x, t);
   Tensor loss = empty(x.shape(), x.dtype(), x.device());
   const Loop loop = make_loop({&loss, &x, &t});
-  for_floats("binary_cross_entropy_with_logits", x, [&]<class T>() {
+  for_floats(logistic, x, [&]<class T>() {
     kernels<T>(x).logistic_loss(loop, raw<T>(loss), raw<T>(x), raw<T>(t));
   });
-  loss = record("binary_cross_entropy_with_logits", std::move(loss),
+  loss = record(logistic, std::move(loss),
                 {{x, [x, t](const Tensor& g) { return logistic_slope(g, x, t); }},
                  {t, [x](const Tensor& g) { return neg(mul(g, x)); }}});
   return reduced(loss, reduction);

@@ -21,7 +21,7 @@ Tensor drawn(const char* op, bool normal, const Shape& shape, Generator& generat
 }
 
 Tensor dropped(const Tensor& x, double p, uint64_t seed, uint64_t position) {
-  const Tensor from = x.contiguous();
+  const Tensor from = x.detach().contiguous();
   Tensor y = empty(x.shape(), x.dtype(), x.device());
   for_floats("dropout", x, [&]<class T>() {
     kernels<T>(x).dropout(x.numel(), raw<T>(y), raw<T>(from), static_cast<T>(p),

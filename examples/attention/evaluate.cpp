@@ -80,7 +80,8 @@ int run_evaluate(const EvaluateOptions& options) {
       "perplexity      {:.3f}\nBLEU            {:.2f}{}\nchrF            {:.2f}\n",
       result.asked.size(), 100 * result.quality.exact, 100 * result.quality.token_accuracy,
       result.quality.perplexity, result.quality.bleu,
-      result.quality.bleu > 0 ? "" : "  (no four words in a row are right)", result.quality.chrf);
+      result.quality.bleu > 0 ? "" : "  (no answer has four words, or no word is right)",
+      result.quality.chrf);
   return 0;
 }
 

@@ -80,7 +80,7 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
     facts.emplace_back("held-out exact match",
                        fmt::format("{:.2f} % ({} of {})", 100 * quality.exact, unseen.answers.right,
                                    unseen.asked.size()));
-    if (quality.bleu > 0) {  // it is 0 where no four words in a row are right, as for single words
+    if (quality.bleu > 0) {  // 0 where no answer has four words, or no word is right
       facts.emplace_back("held-out BLEU", fmt::format("{:.2f}", quality.bleu));
     }
     facts.emplace_back("held-out chrF", fmt::format("{:.2f}", quality.chrf));

@@ -36,6 +36,7 @@ class Strangers {
   explicit Strangers(const Vocabulary& source) : source_(source) {}
   void look_at(const std::string& text) {
     const std::vector<int64_t> ids = source_.encode(text);
+    if (std::find(ids.begin(), ids.end(), Vocabulary::unk) == ids.end()) return;
     const std::vector<std::string> tokens = source_.tokenise(text);
     std::vector<std::string> news;
     for (size_t i = 0; i < ids.size(); ++i) {

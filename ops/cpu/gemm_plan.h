@@ -45,6 +45,7 @@ struct GemmPlan {
   static constexpr int64_t most_chunks = 256;
   static constexpr int64_t most_in_place = 1 << 14;  // bytes, see fits()
   static constexpr int64_t enough_batches = 16;      // to share out: then no matrix is cut
+  static constexpr int64_t enough_chunks = 16;       // to share a matrix out
 
   int64_t batches = 1;
   int64_t tiles, panels, k_blocks;
@@ -84,14 +85,16 @@ struct GemmPlan {
     if (pieces == 1) return;
     row_groups = at_most(pieces, ceil_divide(tiles, group_tiles));
     // A copy of A that only one chunk reads stays in the second-level cache.
-    const int64_t rows_alone = at_most(pieces, at_least(row_groups, at_most(32, tiles / 6)));
-    if (pack_a && rows_alone >= 16) {
+    const int64_t of_six_tiles = at_most(2 * enough_chunks, tiles / 6);
+    const int64_t rows_alone = at_most(pieces, at_least(row_groups, of_six_tiles));
+    if (pack_a && rows_alone >= enough_chunks) {
       row_groups = rows_alone;
       return;
     }
     column_groups = at_most(ceil_divide(pieces, row_groups), at_least(panels / 2, 1));
-    if (row_groups * column_groups < at_most(pieces, 16)) {
-      row_groups = at_most(ceil_divide(at_most(pieces, 16), column_groups), at_least(tiles / 3, 1));
+    const int64_t wanted = at_most(pieces, enough_chunks);
+    if (row_groups * column_groups < wanted) {
+      row_groups = at_most(ceil_divide(wanted, column_groups), at_least(tiles / 3, 1));
     }
   }
   // Lines `step` numbers apart stay in a first-level cache together: they share its places as if

@@ -1,4 +1,4 @@
-// Functions of one argument, as ops/pointwise.h defines them, and arrays scaled and added.
+// The functions that ops/pointwise.h defines, and arrays scaled and added.
 #include "ops/cuda/families.h"
 #include "ops/cuda/loop.h"
 #include "ops/cuda/numbers.h"

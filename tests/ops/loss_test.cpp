@@ -154,6 +154,11 @@ TEST_CASE("mse_loss and binary_cross_entropy_with_logits") {
          reduced_by(binary_of),
          {in({2, 3}), in({2, 3}, 0, 1)}});
   }
+  const Tensor scores = tensor({-1.0, 0.5, 2.0}, {3}), yes = tensor({1.0, 0.0, 1.0}, {3});
+  for (const DType dtype : {int64, bool_}) {  // classes as they are counted
+    CHECK(same_bits(binary_cross_entropy_with_logits(scores, yes.to(dtype)),
+                    binary_cross_entropy_with_logits(scores, yes.to(scores.dtype()))));
+  }
   for (const double x : {-1e4, -100.0, -50.0, -20.0, 20.0, 39.0, 41.0, 100.0, 1e4}) {
     for (const DType dtype : {float32, float64}) {
       const Tensor at = scalar(x, dtype);

@@ -122,6 +122,8 @@ TEST_CASE("float32 functions over their whole range, and float64 ones") {
       {"tanh", tanh, std::tanh, -12, 12, 3},
       {"tanh near 0", tanh, std::tanh, -1e-3, 1e-3, 3},
       {"sigmoid", sigmoid, sigmoid_of, -80, 80, 4},
+      {"softplus", [](const Tensor& x) { return softplus(x); },
+       [](double x) { return std::log1p(std::exp(x)); }, -80, 19.9, 4},
       {"erf", erf, std::erf, -6, 6, 4},
       {"erf near 0", erf, std::erf, -1e-3, 1e-3, 4},
   };
