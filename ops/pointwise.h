@@ -1,5 +1,5 @@
-// Every pointwise function of one argument, and the logistic loss, written once for all backends and
-// vector widths.
+// Every pointwise function of one argument, and the logistic loss, written once for all backends
+// and vector widths.
 //   value(x)       f(x)
 //   slope(s)       f'(x), and curvature(s) its derivative by s,
 // where s is x, or f(x) for functions whose slope is cheaper from their result (OfOutput).
