@@ -142,6 +142,7 @@ REGRAD_INLINE void compute_block(const Gemm<T>& g, const GemmPlan<T, Arch>& plan
   tile.a_row = a.row;
   tile.a_col = a.column;
   tile.c_row = g.c_row;
+  tile.fetch_c = plan.fetch_c;
   tile.add_to_c = g.accumulate || packed.k.begin > 0;
   tile.relu = g.activation == Activation::relu && last_k;
   for (int64_t p = panels.begin; p < panels.end; ++p) {

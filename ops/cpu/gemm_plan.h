@@ -36,14 +36,15 @@ struct GemmPlan {
   static constexpr int64_t panel_width = TileSize<Arch>::vectors * lanes;
   static constexpr int64_t tile_rows = TileSize<Arch>::rows;
   static constexpr int64_t a_step = (tile_rows + lanes - 1) / lanes * lanes;  // packed A, per k
-  // A tile's part of A and a panel of B then lie in a first-level cache of 32 KiB together, and a
-  // group of tiles takes half of a second-level one of 512 KiB.
+  // A tile's part of A and a panel of B then lie in a first-level cache of 32 KiB together (with
+  // AVX-512 in the second-level one), and a group of tiles takes half of a second-level one of
+  // 512 KiB.
   static constexpr int64_t most_k = TileSize<Arch>::most_k_bytes / element;
   static constexpr int64_t most_group_bytes = 1 << 18;
+  static constexpr int64_t most_near_c = 1 << 17;    // bytes of C that stay in that cache
   static constexpr int64_t most_packed = 4096;       // rows of A and columns of B packed at once
   static constexpr double chunk_operations = 0.5e6;  // what is worth another thread
   static constexpr int64_t most_chunks = 256;
-  static constexpr int64_t most_in_place = 1 << 14;  // bytes, see fits()
   static constexpr int64_t enough_batches = 16;      // to share out: then no matrix is cut
   static constexpr int64_t enough_chunks = 16;       // to share a matrix out
 
@@ -52,6 +53,7 @@ struct GemmPlan {
   // A and B each are read in place if that is fast, else from panels: shared by all threads for
   // large products, else made by each chunk for itself.
   bool pack_a, pack_b, share_a, shared;
+  bool fetch_c;         // C is too large to stay in a second-level cache
   int64_t group_tiles;  // tiles whose part of A stays in the second-level cache
   // The cut of the work; if shared, of each matrix.
   int64_t batch_groups = 1, row_groups = 1, column_groups = 1;
@@ -64,8 +66,9 @@ struct GemmPlan {
     k_blocks = at_least(ceil_divide(g.k, most_k), 1);
     const int64_t depth = at_most(g.k, most_k);
     pack_a = panels > 3 && tiles > 1 && !is_near(g.a_row, g.a_col, depth);
-    pack_b = g.b_col != 1 || (tiles > 8 && !fits(g.b_row, depth));
+    pack_b = g.b_col != 1 || (tiles > 8 && !fits(g.b_row, depth, TileSize<Arch>::most_b_bytes));
     group_tiles = most_group_bytes / (at_most(at_least(g.k, 1), most_k) * tile_rows * element);
+    fetch_c = batches * g.m * g.n * element > most_near_c;
     const double operations = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) *
                               static_cast<double>(g.k) * static_cast<double>(batches);
     const double wanted = operations / chunk_operations;
@@ -97,17 +100,18 @@ struct GemmPlan {
       row_groups = at_most(ceil_divide(wanted, column_groups), at_least(tiles / 3, 1));
     }
   }
-  // Lines `step` numbers apart stay in a first-level cache together: they share its places as if
-  // they filled all that lies between them.
-  REGRAD_INLINE static bool fits(int64_t step, int64_t count) {
-    return step * element * count <= most_in_place;
+  // Lines `step` numbers apart stay in a cache together: they share its places as if they filled
+  // all that lies between them.
+  REGRAD_INLINE static bool fits(int64_t step, int64_t count, int64_t bytes) {
+    return step * element * count <= bytes;
   }
-  // A tile can read A where it is unless its rows lie a page apart: then their lines fall into
-  // the same few places of a cache, and drive each other out before they are used up. Of columns,
-  // the next tiles use what is left of a line: so four times as many may be read in place.
+  // A tile can read A where it is unless its rows lie about whole pages apart: then their lines
+  // fall into the same few places of a cache, and drive each other out before they are used up. Of
+  // columns, the next tiles use what is left of a line: so more may be read in place than of B.
   REGRAD_INLINE static bool is_near(int64_t row, int64_t column, int64_t depth) {
-    constexpr int64_t page = 4096 / element;
-    return column == 1 ? row < page * 7 / 8 : row == 1 && fits(column, depth / 4);
+    if (column != 1) return row == 1 && fits(column, depth, TileSize<Arch>::most_a_bytes);
+    constexpr int64_t page = 4096 / element, apart = page / 8;
+    return row < page - apart || (row + apart) % page >= 2 * apart;
   }
 };
 

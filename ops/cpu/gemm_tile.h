@@ -12,16 +12,20 @@ template <class Arch>
 struct TileSize {
   static constexpr int rows = 4, vectors = 2;
   static constexpr int64_t most_k_bytes = 1024;  // of a row of A: how far a tile sums in one go
+  static constexpr int64_t most_a_bytes = 1 << 16, most_b_bytes = 1 << 14;  // in place, see fits()
 };
 template <>
 struct TileSize<xsimd::fma3<xsimd::avx2>> {
   static constexpr int rows = 6, vectors = 2;
   static constexpr int64_t most_k_bytes = 2048;
+  static constexpr int64_t most_a_bytes = 1 << 16, most_b_bytes = 1 << 14;
 };
+// 28 products for each row of B: enough to hide a second-level cache.
 template <>
 struct TileSize<xsimd::avx512bw> {
   static constexpr int rows = 14, vectors = 2;
-  static constexpr int64_t most_k_bytes = 1536;
+  static constexpr int64_t most_k_bytes = 2048;
+  static constexpr int64_t most_a_bytes = 1 << 22, most_b_bytes = 1 << 18;
 };
 
 template <class T>
@@ -34,8 +38,9 @@ struct Tile {
   T* c;
   int64_t c_row;
   const T* ahead;     // what to bring to the second-level cache: for every fourth k, four vectors
-  int64_t ahead_row;  // side by side; with a step of 0 nothing
+  int64_t ahead_row;  // side by side; with a step of 0 always the same
   const T* bias;      // of the tile's first column, or null
+  bool fetch_c;  // C is in no cache near by: it is fetched while the sums are made
   bool add_to_c;
   bool relu;
   int64_t last;  // lanes in use of the last vector
@@ -95,9 +100,13 @@ void compute_tile(const Tile<T>& tile) {
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) sum[r][v] = Vector(T(0));
-    // C is fetched while the sums are made: it is often in no cache.
-    __builtin_prefetch(tile.c + r * tile.c_row, 1);
-    if (Vectors > 1) __builtin_prefetch(tile.c + r * tile.c_row + lanes, 1);
+  }
+  if (tile.fetch_c) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      __builtin_prefetch(tile.c + r * tile.c_row, 1);
+      if (Vectors > 1) __builtin_prefetch(tile.c + r * tile.c_row + lanes, 1);
+    }
   }
 
   // One pointer for three rows: every address is then a base and an index, with few registers.
@@ -128,21 +137,13 @@ void compute_tile(const Tile<T>& tile) {
   };
   int64_t k = tile.k;
   const T* ahead = tile.ahead;
-  if (tile.ahead_row != 0) {
 #pragma GCC unroll 1
-    for (; k >= 4; k -= 4, ahead += tile.ahead_row) {
+  for (; k >= 4; k -= 4, ahead += tile.ahead_row) {
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        __builtin_prefetch(ahead + i * lanes, 0, 2);
-        step();
-      }
+    for (int i = 0; i < 4; ++i) {
+      __builtin_prefetch(ahead + i * lanes, 0, 2);
+      step();
     }
-  }
-  // By eights: the end of a loop of few rounds is foreseen.
-#pragma GCC unroll 1
-  for (; k >= 8; k -= 8) {
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) step();
   }
 #pragma GCC unroll 1
   for (; k > 0; --k) step();
@@ -164,14 +165,12 @@ void run_tile(Tile<T>& tile, int64_t rows, int64_t columns) {
   constexpr int64_t lanes = xsimd::batch<T, Arch>::size;
   static_assert(TileSize<Arch>::vectors == 2);
   tile.last = columns > lanes ? columns - lanes : columns;
-  if (FirstLanes<T, Arch>::is_free || tile.last < lanes) {
+  if (tile.last < lanes) {
     columns > lanes ? run_tile<T, Arch, true, 2>(tile, rows)
                     : run_tile<T, Arch, true, 1>(tile, rows);
   } else {
-    if constexpr (!FirstLanes<T, Arch>::is_free) {
-      columns > lanes ? run_tile<T, Arch, false, 2>(tile, rows)
-                      : run_tile<T, Arch, false, 1>(tile, rows);
-    }
+    columns > lanes ? run_tile<T, Arch, false, 2>(tile, rows)
+                    : run_tile<T, Arch, false, 1>(tile, rows);
   }
 }
 
