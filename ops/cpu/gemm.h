@@ -145,18 +145,24 @@ REGRAD_INLINE void compute_block(const Gemm<T>& g, const GemmPlan<T, Arch>& plan
   tile.fetch_c = plan.fetch_c;
   tile.add_to_c = g.accumulate || packed.k.begin > 0;
   tile.relu = g.activation == Activation::relu && last_k;
+  const int64_t top = heights.begin(tiles.begin), height = heights.begin(tiles.end) - top;
   for (int64_t p = panels.begin; p < panels.end; ++p) {
     const int64_t column = p * Plan::panel_width;
+    const int64_t columns = at_most(g.n - column, Plan::panel_width);
     tile.bias = g.bias && last_k ? g.bias + column : nullptr;
     tile.ahead_row = 0;
     set_panel_of_b<T, Arch>(g, plan, at, packed, p, tile);
-    const int64_t first = heights.begin(tiles.begin);
-    for (int64_t t = tiles.begin; t < tiles.end; ++t) {
-      const Range rows = heights[t];
-      tile.a = a.data + (a.panel > 0 ? (t - tiles.begin) * a.panel : (rows.begin - first) * a.row);
-      tile.c = at.c + rows.begin * g.c_row + column;
-      run_tile<T, Arch>(tile, rows.size(), at_most(g.n - column, Plan::panel_width));
-      fetch_next<T, Arch>(at.next_a, p - panels.begin, t + 1 - tiles.begin, tile);
+    // Where A is not in tiles yet, those of one vector's width can be taller.
+    const bool tall = columns <= Plan::lanes && a.panel == 0;
+    const int64_t count = tall ? ceil_divide(height, TileSize<Arch>::tall) : tiles.size();
+    const Cut own(height, tall ? count : 1);
+    for (int64_t t = 0; t < count; ++t) {
+      const Range rows = tall ? own[t] : heights[tiles.begin + t];
+      const int64_t above = tall ? rows.begin : rows.begin - top;
+      tile.a = a.data + (a.panel > 0 ? t * a.panel : above * a.row);
+      tile.c = at.c + (top + above) * g.c_row + column;
+      run_tile<T, Arch>(tile, rows.size(), columns);
+      fetch_next<T, Arch>(at.next_a, p - panels.begin, t + 1, tile);
     }
   }
 }
@@ -314,7 +320,26 @@ void gemm_of_rows(const Gemm<T>& g) {
 }
 
 template <class T, class Arch>
+void gemm(const Gemm<T>& g);
+
+#if XSIMD_WITH_AVX512BW  // compiled with the other kernels for AVX2
+extern template void gemm<float, xsimd::fma3<xsimd::avx2>>(const Gemm<float>&);
+extern template void gemm<double, xsimd::fma3<xsimd::avx2>>(const Gemm<double>&);
+#endif
+
+// What vectors half as wide do in less: columns of which the last vector would use half or less.
+template <class T, class Arch>
+REGRAD_INLINE bool is_narrow(int64_t columns) {
+  constexpr int64_t lanes = GemmPlan<T, Arch>::lanes;
+  return columns < 2 * lanes && (columns - 1) % lanes < lanes / 2;
+}
+
+template <class T, class Arch>
 void gemm(const Gemm<T>& g) {
+  using Narrower = typename TileSize<Arch>::Narrower;
+  if constexpr (!std::is_same_v<Narrower, Arch>) {
+    if (is_narrow<T, Arch>(g.n)) return gemm<T, Narrower>(g);
+  }
   for (int i = 0; i < g.batch_rank; ++i) {
     if (g.batch_sizes[i] == 0) return;
   }

@@ -10,20 +10,26 @@ namespace regrad::simd {
 // registers: 32 with AVX-512, 16 below. Below FMA a product needs a register of its own.
 template <class Arch>
 struct TileSize {
+  using Narrower = Arch;  // what computes products of few columns
   static constexpr int rows = 4, vectors = 2;
+  static constexpr int tall = 8;  // rows of a tile one vector wide
   static constexpr int64_t most_k_bytes = 1024;  // of a row of A: how far a tile sums in one go
   static constexpr int64_t most_a_bytes = 1 << 16, most_b_bytes = 1 << 14;  // in place, see fits()
 };
 template <>
 struct TileSize<xsimd::fma3<xsimd::avx2>> {
+  using Narrower = xsimd::fma3<xsimd::avx2>;
   static constexpr int rows = 6, vectors = 2;
+  static constexpr int tall = 12;
   static constexpr int64_t most_k_bytes = 2048;
   static constexpr int64_t most_a_bytes = 1 << 16, most_b_bytes = 1 << 14;
 };
 // 28 products for each row of B: enough to hide a second-level cache.
 template <>
 struct TileSize<xsimd::avx512bw> {
+  using Narrower = xsimd::fma3<xsimd::avx2>;
   static constexpr int rows = 14, vectors = 2;
+  static constexpr int tall = 14;
   static constexpr int64_t most_k_bytes = 2048;
   static constexpr int64_t most_a_bytes = 1 << 22, most_b_bytes = 1 << 18;
 };
@@ -151,7 +157,8 @@ void compute_tile(const Tile<T>& tile) {
 }
 
 // The tile of the given height and number of vectors.
-template <class T, class Arch, bool Partial, int Vectors, int Rows = TileSize<Arch>::rows>
+template <class T, class Arch, bool Partial, int Vectors,
+          int Rows = Vectors == 1 ? TileSize<Arch>::tall : TileSize<Arch>::rows>
 REGRAD_INLINE void run_tile(const Tile<T>& tile, int64_t rows) {
   if constexpr (Rows > 0) {
     if (rows == Rows) return compute_tile<T, Arch, Rows, Vectors, Partial>(tile);
