@@ -146,8 +146,8 @@ REGRAD_INLINE xsimd::batch<T, A> v_sigmoid(xsimd::batch<T, A> x) {
   const V one(T(1));
   const auto is_negative = x < V(T(0));
   const V small = v_exp(v_neg(v_abs(x)));
-  return subtract_ratio(v_select(is_negative, small, V(T(0))),
-                        v_select(is_negative, small * small, V(T(-1))), one + small);
+  return v_select(is_negative, small, V(T(0))) -
+         v_select(is_negative, small * small, V(T(-1))) / (one + small);
 }
 
 // An odd polynomial near 0, and 1 - 2 / (e^2x + 1) further out
@@ -168,7 +168,7 @@ REGRAD_INLINE xsimd::batch<T, A> v_tanh(xsimd::batch<T, A> x) {
                         9.2492298924552753e-5, -3.1182077283821644e-5, 6.5051880983679596e-6);
   }
   const V inner = multiply_add(size * square, series, size);
-  const V outer = subtract_ratio(one, V(T(2)), exp_normal(size + size) + one);
+  const V outer = one - V(T(2)) / (exp_normal(size + size) + one);
   return with_sign(v_select(size < V(T(0.6)), inner, outer), x);
 }
 

@@ -121,13 +121,6 @@ REGRAD_INLINE xsimd::batch<T, Arch> scale(xsimd::batch<T, Arch> x, xsimd::batch<
   return x * power_of_two(half) * power_of_two(n - half);
 }
 
-// z - x / y for a divisor from 1 to 2^100; the last bit of the ratio may be off.
-template <class T, class Arch>
-REGRAD_INLINE xsimd::batch<T, Arch> subtract_ratio(xsimd::batch<T, Arch> z, xsimd::batch<T, Arch> x,
-                                                   xsimd::batch<T, Arch> y) {
-  return z - x / y;
-}
-
 template <class T, class Arch>
 struct Parts {
   xsimd::batch<T, Arch> fraction, exponent;

@@ -17,7 +17,7 @@ struct UnaryKernel {
   using V = Vec<T, Arch>;
   using Formula = pointwise::Function<function, V>;
 
-  static void value_block(const void* context, int64_t n, void* const* operands) {
+  [[gnu::flatten]] static void value_block(const void* context, int64_t n, void* const* operands) {
     const auto* parameters = static_cast<const Parameters<T>*>(context);
     const V p(parameters->p), q(parameters->q);
     T* out = static_cast<T*>(operands[0]);
@@ -27,7 +27,7 @@ struct UnaryKernel {
     }
   }
   template <bool second>
-  static void slope_block(const void* context, int64_t n, void* const* operands) {
+  [[gnu::flatten]] static void slope_block(const void* context, int64_t n, void* const* operands) {
     const auto* parameters = static_cast<const Parameters<T>*>(context);
     const V p(parameters->p), q(parameters->q);
     T* out = static_cast<T*>(operands[0]);
@@ -56,7 +56,7 @@ struct UnaryKernel {
 
 template <class T, class Arch>
 struct LogisticKernel {
-  static void loss_block(const void*, int64_t n, void* const* operands) {
+  [[gnu::flatten]] static void loss_block(const void*, int64_t n, void* const* operands) {
     T* out = static_cast<T*>(operands[0]);
     const T* x = static_cast<const T*>(operands[1]);
     const T* t = static_cast<const T*>(operands[2]);
@@ -66,7 +66,7 @@ struct LogisticKernel {
                                               load<T, Arch>(t + i, n - i)));
     }
   }
-  static void slope_block(const void*, int64_t n, void* const* operands) {
+  [[gnu::flatten]] static void slope_block(const void*, int64_t n, void* const* operands) {
     T* out = static_cast<T*>(operands[0]);
     const T* g = static_cast<const T*>(operands[1]);
     const T* x = static_cast<const T*>(operands[2]);
