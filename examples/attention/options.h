@@ -60,7 +60,7 @@ struct TranslateOptions {
 };
 
 struct EvaluateOptions {
-  std::string weights = "runs/date";  // a run directory; with data also a weights file
+  std::string weights = "runs/date";  // a run directory, or a weights file
   std::string data;                   // empty: what the run held out
   int64_t pairs = 2000;               // at most so many sources
   DecodeOptions decode = usual_search;

@@ -39,6 +39,11 @@ expect 2 "" "$program" train --score psychic
 # The same bits for one thread and for two, and from run to run.
 expect 0 "exact match" "$program" train $small --out one --threads 1
 expect 0 "exact match" "$program" train $small --out two --threads 2
+expect 0 "perplexity" "$program" evaluate --weights one --pairs 5
+expect 0 "perplexity" "$program" evaluate --weights one/weights.safetensors --pairs 5
+cp one/weights.safetensors alone.safetensors
+expect 1 "give pairs with --data" "$program" evaluate --weights alone.safetensors
+expect 1 "there is no such file" "$program" evaluate --weights nowhere
 expect 0 "exact match" "$program" train $small --out again --threads 2
 expect 0 "the run that was in again is now in again.1" "$program" train $small --out again
 cmp again.1/weights.safetensors again/weights.safetensors || fault "the run before was not kept"
@@ -102,6 +107,9 @@ expect 1 "held out" "$program" train --data single.tsv --held-out 0.9
 # Words, and pairs of one's own.
 for i in 1 2 3 4 5 6 7 8 9; do printf 'number %s .\tle nombre %s .\n' $i $i; done >words.tsv
 expect 0 "exact match" "$program" train --data words.tsv --tokens word --hidden 8 --steps 5 --out w
+mv words.tsv moved.tsv
+expect 1 "learnt from words.tsv, which is not there" "$program" evaluate --weights w
+mv moved.tsv words.tsv
 expect 0 "" "$program" translate --weights w "number 3 ."
 
 expect 0 "threshold" "$program" tutorial --iterations 20
