@@ -7,6 +7,12 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
+# What keeps each program to AVX2 on a machine that has more.
+AVX2 = {"REGRAD_CPU": "avx2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "DNNL_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "OPENBLAS_CORETYPE": "Zen",
+        "BLIS_ARCH_TYPE": "zen2", "LIBXSMM_TARGET": "hsw"}
+
+
 def environment(threads):
     """So many threads for everybody, and no thread of one program in the other's way."""
     count = str(threads)

@@ -1,17 +1,19 @@
 """regrad against PyTorch and the BLAS libraries, in turn in one run: prints tables of ratios.
 
   python3 bench/peers/compare.py [--build build] [--threads 1 2] [--rounds 7] [--only TEXT]
-                                 [--parts cases libtorch products build] [--write]
+                                 [--parts cases libtorch products build] [--avx2] [--write]
 
 Both programs build a case, and then they are timed in turn, `rounds` times each, a repetition
 lasting 30 ms or more. A ratio is PyTorch's median over regrad's: above 1, regrad is faster. The
 spread is the greater of both programs' largest time over their least. `of limit` is the time that
 the machine's limits ask for, measured in the same run (limits.cpp), over the time that regrad takes.
---write puts the tables into docs/performance.md, between their markers. Needs PyTorch for python3
-(pip install torch); the libraries of part `products` are used where they are installed.
+--write puts the tables into docs/performance.md, between their markers. --avx2 keeps every program
+to AVX2, and --write then means docs/performance-avx2.md. Needs PyTorch for python3 (pip install
+torch); the libraries of part `products` are used where they are installed.
 """
 import argparse
 import math
+import os
 import platform
 import statistics
 import subprocess
@@ -140,8 +142,11 @@ def main():
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parts = ("cases", "libtorch", "products", "build")
     parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
+    parser.add_argument("--avx2", action="store_true", help="nobody uses more than AVX2")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
+    if arguments.avx2:
+        os.environ.update(children.AVX2)
     found = {}
     for threads in arguments.threads:
         if "cases" in arguments.parts:
@@ -155,7 +160,7 @@ def main():
     for name, text in found.items():
         print(f"\n## {name}\n\n{text}")
     if arguments.write:
-        path = ROOT / "docs" / "performance.md"
+        path = ROOT / "docs" / ("performance-avx2.md" if arguments.avx2 else "performance.md")
         page = path.read_text()
         for name, text in found.items():
             page = put(page, name, text)

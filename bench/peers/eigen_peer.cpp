@@ -1,4 +1,4 @@
-// Eigen's product, compiled for AVX2 (its choice is made at compile time).
+// Eigen's product: a library for each instruction set, since its choice is made at compile time.
 #include <Eigen/Core>
 
 #include "bench/peers/product.h"
@@ -16,7 +16,7 @@ Eigen::Map<const Matrix, 0, Strided> map(const float* data, int rows, int column
 
 }  // namespace
 
-void eigen_multiply(const Product& p) {
+extern "C" __attribute__((visibility("default"))) void eigen_multiply(const Product& p) {
   Eigen::Map<Matrix, 0, Strided> c(p.c, p.m, p.n, Strided(p.ldc));
   if (p.transpose_a) {
     c.noalias() = map(p.a, p.k, p.m, p.lda).transpose() * map(p.b, p.k, p.n, p.ldb);

@@ -27,9 +27,6 @@ namespace peers {
 
 using Multiply = std::function<void(const Product&)>;
 
-#if REGRAD_HAVE_EIGEN
-void eigen_multiply(const Product& p);  // eigen_peer.cpp
-#endif
 #if REGRAD_HAVE_XSMM
 bool xsmm_multiply(int m, int n, int k, bool transpose_a, const float* a, int lda, const float* b,
                    int ldb, float* c, int ldc);  // xsmm_peer.cpp
@@ -71,9 +68,10 @@ std::vector<Peer> installed_peers() {
                             p.a, p.lda, p.b, p.ldb, 0, p.c, p.ldc);
                      }});
   }
-#if REGRAD_HAVE_EIGEN
-  if (__builtin_cpu_supports("avx2")) peers.push_back({"Eigen", eigen_multiply});
-#endif
+  const std::string eigen = REGRAD_BENCH_FOLDER "/libeigen_" + regrad::cpu_features() + ".so";
+  if (auto* multiply = symbol<void(const Product&)>(eigen.c_str(), "eigen_multiply")) {
+    peers.push_back({"Eigen", multiply});
+  }
 #if REGRAD_HAVE_XSMM
   peers.push_back({"libxsmm", [](const Product& p) {
                      xsmm_multiply(p.m, p.n, p.k, p.transpose_a, p.a, p.lda, p.b, p.ldb, p.c,

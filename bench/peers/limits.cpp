@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "ops/backend.h"
+
 // gcc 12 warns of its own header here.
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -146,7 +148,7 @@ double exponentials(int threads, bool wide) {
 }  // namespace
 
 Limits measure_limits(int threads) {
-  const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+  const bool wide = regrad::cpu_features() == "avx512";
   volatile float result = 0;  // so that the loops are not left out
   const double seconds = shortest(threads, [&](int) { result = wide ? fma_avx512() : fma_avx2(); });
   const double flop = 2.0 * 12 * (wide ? 16 : 8) * static_cast<double>(fma_rounds) * threads;
