@@ -338,7 +338,7 @@ template <class T, class Arch>
 void gemm(const Gemm<T>& g) {
   using Narrower = typename TileSize<Arch>::Narrower;
   if constexpr (!std::is_same_v<Narrower, Arch>) {
-    if (is_narrow<T, Arch>(g.n)) return gemm<T, Narrower>(g);
+    if (g.n > 1 && is_narrow<T, Arch>(g.n)) return gemm<T, Narrower>(g);
   }
   for (int i = 0; i < g.batch_rank; ++i) {
     if (g.batch_sizes[i] == 0) return;

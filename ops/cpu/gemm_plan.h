@@ -20,12 +20,18 @@ struct Range {
   REGRAD_INLINE int64_t size() const { return end - begin; }
 };
 
-// [0, total) cut into `parts` ranges whose sizes differ by one at most.
+// [0, total) cut into `parts` ranges whose sizes differ by one at most, the longer in the middle: as
+// chunks, which threads take from both ends, they are shared out evenly.
 struct Cut {
-  int64_t parts, size, longer;  // the first `longer` ranges have one element more
+  int64_t parts, size, longer, before;  // so many ranges have one element more; so many lie before
   REGRAD_INLINE Cut(int64_t total, int64_t into)
-      : parts(into), size(into == 1 ? total : total / into), longer(total - into * size) {}
-  REGRAD_INLINE int64_t begin(int64_t i) const { return i * size + at_most(i, longer); }
+      : parts(into),
+        size(into == 1 ? total : total / into),
+        longer(total - into * size),
+        before((into - longer) / 2) {}
+  REGRAD_INLINE int64_t begin(int64_t i) const {
+    return i * size + at_most(at_least(i - before, 0), longer);
+  }
   REGRAD_INLINE Range operator[](int64_t i) const { return {begin(i), begin(i + 1)}; }
 };
 
@@ -69,9 +75,7 @@ struct GemmPlan {
     pack_b = g.b_col != 1 || (tiles > 8 && !fits(g.b_row, depth, TileSize<Arch>::most_b_bytes));
     group_tiles = most_group_bytes / (at_most(at_least(g.k, 1), most_k) * tile_rows * element);
     fetch_c = batches * g.m * g.n * element > most_near_c;
-    const double operations = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) *
-                              static_cast<double>(g.k) * static_cast<double>(batches);
-    const double wanted = operations / chunk_operations;
+    const double wanted = operations(g) / chunk_operations;
     const int64_t chunks =
         wanted < most_chunks ? at_least(static_cast<int64_t>(wanted), 1) : most_chunks;
     batch_groups = at_most(chunks, batches);
@@ -83,6 +87,12 @@ struct GemmPlan {
   }
 
  private:
+  // What it costs, in multiplications and additions: to read or write a number is as much as 8.
+  REGRAD_INLINE double operations(const Gemm<T>& g) const {
+    const auto m = static_cast<double>(g.m), n = static_cast<double>(g.n),
+               k = static_cast<double>(g.k);
+    return (2 * m * n * k + 8 * (m * k + k * n + 2 * m * n)) * static_cast<double>(batches);
+  }
   // The columns first: then what is packed or fetched of B serves all the rows.
   REGRAD_INLINE void cut_matrix(int64_t pieces) {
     if (pieces == 1) return;
@@ -95,10 +105,9 @@ struct GemmPlan {
       return;
     }
     column_groups = at_most(ceil_divide(pieces, row_groups), at_least(panels / 2, 1));
-    const int64_t wanted = at_most(pieces, enough_chunks);
-    if (row_groups * column_groups < wanted) {
-      row_groups = at_most(ceil_divide(wanted, column_groups), at_least(tiles / 3, 1));
-    }
+    const int64_t wanted = at_most(pieces, enough_chunks) / column_groups;
+    const int64_t few = column_groups == 1 ? at_most(tiles, 6) : 1;  // there is no other cut
+    row_groups = at_least(row_groups, at_most(wanted, at_least(tiles / 3, few)));
   }
   // Lines `step` numbers apart stay in a cache together: they share its places as if they filled
   // all that lies between them.

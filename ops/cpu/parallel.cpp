@@ -18,10 +18,10 @@
 namespace regrad {
 namespace {
 
-constexpr auto kSpin = std::chrono::microseconds(50);  // then a worker sleeps
+constexpr auto kSpin = std::chrono::microseconds(200);  // then a worker sleeps
 constexpr auto kRest = std::chrono::microseconds(20);  // between wake-ups that did not help, and
 constexpr int kMostAlone = 6;                          // doubled so often at most
-constexpr int64_t kMaxRound = int64_t{1} << 30;        // chunks that one ticket can count
+constexpr int64_t kMaxRound = 0xffff;                  // chunks that one ticket can count
 
 thread_local bool inside_chunk = false;
 
@@ -49,9 +49,17 @@ std::atomic<int>& wanted_threads() {
   return count;
 }
 
-// One job at a time. `ticket_` holds the job's number (high half) and how many of its chunks
-// nobody has taken yet (low half). Taking a chunk is one compare-exchange on both, so a worker
-// that wakes late can never take a chunk of a job whose body it has not read.
+// Which chunks of which job nobody has taken yet: [first, last). The caller takes them from the
+// front and the workers from the back, so that of two ops in a row, whose chunks mostly lie alike,
+// each finds in its own cache what it wrote.
+struct Ticket {
+  uint32_t job = 0;
+  uint16_t first = 0, last = 0;
+  int64_t left() const { return last - first; }
+};
+
+// One job at a time. Taking a chunk is one compare-exchange on the whole ticket, so a worker that
+// wakes late can never take a chunk of a job whose body it has not read.
 class Pool {
  public:
   ~Pool() { stop(); }
@@ -66,13 +74,13 @@ class Pool {
     // Safe to write: no chunk is left to take, so no worker can act on what it reads here.
     body_.store(body, std::memory_order_relaxed);
     context_.store(context, std::memory_order_relaxed);
-    end_.store(first + chunks, std::memory_order_relaxed);
+    first_.store(first, std::memory_order_relaxed);
     failed_.store(false, std::memory_order_relaxed);
     unfinished_.store(chunks, std::memory_order_relaxed);
-    const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-    ticket_.store(job << 32 | static_cast<uint64_t>(chunks));
+    const uint32_t job = ticket_.load(std::memory_order_relaxed).job + 1;
+    ticket_.store(Ticket{job, 0, static_cast<uint16_t>(chunks)});
     const bool woke = wake_if_worth_it();
-    const bool helped = take_chunks() < chunks;
+    const bool helped = take_chunks(true) < chunks;
     if (woke) jobs_alone_ = helped ? 0 : std::min(jobs_alone_ + 1, kMostAlone);
     wait_for_taken_chunks();
     if (failed_.load(std::memory_order_relaxed)) {
@@ -83,8 +91,6 @@ class Pool {
   }
 
  private:
-  static uint64_t left(uint64_t ticket) { return ticket & 0xffffffffu; }
-
   // The workers may run wherever the caller may, but not where it is. Where idle processors look busy
   // to the kernel (a virtual machine's, which KVM calls preempted while they sleep), a worker would be
   // woken onto the caller's processor, and wait there for milliseconds while the others do nothing.
@@ -115,16 +121,17 @@ class Pool {
     return true;
   }
 
-  int64_t take_chunks() {  // how many it took
+  int64_t take_chunks(bool from_front) {  // how many it took
     int64_t taken = 0;
     inside_chunk = true;
-    uint64_t ticket = ticket_.load(std::memory_order_acquire);
-    while (left(ticket) > 0) {
+    Ticket ticket = ticket_.load(std::memory_order_acquire);
+    while (ticket.left() > 0) {
       auto* body = body_.load(std::memory_order_relaxed);
       void* context = context_.load(std::memory_order_relaxed);
-      const int64_t chunk =
-          end_.load(std::memory_order_relaxed) - static_cast<int64_t>(left(ticket));
-      if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
+      int64_t chunk = first_.load(std::memory_order_relaxed);
+      Ticket rest = ticket;
+      chunk += from_front ? rest.first++ : --rest.last;
+      if (!ticket_.compare_exchange_weak(ticket, rest, std::memory_order_acq_rel,
                                          std::memory_order_acquire)) {
         continue;
       }
@@ -161,16 +168,16 @@ class Pool {
   void wake() {
     const int sleeping = sleeping_.load();
     if (sleeping > 0) awake_.notify_one();
-    if (sleeping > 1 && left(ticket_.load(std::memory_order_relaxed)) > 2) awake_.notify_one();
+    if (sleeping > 1 && ticket_.load(std::memory_order_relaxed).left() > 2) awake_.notify_one();
   }
 
-  bool has_work() const { return stopping_.load() || left(ticket_.load()) > 0; }
+  bool has_work() const { return stopping_.load() || ticket_.load().left() > 0; }
 
   void work() {
     while (!stopping_.load()) {
-      if (left(ticket_.load(std::memory_order_acquire)) > 0) {
+      if (ticket_.load(std::memory_order_acquire).left() > 0) {
         wake();  // each woken worker wakes two more: the caller need not wake them all
-        take_chunks();
+        take_chunks(false);
       }
       const auto give_up = std::chrono::steady_clock::now() + kSpin;
       while (!has_work() && std::chrono::steady_clock::now() < give_up) pause();
@@ -206,11 +213,11 @@ class Pool {
   }
 
   // On lines of their own: the caller's and the workers' writes would slow each other down.
-  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<Ticket> ticket_{Ticket{}};
   alignas(64) std::atomic<int64_t> unfinished_{0};
   alignas(64) std::atomic<void (*)(void*, int64_t)> body_{nullptr};
   std::atomic<void*> context_{nullptr};
-  std::atomic<int64_t> end_{0};
+  std::atomic<int64_t> first_{0};
   std::atomic<bool> failed_{false};
   std::exception_ptr error_;
   alignas(64) std::atomic<bool> owned_{false};
