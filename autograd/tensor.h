@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <iosfwd>
 #include <optional>
 #include <string>
 #include <vector>
@@ -146,5 +147,7 @@ struct GradOptions {
 };
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
                          const GradOptions& options = {});
+
+std::ostream& operator<<(std::ostream& out, const Tensor& x);  // x.str()
 
 }  // namespace regrad

@@ -20,9 +20,9 @@ Tensor log_cosh(const Tensor& x) {
 int main() {
   Tensor x = tensor({-100.0, -2.0, -0.5, 0.0, 0.5, 2.0, 100.0}, {7}, {.requires_grad = true});
   sum(log_cosh(x)).backward();
-  std::cout << "x         " << x.detach().str() << "\n"
-            << "log_cosh  " << log_cosh(x).detach().str() << "\n"
-            << "gradient  " << x.grad().str() << "\n";
+  std::cout << "x         " << x.detach() << "\n"
+            << "log_cosh  " << log_cosh(x).detach() << "\n"
+            << "gradient  " << x.grad() << "\n";
 
   // Is the derivative right? Compared with finite differences; the second derivative too.
   Generator generator(1);

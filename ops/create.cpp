@@ -1,5 +1,6 @@
 // Tensors from numbers, and numbers from tensors.
 #include <cmath>
+#include <ostream>
 
 #include "ops/dispatch.h"
 #include "ops/ops.h"
@@ -155,5 +156,7 @@ std::string Tensor::str() const {
   const std::string where = device() == cpu ? "" : fmt::format(" {}", regrad::name(device()));
   return text + fmt::format("  {} {}{}", shape().str(), regrad::name(dtype()), where);
 }
+
+std::ostream& operator<<(std::ostream& out, const Tensor& x) { return out << x.str(); }
 
 }  // namespace regrad

@@ -124,7 +124,10 @@ Tensor& Tensor::copy_(const Tensor& source) {
 }
 
 Tensor& Tensor::fill_(double value) {
-  return copy_(scalar(value, dtype(), device()));
+  written("fill_");
+  const NoGrad guard;
+  copy_into(*this, expand(scalar(value, dtype(), device()), shape()));
+  return *this;
 }
 
 Tensor reshape(const Tensor& x, const Shape& wanted) {

@@ -43,8 +43,9 @@ Classes classes(const char* op, const Tensor& x, const Tensor& targets, int64_t 
   }
   const int64_t class_dim = x.rank() == 1 ? 0 : 1, count = x.shape()[class_dim];
   order.push_back(class_dim);
-  check(targets.shape() == expected, "{}: scores {} need targets of shape {}, not {}", op,
-        x.shape(), expected, targets.shape());
+  check(targets.shape() == expected, "{}: scores {}{} need targets of shape {}, not {}", op,
+        x.shape(), x.rank() > 2 ? ", with the classes in dimension 1," : "", expected,
+        targets.shape());
   const Tensor flat = reshape(targets, {targets.numel()});
   const int64_t bad =
       backend(flat.device()).bad_index(op, flat.numel(), raw<int64_t>(flat), count, &ignore);

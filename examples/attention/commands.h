@@ -8,6 +8,8 @@
 
 namespace regrad::example {
 
+inline std::string program = "attention";  // as the user called it, for advice
+
 std::vector<std::string> score_names();     // what --score takes
 std::vector<std::string> token_choices();   // what --tokens takes
 std::vector<std::string> schedule_names();  // what --schedule takes

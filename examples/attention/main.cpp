@@ -1,6 +1,8 @@
 // attention: learns to turn one line of text into another, and shows what it attends to.
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <iostream>
+#include <set>
 
 #include "autograd/error.h"
 #include "examples/attention/commands.h"
@@ -218,11 +220,26 @@ void add_tutorial(CLI::App& app, TutorialOptions& options) {
   named(tutorial->add_option("--seed", options.seed, "another seed, other numbers"), "N");
 }
 
+// Options that would say nothing are an error, not ignored.
+void check_train(const CLI::App& train, const TrainOptions& options) {
+  const std::set<std::string> may_differ = {"--resume", "--threads", "--device"};
+  for (const CLI::Option* option : train.get_options()) {
+    const std::string name = option->get_name();
+    if (option->count() == 0 || options.resume.empty() || may_differ.contains(name)) continue;
+    throw regrad::Error("--resume goes on with the options that the run began with: leave out " +
+                        name + "; only --threads and --device may differ");
+  }
+  if (options.model == "transformer" && train.get_option("--score")->count() > 0)
+    throw regrad::Error("--score is for gru and lstm; a transformer has its own");
+}
+
 int run(int argc, char** argv) {
+  const char* called = std::getenv("REGRAD_PROGRAM");  // what ./run was called
+  program = called != nullptr ? called : argv[0];
   CLI::App app(
       "attention: learns to turn one line of text into another, and shows what it attends to.\n"
       "Without a command: learns dates, shows what it learnt, and says where everything is.",
-      "attention");
+      program);
   app.set_version_flag("--version", "attention (regrad) 0.1.0");
   app.require_subcommand(0, 1);
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -238,13 +255,11 @@ int run(int argc, char** argv) {
   add_show(app, show);
   add_tutorial(app, tutorial);
   app.footer(
-      "\nExamples:\n"
-      "  attention                                        a minute or less, no data needed\n"
-      "  attention train --data eng-fra.tsv --tokens word\n"
-      "  attention translate \"september 27, 1994\"\n"
-      "  attention show \"september 27, 1994\" --html map.html\n"
-      "  attention tutorial\n"
-      "\n`attention COMMAND --help` lists the options of a command.");
+      "\nExamples:\n  " + program + "    (a minute or less, no data needed)\n  " + program +
+      " train --data eng-fra.tsv --tokens word\n  " + program +
+      " translate \"september 27, 1994\"\n  " + program +
+      " show \"september 27, 1994\" --html map.html\n  " + program + " tutorial\n\n`" + program +
+      " COMMAND --help` lists the options of a command.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -254,6 +269,7 @@ int run(int argc, char** argv) {
   if (app.got_subcommand("evaluate")) return run_evaluate(evaluate);
   if (app.got_subcommand("show")) return run_show(show);
   if (app.got_subcommand("tutorial")) return run_tutorial(tutorial);
+  check_train(*app.get_subcommand("train"), train);
   return run_train(train);
 }
 

@@ -101,8 +101,25 @@ DataMark mark_of(const std::string& path) {
   return mark;
 }
 
+// What no run wrote is not overwritten.
+void RunDirectory::refuse_others() const {
+  try {
+    config();
+    return;
+  } catch (const Error&) {
+  }
+  for (const char* name : {"config.json", "weights.safetensors", "metrics.csv", "curves.tsv",
+                           "report.html", "attention.svg", "last", "best"}) {
+    check(!fs::exists(path_ + "/" + name),
+          "{}: holds no run, but a {} that would be overwritten; give another --out", path_, name);
+  }
+}
+
 std::string RunDirectory::set_aside() const {
-  if (steps().empty()) return {};
+  if (steps().empty()) {
+    refuse_others();
+    return {};
+  }
   std::string base = path_;
   while (base.size() > 1 && base.ends_with('/')) base.pop_back();
   int64_t number = 1;

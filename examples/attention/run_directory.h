@@ -46,7 +46,7 @@ class RunDirectory {
   const std::string& path() const { return path_; }
 
   // Moves a run that is here to the first free of PATH.1, PATH.2, ... and says where; "" if none
-  // is.
+  // is, and an Error if other files would be overwritten.
   std::string set_aside() const;
   void begin(const Config& config);  // removes what a run before left, then writes config.json
   Config config() const;
@@ -73,6 +73,7 @@ class RunDirectory {
   std::vector<int64_t> steps() const;  // of the checkpoints there, the newest first
 
  private:
+  void refuse_others() const;
   std::string checkpoint(int64_t step) const;
   Found open(int64_t step) const;
   int64_t named_by(const std::string& pointer) const;

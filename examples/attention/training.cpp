@@ -78,7 +78,7 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
                                : options.machine.device)}};
   if (const Quality& quality = unseen.quality; !unseen.asked.empty()) {
     facts.emplace_back("held-out exact match",
-                       fmt::format("{:.2f} % ({} of {})", 100 * quality.exact, unseen.answers.right,
+                       fmt::format("{:.2f} % ({} of {} sources)", 100 * quality.exact, unseen.answers.right,
                                    unseen.asked.size()));
     if (quality.bleu > 0) {  // 0 where no answer has four words, or no word is right
       facts.emplace_back("held-out BLEU", fmt::format("{:.2f}", quality.bleu));
@@ -176,8 +176,9 @@ void finish(const TrainOptions& options, const Task& task, Translator& translato
       << "  report.html          curves, maps as they were learnt, examples; open it in a browser\n"
       << "  attention.svg        the map above\n"
       << "  curves.tsv           loss and exact match, step by step; metrics.csv says more\n"
-      << "  checkpoint-*         `attention train --resume " << out << "` goes on from there\n"
-      << "  weights.safetensors  the model: `attention translate --weights " << out << " TEXT`\n";
+      << "  checkpoint-*         `" << program << " train --resume " << out << "` goes on from there\n"
+      << "  weights.safetensors  the model: `" << program << " translate --weights " << out
+      << " TEXT`\n";
 }
 int64_t steps_of(const TrainOptions& options, const Batches& batches) {
   const int64_t per_epoch = (batches.per_epoch() + options.accumulate - 1) / options.accumulate;
@@ -246,8 +247,8 @@ int run_train(const TrainOptions& given) {
   learning.run(interrupted);
   if (interrupted != 0 && learning.state().step < steps) {
     translator.save(out + "/weights.safetensors");
-    say(fmt::format("stopped after step {} of {}; `attention train --resume {}` goes on",
-                    learning.state().step, steps, out));
+    say(fmt::format("stopped after step {} of {}; `{} train --resume {}` goes on",
+                    learning.state().step, steps, program, out));
     return 128 + interrupted;
   }
   if (learning.stopped_early()) take_best(directory, translator);

@@ -105,6 +105,7 @@ TEST_CASE("writing over a saved tensor is an error, through any view of it") {
   y.backward();
   CHECK(w.grad().to_vector<float>() == std::vector<float>{2, 2});
   CHECK_ERROR(w.fill_(1), "NoGrad");
+  CHECK_ERROR(w.fill_(1), "fill_: ");
 }
 
 TEST_CASE("writing over a saved output is an error too") {

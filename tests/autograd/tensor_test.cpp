@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <limits>
+#include <sstream>
 
 #include "regrad.h"
 #include "tests/errors.h"
@@ -90,6 +91,9 @@ TEST_CASE("tensors print themselves") {
   CHECK(tensor({1, 2}, {2}).str() == "[1, 2]  [2] int64");
   CHECK(zeros({20}).str() == "[0, 0, 0, ..., 0, 0, 0]  [20] float32");
   CHECK(Tensor().str() == "undefined");
+  std::ostringstream out;
+  out << tensor({1, 2}, {2});
+  CHECK(out.str() == "[1, 2]  [2] int64");
 }
 
 TEST_SUITE_END();

@@ -41,6 +41,12 @@ expect 0 "exact match" "$program" train $small --out one --threads 1
 expect 0 "exact match" "$program" train $small --out two --threads 2
 expect 0 "perplexity" "$program" evaluate --weights one --pairs 5
 expect 0 "perplexity" "$program" evaluate --weights one/weights.safetensors --pairs 5
+expect 1 "leave out --steps; only --threads" "$program" train --resume one --steps 40
+expect 1 "--score is for gru and lstm" "$program" train --model transformer --score dot
+mkdir mine && echo mine >mine/config.json
+expect 1 "holds no run, but a config.json" "$program" train $small --out mine
+[ "$(cat mine/config.json)" = mine ] || fault "a file that is no run's was overwritten"
+REGRAD_PROGRAM=./run expect 0 '`./run train --resume named`' "$program" train $small --out named
 cp one/weights.safetensors alone.safetensors
 expect 1 "give pairs with --data" "$program" evaluate --weights alone.safetensors
 expect 1 "there is no such file" "$program" evaluate --weights nowhere

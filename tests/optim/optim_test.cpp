@@ -88,6 +88,11 @@ TEST_CASE("parameters without a gradient stay; wrong ones are an error") {
   descend_once(used, adam);
   CHECK(largest_difference(unused, start()) == 0);
   CHECK(largest_difference(used, start()) > 0);
+  const Tensor frozen = zeros({2});  // no gradient is asked of it: it stays
+  optim::SGD some({used, frozen});
+  descend_once(used, some);
+  CHECK(largest_difference(frozen, zeros({2})) == 0);
+  CHECK_ERROR(optim::SGD({used, Tensor()}), "parameter 1 is undefined");
   CHECK_ERROR(optim::SGD(std::vector<Tensor>{}), "no parameters");
   CHECK_ERROR(optim::SGD({used, used}), "twice");
   CHECK_ERROR(optim::SGD({used * 2.0}), "computed by mul");
