@@ -1,6 +1,7 @@
 // attention: learns to turn one line of text into another, and shows what it attends to.
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <fmt/format.h>
 #include <iostream>
 #include <set>
 
@@ -11,11 +12,24 @@ namespace {
 
 using namespace regrad::example;
 
-// CLI11 prints the accepted range beside each option; a person wants to read less. What is out of
-// range is refused with the range in the message.
+// CLI11 prints what is accepted beside each option; a person wants to read less.
 CLI::Validator quiet(CLI::Validator validator) {
   validator.description("");
   return validator;
+}
+
+// What is out of range is refused with the range in the message.
+template <class T>
+CLI::Validator between(T least, T most) {
+  return CLI::Validator(
+      [=](std::string& text) {
+        T value;
+        if (CLI::detail::lexical_cast(text, value) && value >= least && value <= most)
+          return std::string();
+        return fmt::format("{} is no {} from {} to {}", text,
+                           std::is_floating_point_v<T> ? "number" : "whole number", least, most);
+      },
+      "");
 }
 
 CLI::Option* named(CLI::Option* option, const std::string& value) {
@@ -31,7 +45,7 @@ void add_machine(CLI::App& app, Machine& machine) {
   app.add_option("--threads", machine.threads,
                  "how many threads compute; any number gives the same bits")
       ->type_name("N")
-      ->check(quiet(CLI::Range(1, 1024)));
+      ->check(between(1, 1024));
   named(app.add_option("--device", machine.device, "cpu or cuda"), "NAME")
       ->check(quiet(CLI::IsMember({"cpu", "cuda"})));
 }
@@ -43,27 +57,27 @@ void add_descent(CLI::App& train, TrainOptions& options) {
       ->check(quiet(CLI::IsMember(schedule_names())));
   train.add_option("--warmup", options.warmup, "steps in which the rate rises; unless given 5 %")
       ->type_name("N")
-      ->check(quiet(CLI::Range(0, 1000000000)));
+      ->check(between(0, 1000000000));
   named(train.add_option("--accumulate", options.accumulate, "batches in a step"), "N")
-      ->check(quiet(CLI::Range(1, 65536)));
+      ->check(between(1, 65536));
   named(train.add_option("--label-smoothing", options.label_smoothing,
                          "the share of each target that is spread over all tokens"),
         "P")
-      ->check(quiet(CLI::Range(0.0, 0.9)));
+      ->check(between(0.0, 0.9));
   named(train.add_option("--clip", options.clip, "the longest gradient; 0: any length"), "LENGTH")
-      ->check(quiet(CLI::Range(0.0, 1e9)));
+      ->check(between(0.0, 1e9));
 }
 
 void add_keeping(CLI::App& train, TrainOptions& options) {
   named(train.add_option("--patience", options.patience,
                          "stop after N measurements without a better held-out loss; 0: never"),
         "N")
-      ->check(quiet(CLI::Range(0, 1000000)));
+      ->check(between(0, 1000000));
   train.add_option("--save-every", options.save_every, "steps; unless given a twentieth of all")
       ->type_name("N")
-      ->check(quiet(CLI::Range(1, 1000000000)));
+      ->check(between(1, 1000000000));
   named(train.add_option("--keep", options.keep, "checkpoints, besides the best"), "N")
-      ->check(quiet(CLI::Range(1, 1000000)));
+      ->check(between(1, 1000000));
   train
       .add_option(
           "--resume", options.resume,
@@ -97,44 +111,44 @@ void add_train(CLI::App& app, TrainOptions& options) {
       ->check(quiet(CLI::IsMember(token_choices())));
   train->add_option("--merges", options.merges, "of bytepair; unless given as many as suit")
       ->type_name("N")
-      ->check(quiet(CLI::Range(0, 1000000)));
+      ->check(between(0, 1000000));
   by_data(train->add_option("--layers", options.layers,
                             "of the encoder, and of a transformer's "
                             "decoder"),
           "N")
-      ->check(quiet(CLI::Range(1, 64)));
+      ->check(between(1, 64));
   named(train->add_option("--heads", options.heads, "of a transformer"), "N")
-      ->check(quiet(CLI::Range(1, 4096)));
+      ->check(between(1, 4096));
   by_data(train->add_option("--embedding", options.embedding, "numbers for each token"), "N")
-      ->check(quiet(CLI::Range(1, 4096)));
+      ->check(between(1, 4096));
   by_data(train->add_option("--hidden", options.hidden, "size of the recurrent state"), "N")
-      ->check(quiet(CLI::Range(1, 4096)));
+      ->check(between(1, 4096));
   train->add_flag("--input-feeding", options.input_feeding,
                   "give each step of a gru or lstm what the step before read out");
   train->add_flag("--tie-output", options.tie_output,
                   "the output layer of a gru or lstm is the target embedding");
   by_data(train->add_option("--dropout", options.dropout, "chance to drop a number in training"),
           "P")
-      ->check(quiet(CLI::Range(0.0, 0.9)));
+      ->check(between(0.0, 0.9));
   named(train->add_option("--batch", options.batch, "pairs in a step"), "N")
-      ->check(quiet(CLI::Range(1, 65536)));
+      ->check(between(1, 65536));
   CLI::Option* steps =
       train->add_option("--steps", options.steps, "how many steps; unless given as suits the data")
           ->type_name("N")
-          ->check(quiet(CLI::Range(1, 1000000000)));
+          ->check(between(1, 1000000000));
   train->add_option("--epochs", options.epochs, "or how many times through all pairs")
       ->type_name("N")
-      ->check(quiet(CLI::Range(1, 1000000)))
+      ->check(between(1, 1000000))
       ->excludes(steps);
   by_data(train->add_option("--lr", options.rate, "the highest learning rate of Adam"), "RATE")
-      ->check(quiet(CLI::Range(1e-9, 10.0)));
+      ->check(between(1e-9, 10.0));
   named(train->add_option("--held-out", options.held_out,
                           "the share of sources kept from training, to measure on"),
         "SHARE")
-      ->check(quiet(CLI::Range(0.0, 0.9)));
+      ->check(between(0.0, 0.9));
   train->add_option("--pairs", options.pairs, "use the first N pairs only; or make up N dates")
       ->type_name("N")
-      ->check(quiet(CLI::Range(1, 100000000)));
+      ->check(between(1, 100000000));
   named(train->add_option("--seed", options.seed, "another seed, another run"), "N");
   add_machine(*train, options.machine);
   add_descent(*train, options);
@@ -143,23 +157,23 @@ void add_train(CLI::App& app, TrainOptions& options) {
 
 void add_decode(CLI::App& app, DecodeOptions& options) {
   named(app.add_option("--beam", options.beam, "search with so many hypotheses side by side"), "N")
-      ->check(quiet(CLI::Range(1, 1000)));
+      ->check(between(1, 1000));
   named(app.add_option("--n-best", options.n_best, "the best N, or N samples, with their scores"),
         "N")
-      ->check(quiet(CLI::Range(1, 1000)));
+      ->check(between(1, 1000));
   named(app.add_option("--length-penalty", options.length_penalty,
                        "above 0 favours longer translations"),
         "ALPHA")
-      ->check(quiet(CLI::Range(-10.0, 10.0)));
+      ->check(between(-10.0, 10.0));
   named(app.add_option("--temperature", options.temperature,
                        "above 0 samples in place of searching; 1: as the model says"),
         "T")
-      ->check(quiet(CLI::Range(0.0, 100.0)));
+      ->check(between(0.0, 100.0));
   named(app.add_option("--top-k", options.top_k, "sample from the K likeliest tokens; 0: all"), "K")
       ->check(quiet(CLI::NonNegativeNumber));
   named(app.add_option("--top-p", options.top_p, "sample from the likeliest, P of chance together"),
         "P")
-      ->check(quiet(CLI::Range(1e-6, 1.0)));
+      ->check(between(1e-6, 1.0));
   named(app.add_option("--seed", options.seed, "another seed, other samples"), "N");
 }
 
@@ -187,7 +201,7 @@ void add_evaluate(CLI::App& app, EvaluateOptions& options) {
       ->type_name("FILE");
   named(evaluate->add_option("--pairs", options.pairs, "at most so many sources, evenly spread"),
         "N")
-      ->check(quiet(CLI::Range(1, 100000000)));
+      ->check(between(1, 100000000));
   add_decode(*evaluate, options.decode);
   add_machine(*evaluate, options.machine);
 }
@@ -212,7 +226,7 @@ void add_tutorial(CLI::App& app, TutorialOptions& options) {
         "NAME")
       ->check(quiet(CLI::IsMember(names)));
   named(tutorial->add_option("--iterations", options.iterations, "stop after so many"), "N")
-      ->check(quiet(CLI::Range(1, 1000000)));
+      ->check(between(1, 1000000));
   named(tutorial->add_option("--threshold", options.threshold, "or when the loss is below"), "L")
       ->check(quiet(CLI::NonNegativeNumber));
   named(tutorial->add_option("--lr", options.rate, "the step size, alpha"), "RATE")

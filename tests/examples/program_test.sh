@@ -41,6 +41,8 @@ expect 0 "exact match" "$program" train $small --out one --threads 1
 expect 0 "exact match" "$program" train $small --out two --threads 2
 expect 0 "perplexity" "$program" evaluate --weights one --pairs 5
 expect 0 "perplexity" "$program" evaluate --weights one/weights.safetensors --pairs 5
+expect 2 "--lr: 0 is no number from 1e-09 to 10" "$program" train --lr 0
+expect 2 "--steps: 2.5 is no whole number from 1 to" "$program" train --steps 2.5
 expect 1 "leave out --steps; only --threads" "$program" train --resume one --steps 40
 expect 1 "--score is for gru and lstm" "$program" train --model transformer --score dot
 mkdir mine && echo mine >mine/config.json
