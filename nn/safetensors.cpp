@@ -176,7 +176,8 @@ Safetensors read(const std::string& path) {
   check(file.size() >= 8, "has {} bytes; a safetensors file has 8 or more", file.size());
   uint64_t length = 0;
   file.read(0, &length, 8);
-  check(length <= header_limit, "announces a header of {} bytes, where at most {} are allowed; is it a safetensors file?",
+  check(length <= header_limit,
+        "announces a header of {} bytes, where at most {} are allowed; is it a safetensors file?",
         length, header_limit);
   check(length <= static_cast<uint64_t>(file.size() - 8),
         "announces a header of {} bytes, and has {} after the first 8", length, file.size() - 8);

@@ -58,8 +58,9 @@ Optimizer::Optimizer(const char* name, std::vector<Tensor> parameters, double lr
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor& parameter = parameters_[i];
     check(parameter.defined(), "{}: parameter {} is undefined", name, i);
-    check(parameter.is_leaf(), "{}: parameter {} is computed by {}; it must be one that a user made",
-          name, i, parameter.is_leaf() ? "" : parameter.node()->called());
+    check(parameter.is_leaf(),
+          "{}: parameter {} is computed by {}; it must be one that a user made", name, i,
+          parameter.is_leaf() ? "" : parameter.node()->called());
     check(!shares_body_with_earlier(parameters_, i), "{}: parameter {} was given twice: {}", name,
           i, parameter.name().empty() ? parameter.shape().str() : parameter.name());
   }

@@ -19,16 +19,17 @@ constexpr int64_t pairs_at_once = 64;
 std::vector<Pair> held_out_pairs(const std::string& weights) {
   namespace fs = std::filesystem;
   const fs::path beside = fs::path(weights).parent_path();
-  const std::string folder =
-      fs::is_directory(weights) ? weights : beside.empty() ? "." : beside.string();
+  const std::string folder = fs::is_directory(weights) ? weights
+                             : beside.empty()          ? "."
+                                                       : beside.string();
   check(fs::exists(folder + "/config.json"),
         "evaluate: {} is in no folder of a run, which would say what it held out; give pairs with "
         "--data",
         weights);
   const Config config = RunDirectory(folder).config();
   check(config.options.data.empty() || fs::exists(config.options.data),
-        "evaluate: the run in {} learnt from {}, which is not there; give pairs with --data", folder,
-        config.options.data);
+        "evaluate: the run in {} learnt from {}, which is not there; give pairs with --data",
+        folder, config.options.data);
   check(config.data == mark_of(config.options.data),
         "evaluate: {} is not the file that the run in {} learnt from; give pairs with --data",
         config.options.data, folder);

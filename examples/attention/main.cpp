@@ -1,7 +1,8 @@
 // attention: learns to turn one line of text into another, and shows what it attends to.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdlib>
-#include <fmt/format.h>
 #include <iostream>
 #include <set>
 
@@ -268,12 +269,11 @@ int run(int argc, char** argv) {
   add_evaluate(app, evaluate);
   add_show(app, show);
   add_tutorial(app, tutorial);
-  app.footer(
-      "\nExamples:\n  " + program + "    (a minute or less, no data needed)\n  " + program +
-      " train --data eng-fra.tsv --tokens word\n  " + program +
-      " translate \"september 27, 1994\"\n  " + program +
-      " show \"september 27, 1994\" --html map.html\n  " + program + " tutorial\n\n`" + program +
-      " COMMAND --help` lists the options of a command.");
+  app.footer("\nExamples:\n  " + program + "    (a minute or less, no data needed)\n  " + program +
+             " train --data eng-fra.tsv --tokens word\n  " + program +
+             " translate \"september 27, 1994\"\n  " + program +
+             " show \"september 27, 1994\" --html map.html\n  " + program + " tutorial\n\n`" +
+             program + " COMMAND --help` lists the options of a command.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

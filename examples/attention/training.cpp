@@ -78,8 +78,8 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
                                : options.machine.device)}};
   if (const Quality& quality = unseen.quality; !unseen.asked.empty()) {
     facts.emplace_back("held-out exact match",
-                       fmt::format("{:.2f} % ({} of {} sources)", 100 * quality.exact, unseen.answers.right,
-                                   unseen.asked.size()));
+                       fmt::format("{:.2f} % ({} of {} sources)", 100 * quality.exact,
+                                   unseen.answers.right, unseen.asked.size()));
     if (quality.bleu > 0) {  // 0 where no answer has four words, or no word is right
       facts.emplace_back("held-out BLEU", fmt::format("{:.2f}", quality.bleu));
     }
@@ -176,7 +176,8 @@ void finish(const TrainOptions& options, const Task& task, Translator& translato
       << "  report.html          curves, maps as they were learnt, examples; open it in a browser\n"
       << "  attention.svg        the map above\n"
       << "  curves.tsv           loss and exact match, step by step; metrics.csv says more\n"
-      << "  checkpoint-*         `" << program << " train --resume " << out << "` goes on from there\n"
+      << "  checkpoint-*         `" << program << " train --resume " << out
+      << "` goes on from there\n"
       << "  weights.safetensors  the model: `" << program << " translate --weights " << out
       << " TEXT`\n";
 }

@@ -55,8 +55,7 @@ TranslationModel make_model(const Vocabulary& source, const Vocabulary& target,
 const std::string& entry(const std::string& path, const nn::Metadata& metadata, const char* key) {
   const auto found = metadata.find(key);
   check(found != metadata.end(),
-        "{}: its metadata has no \"{}\"; it must be a weights file that `train` wrote",
-        path, key);
+        "{}: its metadata has no \"{}\"; it must be a weights file that `train` wrote", path, key);
   return found->second;
 }
 
@@ -186,11 +185,10 @@ Translator Translator::load(const std::string& given) {
   std::error_code ignored;
   const bool is_directory = std::filesystem::is_directory(given, ignored);
   const std::string path = is_directory ? given + "/weights.safetensors" : given;
-  check(
-      std::filesystem::exists(path, ignored),
-      "{}: there is no such file; `train --out DIR` writes DIR/weights.safetensors, and "
-      "--weights DIR reads it",
-      path);
+  check(std::filesystem::exists(path, ignored),
+        "{}: there is no such file; `train --out DIR` writes DIR/weights.safetensors, and "
+        "--weights DIR reads it",
+        path);
   const nn::Safetensors file = nn::load_safetensors(path);
   return from(path, file.tensors, file.metadata);
 }

@@ -260,7 +260,8 @@ void print_table(const TutorialOptions& options, const std::vector<NamedScore>& 
   std::cout
       << "\n   weight: the smallest of the rows' largest weights; towards 1, each row sits on one\n"
          "   position. Cosine scores lie in [-1, 1], so their softmax cannot.\n"
-         "\nWhat attention is good for shows in a real task: `" << program << " train`.\n";
+         "\nWhat attention is good for shows in a real task: `"
+      << program << " train`.\n";
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ struct Range {
   REGRAD_INLINE int64_t size() const { return end - begin; }
 };
 
-// [0, total) cut into `parts` ranges whose sizes differ by one at most, the longer in the middle: as
-// chunks, which threads take from both ends, they are shared out evenly.
+// [0, total) cut into `parts` ranges whose sizes differ by one at most, the longer in the middle:
+// as chunks, which threads take from both ends, they are shared out evenly.
 struct Cut {
   int64_t parts, size, longer, before;  // so many ranges have one element more; so many lie before
   REGRAD_INLINE Cut(int64_t total, int64_t into)

@@ -12,7 +12,7 @@ template <class Arch>
 struct TileSize {
   using Narrower = Arch;  // what computes products of few columns
   static constexpr int rows = 4, vectors = 2;
-  static constexpr int tall = 8;  // rows of a tile one vector wide
+  static constexpr int tall = 8;                 // rows of a tile one vector wide
   static constexpr int64_t most_k_bytes = 1024;  // of a row of A: how far a tile sums in one go
   static constexpr int64_t most_a_bytes = 1 << 16, most_b_bytes = 1 << 14;  // in place, see fits()
 };
@@ -46,7 +46,7 @@ struct Tile {
   const T* ahead;     // what to bring to the second-level cache: for every fourth k, four vectors
   int64_t ahead_row;  // side by side; with a step of 0 always the same
   const T* bias;      // of the tile's first column, or null
-  bool fetch_c;  // C is in no cache near by: it is fetched while the sums are made
+  bool fetch_c;       // C is in no cache near by: it is fetched while the sums are made
   bool add_to_c;
   bool relu;
   int64_t last;  // lanes in use of the last vector

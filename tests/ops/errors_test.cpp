@@ -78,8 +78,9 @@ TEST_CASE("two kinds of float") {
 }
 
 TEST_CASE("of a number and an index, the index is to be converted") {
-  CHECK_ERROR(bmm(i({2, 3, 3}), f({2, 3, 3})),
-              "bmm: [2, 3, 3] is int64 and [2, 3, 3] is float32; convert the first with to(float32)");
+  CHECK_ERROR(
+      bmm(i({2, 3, 3}), f({2, 3, 3})),
+      "bmm: [2, 3, 3] is int64 and [2, 3, 3] is float32; convert the first with to(float32)");
   CHECK_ERROR(bmm(f({2, 3, 3}), i({2, 3, 3})), "; convert the second with to(float32)");
   CHECK_ERROR(cross_entropy(f({2, 5, 3}), i({2, 5})),
               "scores [2, 5, 3], with the classes in dimension 1, need targets of shape [2, 3]");
