@@ -52,11 +52,12 @@ std::atomic<int>& wanted_threads() {
 // Which chunks of which job nobody has taken yet: [first, last). The caller takes them from the
 // front and the workers from the back, so that of two ops in a row, whose chunks mostly lie alike,
 // each finds in its own cache what it wrote.
-struct Ticket {
+struct alignas(8) Ticket {  // one word for the processor
   uint32_t job = 0;
   uint16_t first = 0, last = 0;
   int64_t left() const { return last - first; }
 };
+static_assert(std::atomic<Ticket>::is_always_lock_free);
 
 // One job at a time. Taking a chunk is one compare-exchange on the whole ticket, so a worker that
 // wakes late can never take a chunk of a job whose body it has not read.
