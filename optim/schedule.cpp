@@ -36,12 +36,21 @@ double CosineLR::rate(int64_t steps) const {
 WarmupLR::WarmupLR(Optimizer& optimizer, int64_t warmup_steps, WarmupOptions options)
     : Schedule(optimizer), warmup_steps_(warmup_steps), options_(options) {
   check(warmup_steps > 0, "WarmupLR: the number of steps must be above 0, not {}", warmup_steps);
+  check(options.cosine_to == 0 || (options.cosine_to > warmup_steps && !options.inverse_sqrt),
+        "WarmupLR: cosine_to must be above the {} steps of the warm-up, and without inverse_sqrt, "
+        "not {}",
+        warmup_steps, options.cosine_to);
   optimizer.set_lr(rate(0));
 }
 
 double WarmupLR::rate(int64_t steps) const {
   const double share = static_cast<double>(steps + 1) / static_cast<double>(warmup_steps_);
   if (share <= 1) return base_lr() * share;
+  if (options_.cosine_to > 0) {
+    const double done = static_cast<double>(steps + 1 - warmup_steps_) /
+                        static_cast<double>(options_.cosine_to - warmup_steps_);
+    return base_lr() * (1 + std::cos(std::numbers::pi * std::min(done, 1.0))) / 2;
+  }
   return options_.inverse_sqrt ? base_lr() / std::sqrt(share) : base_lr();
 }
 

@@ -1,5 +1,6 @@
 // Learning rates that change: call step() once after each epoch (or step) of the optimiser, which
-// must outlive its schedule. The rate at the time of construction is the base.
+// must outlive its schedule. The rate at the time of construction is the base: so one schedule to an
+// optimiser, and a cosine after a warm-up is WarmupLR's cosine_to.
 #pragma once
 
 #include <cstdint>
@@ -52,6 +53,7 @@ class CosineLR : public Schedule {
 
 struct WarmupOptions {
   bool inverse_sqrt = false;  // afterwards base sqrt(warmup_steps / t); otherwise base
+  int64_t cosine_to = 0;      // above 0: afterwards half a cosine down to 0 at this step
 };
 
 // base t / warmup_steps for step t = 1 .. warmup_steps; sets the rate of the first step at once.

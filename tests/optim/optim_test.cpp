@@ -205,7 +205,11 @@ TEST_CASE("schedules") {
   check_rates(rates(8, [](auto& o) { return optim::WarmupLR(o, 2, {.inverse_sqrt = true}); }),
               {0.5, 1, std::sqrt(2.0 / 3), std::sqrt(0.5), std::sqrt(0.4), std::sqrt(1.0 / 3),
                std::sqrt(2.0 / 7), 0.5});
+  const double high = (1 + std::sqrt(0.5)) / 2;  // half a cosine in four steps
+  check_rates(rates(8, [](auto& o) { return optim::WarmupLR(o, 2, {.cosine_to = 6}); }),
+              {0.5, 1, high, 0.5, 1 - high, 0, 0, 0});
   optim::SGD optimizer({start()}, {.lr = 1});
+  CHECK_ERROR(optim::WarmupLR(optimizer, 5, {.cosine_to = 5}), "above the 5 steps");
   optim::StepLR schedule(optimizer, 2);
   schedule.set_steps(5);
   CHECK(optimizer.lr() == doctest::Approx(0.01));
