@@ -1,6 +1,6 @@
 // Learning rates that change: call step() once after each epoch (or step) of the optimiser, which
-// must outlive its schedule. The rate at the time of construction is the base: so one schedule to an
-// optimiser, and a cosine after a warm-up is WarmupLR's cosine_to.
+// must outlive its schedule. The rate at the time of construction is the base: so one schedule to
+// an optimiser, and a cosine after a warm-up is WarmupLR's cosine_to.
 #pragma once
 
 #include <cstdint>
