@@ -8,7 +8,7 @@ lasting 30 ms or more. A ratio is PyTorch's median over regrad's: above 1, regra
 spread is the greater of both programs' largest time over their least. `of limit` is the time that
 the machine's limits ask for, measured in the same run (limits.cpp), over the time that regrad takes.
 --write puts the tables into docs/performance.md, between their markers. --avx2 keeps every program
-to AVX2, and --write then means docs/performance-avx2.md, which has the products only. Needs PyTorch
+to AVX2, and --write then means docs/performance-avx2.md, as far as it has their places. Needs PyTorch
 for python3 (pip install torch); the libraries of part `products` are used where they are installed.
 """
 import argparse
