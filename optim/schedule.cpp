@@ -7,6 +7,11 @@
 #include "autograd/check.h"
 
 namespace regrad::optim {
+namespace {
+
+double half_cosine(double done) { return (1 + std::cos(std::numbers::pi * done)) / 2; }  // 1 to 0
+
+}  // namespace
 
 void Schedule::set_steps(int64_t steps) {
   check(steps >= 0, "a schedule cannot stand at step {}", steps);
@@ -30,7 +35,7 @@ CosineLR::CosineLR(Optimizer& optimizer, int64_t total_steps, double min_lr)
 
 double CosineLR::rate(int64_t steps) const {
   const double done = static_cast<double>(steps) / static_cast<double>(total_steps_);
-  return min_lr_ + (base_lr() - min_lr_) * (1 + std::cos(std::numbers::pi * done)) / 2;
+  return min_lr_ + (base_lr() - min_lr_) * half_cosine(done);
 }
 
 WarmupLR::WarmupLR(Optimizer& optimizer, int64_t warmup_steps, WarmupOptions options)
@@ -49,7 +54,7 @@ double WarmupLR::rate(int64_t steps) const {
   if (options_.cosine_to > 0) {
     const double done = static_cast<double>(steps + 1 - warmup_steps_) /
                         static_cast<double>(options_.cosine_to - warmup_steps_);
-    return base_lr() * (1 + std::cos(std::numbers::pi * std::min(done, 1.0))) / 2;
+    return base_lr() * half_cosine(std::min(done, 1.0));
   }
   return options_.inverse_sqrt ? base_lr() / std::sqrt(share) : base_lr();
 }

@@ -121,11 +121,13 @@ template <class T, class Arch>
 REGRAD_INLINE void fetch_next(const T* next_a, int64_t panel, int64_t done, Tile<T>& tile) {
   const int64_t steps = tile.k / 4;
   tile.ahead += steps * tile.ahead_row;
-  if (done == 2) {
-    tile.ahead_row = next_a ? 4 * GemmPlan<T, Arch>::lanes : 0;
+  if (done == 2 && next_a) {
+    tile.ahead_row = 4 * GemmPlan<T, Arch>::lanes;
     tile.ahead = next_a + panel * 2 * steps * tile.ahead_row;
+  } else if (done == 2 || done == 4) {
+    tile.ahead_row = 0;
+    tile.ahead = tile.b;  // is near already: to ask for it costs nothing
   }
-  if (done == 4) tile.ahead_row = 0;
 }
 
 // tiles x panels of one matrix, over one block of k: packed.k, with what of it is packed already.
@@ -338,7 +340,7 @@ template <class T, class Arch>
 void gemm(const Gemm<T>& g) {
   using Narrower = typename TileSize<Arch>::Narrower;
   if constexpr (!std::is_same_v<Narrower, Arch>) {
-    if (g.n > 1 && is_narrow<T, Arch>(g.n)) return gemm<T, Narrower>(g);
+    if (!is_gemv(g) && is_narrow<T, Arch>(g.n)) return gemm<T, Narrower>(g);
   }
   for (int i = 0; i < g.batch_rank; ++i) {
     if (g.batch_sizes[i] == 0) return;

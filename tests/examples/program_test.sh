@@ -48,7 +48,7 @@ expect 1 "--score is for gru and lstm" "$program" train --model transformer --sc
 mkdir mine && echo mine >mine/config.json
 expect 1 "holds no run, but a config.json" "$program" train $small --out mine
 [ "$(cat mine/config.json)" = mine ] || fault "a file that is no run's was overwritten"
-REGRAD_PROGRAM=./run expect 0 '`./run train --resume named`' "$program" train $small --out named
+expect 0 '`./run train --resume named`' env REGRAD_PROGRAM=./run "$program" train $small --out named
 cp one/weights.safetensors alone.safetensors
 expect 1 "give pairs with --data" "$program" evaluate --weights alone.safetensors
 expect 1 "there is no such file" "$program" evaluate --weights nowhere

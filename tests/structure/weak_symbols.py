@@ -2,9 +2,9 @@
 called once for each vector.
 
 A weak symbol is merged by the linker: if an object built for AVX-512 defines one whose name does
-not carry its instruction set, every caller may get the AVX-512 copy. And a formula that the compiler does not
-inline loads its constants again for every vector: a third of the time of an exponential. Reads the
-kernel objects given as arguments; prints each such symbol.
+not carry its instruction set, every caller may get the AVX-512 copy. And a formula that the compiler
+does not inline loads its constants again for every vector. Reads the kernel objects given as
+arguments; prints each such symbol.
 """
 import re
 import subprocess
