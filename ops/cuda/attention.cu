@@ -1,8 +1,9 @@
-// softmax(scale q kᵀ + bias) v and its derivatives (shapes: ops/attention.h), for some queries at a
-// time, so that of the scores only a part of a fixed size is ever stored. The products are the
-// library's; here is what lies between them.
+// softmax(scale q kᵀ + bias) v and its derivatives (shapes: ops/attention.h), where flash.cu does
+// not serve: for some queries at a time, so that of the scores only a part of a fixed size is ever
+// stored. The products are the library's; here is what lies between them.
 //   With P the weights and dP = g vᵀ:  dS = P (dP - sum(P dP)),  dq = scale dS k,
 //   dk = scale dSᵀ q,  dv = Pᵀ g,  dbias = dS.
+#include "ops/cuda/attention.h"
 #include "ops/cuda/device.h"
 #include "ops/cuda/families.h"
 #include "ops/cuda/team.h"
@@ -18,15 +19,6 @@ struct Tile {
   AttentionCall<T> call;
   int64_t members, begin, count;
   T* scores;
-
-  __device__ int64_t offset(const int64_t* steps, int64_t member) const {
-    int64_t at = 0;
-    for (int d = call.batch_rank - 1; d >= 0; --d) {
-      at += member % call.batch_sizes[d] * steps[d];
-      member /= call.batch_sizes[d];
-    }
-    return at;
-  }
 };
 
 // One query's row of scores, and what may be attended to.
@@ -44,10 +36,10 @@ struct Query {
     scores = tile.scores + row * call.keys;
     bias = call.bias.data == nullptr
                ? nullptr
-               : call.bias.data + tile.offset(call.bias.batch, member) + i * call.bias.row;
+               : call.bias.data + offset_of(call, call.bias.batch, member) + i * call.bias.row;
     mask = call.mask.data == nullptr
                ? nullptr
-               : call.mask.data + tile.offset(call.mask.batch, member) + i * call.mask.row;
+               : call.mask.data + offset_of(call, call.mask.batch, member) + i * call.mask.row;
     bias_step = call.bias.column;
     mask_step = call.mask.column;
     allowed = call.causal && i + 1 < call.keys ? i + 1 : call.keys;
@@ -127,7 +119,7 @@ struct AddToBias {
         }
       }
     }
-    const int64_t to = tile.offset(call.dbias.batch, group * call.shared) +
+    const int64_t to = offset_of(call, call.dbias.batch, group * call.shared) +
                        (tile.begin + row) * call.dbias.row + column * call.dbias.column;
     call.dbias.data[to] += static_cast<T>(sum);
   }
@@ -196,15 +188,16 @@ void find_weights(const Tile<T>& tile) {
 template <class T, class Body>
 void each_tile(AttentionCall<T> call, const Body& body) {
   call.scale = call.depth == 0 ? T(0) : call.scale;  // 1 / sqrt(0) of nothing
-  int64_t members = 1;
-  for (int d = 0; d < call.batch_rank; ++d) members *= call.batch_sizes[d];
-  if (members == 0 || call.queries == 0) return;
+  const int64_t members = members_of(call);
+  if (members == 0) return;
   const int64_t fit = most_scores / std::max<int64_t>(1, members * call.keys);
-  const int64_t each = std::clamp<int64_t>(fit, 1, call.queries);
+  const int64_t each = std::min(std::max<int64_t>(fit, 1), call.queries);
   const Scratch<T> scores(members * each * call.keys);
-  for (int64_t begin = 0; begin < call.queries; begin += each) {
+  int64_t begin = 0;
+  do {  // once at least: without queries, the derivatives of the keys are zeros
     body(Tile<T>{call, members, begin, std::min(each, call.queries - begin), scores.data()});
-  }
+    begin += each;
+  } while (begin < call.queries);
 }
 
 template <class T>
@@ -240,6 +233,7 @@ void backward_of_tile(const Tile<T>& tile, T* slopes) {
 
 template <class T>
 void attention(const AttentionCall<T>& call) {
+  if (flash_attention(call)) return;
   each_tile(call, [&](const Tile<T>& tile) {
     find_weights(tile);
     multiply(call, tile.count, call.keys, call.width, rows_of(call.out, tile.begin),
@@ -249,6 +243,7 @@ void attention(const AttentionCall<T>& call) {
 
 template <class T>
 void attention_backward(const AttentionCall<T>& call) {
+  if (flash_attention_backward(call)) return;
   each_tile(call, [&](const Tile<T>& tile) {
     const Scratch<T> slopes(tile.members * tile.count * call.keys);
     backward_of_tile(tile, slopes.data());

@@ -10,21 +10,69 @@
 
 namespace regrad::gpu {
 
-cudaStream_t stream();                              // device.cu
+cudaStream_t stream();                               // device.cu
 void succeed(cudaError_t status, const char* what);  // an Error that names what, unless it is fine
 
 constexpr int block_threads = 256;
 constexpr int64_t most_blocks = 1 << 16;
 constexpr unsigned all_lanes = 0xffffffffu;
 
+struct Launch {
+  int64_t blocks;
+  int threads;
+  int64_t shared_bytes = 0;
+};
+
+template <class... Parameters>
+void start(const Launch& how, void (*kernel)(Parameters...), Parameters... arguments) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(how.blocks));
+  config.blockDim = dim3(static_cast<unsigned>(how.threads));
+  config.dynamicSmemBytes = static_cast<size_t>(how.shared_bytes);
+  config.stream = stream();
+  succeed(cudaLaunchKernelEx(&config, kernel, arguments...), "launch");
+}
+
 // Starts kernel(arguments...) with `blocks` blocks of `threads` threads.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), int64_t blocks, int threads, Arguments... arguments) {
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(blocks));
-  config.blockDim = dim3(static_cast<unsigned>(threads));
-  config.stream = stream();
-  succeed(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), "launch");
+  start({blocks, threads}, kernel, static_cast<Parameters>(arguments)...);
+}
+
+// The memory that a block started by launch_shared() has.
+template <class T>
+__device__ inline T* shared_memory() {
+#ifdef __CUDACC__
+  extern __shared__ double2 memory[];
+  return reinterpret_cast<T*>(memory);
+#else
+  return static_cast<T*>(emulated::shared_memory());
+#endif
+}
+
+// Whether a block can have so much of it on this GPU.
+inline bool fits_shared(int64_t bytes) {
+  static const int most = [] {
+    int found = 0, device = 0;
+    succeed(cudaGetDevice(&device), "the device");
+    succeed(cudaDeviceGetAttribute(&found, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+            "the size of shared memory");
+    return found;
+  }();
+  return bytes <= most;
+}
+
+// As launch(), with `bytes` of shared memory for each block; false where they do not fit.
+template <class... Parameters, class... Arguments>
+bool launch_shared(void (*kernel)(Parameters...), int64_t blocks, int threads, int64_t bytes,
+                   Arguments... arguments) {
+  if (!fits_shared(bytes)) return false;
+  succeed(
+      cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                           cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+      "shared memory");
+  start({blocks, threads, bytes}, kernel, static_cast<Parameters>(arguments)...);
+  return true;
 }
 
 // As many threads in a block as n items keep busy: whole warps.

@@ -17,7 +17,7 @@
 #define __host__
 #define __shared__ static
 #define __forceinline__ inline
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 
 struct dim3 {
   unsigned x = 1, y = 1, z = 1;
@@ -31,8 +31,11 @@ extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 
 namespace emulated {
-// Calls body(context) for every thread of every block.
-void run(dim3 grid, dim3 block, void (*body)(void*), void* context);
+constexpr size_t most_shared_bytes = size_t{227} << 10;
+// Calls body(context) for every thread of every block, each of which has that much shared memory,
+// full of NaNs.
+void run(dim3 grid, dim3 block, size_t shared_bytes, void (*body)(void*), void* context);
+void* shared_memory();
 
 void wait_for_block();
 void wait_for_warp();                                       // all 32 lanes must come
@@ -80,6 +83,8 @@ using cudaStream_t = struct EmulatedStream*;
 using cudaEvent_t = struct EmulatedEvent*;
 using cudaMemPool_t = struct EmulatedPool*;
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold };
 constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2;
 
@@ -97,6 +102,11 @@ inline const char* cudaGetErrorString(cudaError_t status) {
 inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+  return *value = static_cast<int>(emulated::most_shared_bytes), cudaSuccess;
+}
+inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int) { return cudaSuccess; }
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
   return *s = nullptr, cudaSuccess;
 }
@@ -144,6 +154,6 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
     std::apply([](auto* run, const auto&... each) { run(each...); },
                *static_cast<decltype(given)*>(context));
   };
-  emulated::run(config->gridDim, config->blockDim, body, &given);
+  emulated::run(config->gridDim, config->blockDim, config->dynamicSmemBytes, body, &given);
   return cudaSuccess;
 }

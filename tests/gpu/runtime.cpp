@@ -167,9 +167,16 @@ void run_block(unsigned count) {
 
 }  // namespace
 
-void run(dim3 grid, dim3 block, void (*body)(void*), void* context) {
+void* shared_memory() {
+  alignas(64) static char bytes[most_shared_bytes];
+  return bytes;
+}
+
+void run(dim3 grid, dim3 block, size_t shared_bytes, void (*body)(void*), void* context) {
   const std::lock_guard lock(one_kernel);
-  if (block.x == 0 || block.x > most_threads || grid.x == 0) fault("this grid cannot be started");
+  if (block.x == 0 || block.x > most_threads || grid.x == 0 || shared_bytes > most_shared_bytes) {
+    fault("this grid cannot be started");
+  }
   make_threads(block.x);
   kernel = body;
   kernel_context = context;
@@ -177,6 +184,7 @@ void run(dim3 grid, dim3 block, void (*body)(void*), void* context) {
   gridDim = grid;
   for (unsigned i = 0; i < grid.x; ++i) {
     blockIdx.x = i;
+    std::memset(shared_memory(), 0xff, shared_bytes);
     run_block(block.x);
   }
 }
