@@ -1,7 +1,7 @@
 // Cross entropy of class scores, a row each (formulas: ops/cpu/loss.h). A target that is neither a
 // class nor ignored has been noted by bad_index(); here it counts for nothing.
 #include "ops/cuda/families.h"
-#include "ops/cuda/team.h"
+#include "ops/cuda/line.h"
 
 namespace regrad::gpu {
 namespace {
@@ -12,14 +12,14 @@ struct ScoreSum {
   double log_sum;  // of exp(x - greatest)
 };
 
-template <class Members, class T>
-__device__ ScoreSum<T> score_sum(int64_t n, const T* x, int rank, int threads) {
+template <class Line, class T>
+__device__ ScoreSum<T> score_sum(const Line& line, const Numbers<Line, T>& x) {
   T greatest = -infinity<T>();
-  for (int64_t i = rank; i < n; i += threads) greatest = v_max(greatest, x[i]);
-  greatest = shift_of(Members::all(greatest, Larger()));
+  line.each([&](int k, int64_t at) { greatest = v_max(greatest, x(k, at)); });
+  greatest = shift_of(line.members.all(greatest, Larger()));
   double sum = 0;
-  for (int64_t i = rank; i < n; i += threads) sum += static_cast<double>(v_exp(x[i] - greatest));
-  return {greatest, ::log(Members::all(sum, Sum()))};
+  line.each([&](int k, int64_t at) { sum += static_cast<double>(v_exp(x(k, at) - greatest)); });
+  return {greatest, ::log(line.sum(sum))};
 }
 
 struct Targets {
@@ -30,51 +30,60 @@ struct Targets {
   }
 };
 
-template <int threads, class T>
-__global__ void forward(Rows rows, T* loss, T* log_sum, const T* x, Targets targets, T smoothing) {
-  using Members = Team<threads>;
-  const int rank = Members::rank();
-  for (int64_t o = Members::first(); o < rows.outer; o += Members::step()) {
-    const T* row = x + o * rows.n;
-    const ScoreSum<T> sum = score_sum<Members>(rows.n, row, rank, threads);
+template <class T>
+struct CrossEntropy {
+  T *loss, *log_sum;
+  const T* from;
+  Targets targets;
+  T smoothing;
+  template <class Line>
+  __device__ void operator()(const Line& line) const {
+    const Numbers x(line, from);
+    const ScoreSum<T> sum = score_sum(line, x);
     double distance = 0;  // of the scores from the greatest
     if (smoothing > T(0)) {
-      for (int64_t i = rank; i < rows.n; i += threads) {
-        distance += static_cast<double>(sum.greatest - row[i]);
-      }
-      distance = Members::all(distance, Sum());
+      line.each(
+          [&](int k, int64_t at) { distance += static_cast<double>(sum.greatest - x(k, at)); });
+      distance = line.sum(distance);
     }
-    if (rank != 0) continue;
+    if (!line.writes_result()) return;
+    const int64_t o = line.index;
     const bool counts = targets.counts(o);
     const double greatest = static_cast<double>(sum.greatest), s = static_cast<double>(smoothing);
     log_sum[o] = counts ? static_cast<T>(greatest + sum.log_sum) : T(0);
     double value = sum.log_sum;
-    if (counts && s < 1) value += (1 - s) * (greatest - static_cast<double>(row[targets.at[o]]));
-    if (s > 0) value += s * distance / static_cast<double>(rows.n);
+    if (counts && s < 1) {
+      value += (1 - s) * (greatest - static_cast<double>(from[line.begin + targets.at[o]]));
+    }
+    if (s > 0) value += s * distance / static_cast<double>(line.n);
     loss[o] = counts ? static_cast<T>(value) : T(0);
   }
-}
+};
 
 // The logarithm of the sum comes in its two parts: together they lack the digits that a large
 // maximum takes.
-template <int threads, class T>
-__global__ void backward(Rows rows, T* dx, const T* g, int64_t g_stride, const T* x,
-                         Targets targets, T smoothing) {
-  using Members = Team<threads>;
-  const int rank = Members::rank();
-  const T each = smoothing / static_cast<T>(rows.n), wanted = T(1) - smoothing + each;
-  for (int64_t o = Members::first(); o < rows.outer; o += Members::step()) {
-    const T* row = x + o * rows.n;
-    const ScoreSum<T> sum = score_sum<Members>(rows.n, row, rank, threads);
-    const T log_sum = static_cast<T>(sum.log_sum), gradient = g[o * g_stride];
-    const bool counts = targets.counts(o);
-    for (int64_t i = rank; i < rows.n; i += threads) {
-      const T probability = v_exp((row[i] - sum.greatest) - log_sum);
-      const T target = counts && i == targets.at[o] ? wanted : each;
-      dx[o * rows.n + i] = counts ? gradient * (probability - target) : T(0);
-    }
+template <class T>
+struct CrossEntropyBackward {
+  T* dx;
+  const T* g;
+  int64_t g_stride;
+  const T* from;
+  Targets targets;
+  T smoothing;
+  template <class Line>
+  __device__ void operator()(const Line& line) const {
+    const Numbers x(line, from);
+    const ScoreSum<T> sum = score_sum(line, x);
+    const T log_sum = static_cast<T>(sum.log_sum), gradient = g[line.index * g_stride];
+    const T each = smoothing / static_cast<T>(line.n), wanted = T(1) - smoothing + each;
+    const bool counts = targets.counts(line.index);
+    const int64_t right = targets.at[line.index];
+    line.write(dx, [&](int k, int64_t at) {
+      const T probability = v_exp((x(k, at) - sum.greatest) - log_sum);
+      return counts ? gradient * (probability - (at == right ? wanted : each)) : T(0);
+    });
   }
-}
+};
 
 template <class T>
 struct Zero {
@@ -88,16 +97,16 @@ template <class T>
 void cross_entropy(Rows rows, T* loss, T* log_sum, const T* x, const int64_t* targets,
                    int64_t ignore, T smoothing) {
   if (rows.n == 0) return for_each(rows.outer, Zero<T>{loss, log_sum});  // all are ignored
-  launch_rows(rows.outer, rows.n, forward<warp_threads, T>, forward<block_threads, T>, rows, loss,
-              log_sum, x, Targets{targets, ignore, rows.n}, smoothing);
+  each_row(rows, CrossEntropy<T>{loss, log_sum, x, Targets{targets, ignore, rows.n}, smoothing}, x);
 }
 
 template <class T>
 void cross_entropy_backward(Rows rows, T* dx, const T* g, int64_t g_stride, const T* x, const T*,
                             const int64_t* targets, int64_t ignore, T smoothing) {
   if (rows.n == 0) return;
-  launch_rows(rows.outer, rows.n, backward<warp_threads, T>, backward<block_threads, T>, rows, dx,
-              g, g_stride, x, Targets{targets, ignore, rows.n}, smoothing);
+  each_row(rows,
+           CrossEntropyBackward<T>{dx, g, g_stride, x, Targets{targets, ignore, rows.n}, smoothing},
+           dx, x);
 }
 
 #define REGRAD_INSTANTIATE(T)                                                           \

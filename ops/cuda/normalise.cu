@@ -2,45 +2,45 @@
 // deviations are taken from a rounded mean, and what rounding took from the mean is kept apart.
 #include "ops/cuda/device.h"
 #include "ops/cuda/families.h"
-#include "ops/cuda/team.h"
+#include "ops/cuda/line.h"
 
 namespace regrad::gpu {
 namespace {
 
-template <int threads, class T>
-__global__ void forward(Rows rows, T* y, T* mean, T* rstd, const T* x, const T* weight,
-                        const T* bias, T eps) {
-  using Members = Team<threads>;
-  const int rank = Members::rank();
-  const auto n = static_cast<double>(rows.n);
-  for (int64_t o = Members::first(); o < rows.outer; o += Members::step()) {
-    const T* row = x + o * rows.n;
+template <class T>
+struct LayerNorm {
+  T *y, *mean, *rstd;
+  const T *from, *weight, *bias;
+  T eps;
+  template <class Line>
+  __device__ void operator()(const Line& line) const {
+    const Numbers x(line, from);
+    const auto n = static_cast<double>(line.n);
     double sum = 0;
-    for (int64_t i = rank; i < rows.n; i += threads) sum += static_cast<double>(row[i]);
-    const T centre = static_cast<T>(Members::all(sum, Sum()) / n);
+    line.each([&](int k, int64_t at) { sum += static_cast<double>(x(k, at)); });
+    const T centre = static_cast<T>(line.sum(sum) / n);
     double rest = 0, squares = 0;
-    for (int64_t i = rank; i < rows.n; i += threads) {
-      const double deviation = static_cast<double>(row[i]) - static_cast<double>(centre);
+    line.each([&](int k, int64_t at) {
+      const double deviation = static_cast<double>(x(k, at)) - static_cast<double>(centre);
       rest += deviation;
       squares += deviation * deviation;
-    }
-    rest = Members::all(rest, Sum()) / n;
-    const double spread = Members::all(squares, Sum()) / n - rest * rest;
+    });
+    rest = line.sum(rest) / n;
+    const double spread = line.sum(squares) / n - rest * rest;
     const T scale =
         static_cast<T>(1 / ::sqrt((spread < 0 ? 0 : spread) + static_cast<double>(eps)));
     const T off = static_cast<T>(rest);
-    for (int64_t i = rank; i < rows.n; i += threads) {
-      T value = multiply_add(row[i] - centre, scale, -off * scale);
-      if (weight != nullptr) value *= weight[i];
-      if (bias != nullptr) value += bias[i];
-      y[o * rows.n + i] = value;
-    }
-    if (rank == 0) {
-      mean[o] = centre + off;
-      rstd[o] = scale;
-    }
+    line.write(y, [&](int k, int64_t at) {
+      T value = multiply_add(x(k, at) - centre, scale, -off * scale);
+      if (weight != nullptr) value *= weight[at];
+      if (bias != nullptr) value += bias[at];
+      return value;
+    });
+    if (!line.writes_result()) return;
+    mean[line.index] = centre + off;
+    rstd[line.index] = scale;
   }
-}
+};
 
 // A row as the derivatives see it: xhat = (x - mean) rstd - shift, where shift is what the rounded
 // mean lacks.
@@ -50,67 +50,73 @@ struct Row {
   __device__ T normalised(T x) const { return (x - mean) * rstd - shift; }
 };
 
-template <class Members, class T>
-__device__ Row<T> row_of(int64_t n, const T* x, T mean, T rstd, int rank, int threads) {
-  double off = 0;
-  for (int64_t i = rank; i < n; i += threads) {
-    off += static_cast<double>(x[i]) - static_cast<double>(mean);
-  }
-  off = Members::all(off, Sum()) / static_cast<double>(n);
-  return {mean, rstd, static_cast<T>(off) * rstd};
-}
-
-// dx = rstd ((u - mean(u)) - xhat mean(u xhat)) with u = g weight
-template <int threads, class T>
-__global__ void backward_of_x(Rows rows, T* dx, const T* g, const T* x, const T* mean,
-                              const T* rstd, const T* weight, T* shifts) {
-  using Members = Team<threads>;
-  const int rank = Members::rank();
-  for (int64_t o = Members::first(); o < rows.outer; o += Members::step()) {
-    const T* from = x + o * rows.n;
-    const T* gradient = g + o * rows.n;
-    const Row<T> row = row_of<Members>(rows.n, from, mean[o], rstd[o], rank, threads);
-    if (shifts != nullptr && rank == 0) shifts[o] = row.shift;
-    if (dx == nullptr) continue;
-    const auto u = [&](int64_t i) {
-      return weight == nullptr ? gradient[i] : gradient[i] * weight[i];
+// dx = rstd ((u - mean(u)) - xhat mean(u xhat)) with u = g weight; the shifts are left for the
+// derivatives of weight and bias.
+template <class T>
+struct LayerNormBackward {
+  T *dx, *shifts;
+  const T *given, *from, *mean, *rstd, *weight;
+  template <class Line>
+  __device__ void operator()(const Line& line) const {
+    const Numbers x(line, from), g(line, given);
+    const auto n = static_cast<double>(line.n);
+    Row<T> row{mean[line.index], rstd[line.index], T(0)};
+    double off = 0;
+    line.each([&](int k, int64_t at) {
+      off += static_cast<double>(x(k, at)) - static_cast<double>(row.mean);
+    });
+    row.shift = static_cast<T>(line.sum(off) / n) * row.rstd;
+    if (line.writes_result()) shifts[line.index] = row.shift;
+    if (dx == nullptr) return;
+    const auto u = [&](int k, int64_t at) {
+      return weight == nullptr ? g(k, at) : g(k, at) * weight[at];
     };
     double sum = 0, product = 0;
-    for (int64_t i = rank; i < rows.n; i += threads) {
-      sum += static_cast<double>(u(i));
-      product += static_cast<double>(u(i) * row.normalised(from[i]));
-    }
-    const T mean_u = static_cast<T>(Members::all(sum, Sum()) / static_cast<double>(rows.n));
-    const T mean_product =
-        static_cast<T>(Members::all(product, Sum()) / static_cast<double>(rows.n));
-    for (int64_t i = rank; i < rows.n; i += threads) {
-      dx[o * rows.n + i] = row.rstd * ((u(i) - mean_u) - row.normalised(from[i]) * mean_product);
-    }
+    line.each([&](int k, int64_t at) {
+      sum += static_cast<double>(u(k, at));
+      product += static_cast<double>(u(k, at) * row.normalised(x(k, at)));
+    });
+    const T mean_u = static_cast<T>(line.sum(sum) / n);
+    const T mean_product = static_cast<T>(line.sum(product) / n);
+    line.write(dx, [&](int k, int64_t at) {
+      return row.rstd * ((u(k, at) - mean_u) - row.normalised(x(k, at)) * mean_product);
+    });
   }
-}
+};
 
-constexpr int64_t rows_of_a_part = 128;
-
-// Sums of g xhat and of g over a part of the rows, for every column.
+// Sums of g xhat and of g over a part of the rows: a block for some columns, whose threads take
+// every so many-th row.
 template <class T>
 struct PartOfSums {
   Rows rows;
+  int64_t part;                     // rows
   double *weight_sums, *bias_sums;  // [parts, n]
   const T *g, *x, *mean, *rstd, *shifts;
-  __device__ void operator()(int64_t i) const {
-    const int64_t column = i % rows.n, begin = i / rows.n * rows_of_a_part;
-    const int64_t end = begin + rows_of_a_part < rows.outer ? begin + rows_of_a_part : rows.outer;
-    double of_weight = 0, of_bias = 0;
-    for (int64_t o = begin; o < end; ++o) {
-      const T gradient = g[o * rows.n + column];
-      const Row<T> row = {mean[o], rstd[o], shifts[o]};
-      of_weight += static_cast<double>(gradient * row.normalised(x[o * rows.n + column]));
+};
+
+template <class T>
+__global__ void __launch_bounds__(ColumnTeam::block)
+    sum_part(PartOfSums<T> of, int columns, int64_t blocks) {
+  const ColumnTeam members{columns};
+  const int64_t n = of.rows.n, index = blockIdx.x / blocks, begin = index * of.part;
+  const int64_t end = begin + of.part < of.rows.outer ? begin + of.part : of.rows.outer;
+  const int64_t column = blockIdx.x % blocks * columns + static_cast<int>(threadIdx.x) % columns;
+  double of_weight = 0, of_bias = 0;
+  if (column < n) {
+#pragma unroll 4
+    for (int64_t o = begin + members.rank(); o < end; o += members.size()) {
+      const T gradient = of.g[o * n + column];
+      const Row<T> row = {of.mean[o], of.rstd[o], of.shifts[o]};
+      of_weight += static_cast<double>(gradient * row.normalised(of.x[o * n + column]));
       of_bias += static_cast<double>(gradient);
     }
-    weight_sums[i] = of_weight;
-    bias_sums[i] = of_bias;
   }
-};
+  of_weight = members.all(of_weight, Sum());
+  of_bias = members.all(of_bias, Sum());
+  if (members.rank() != 0 || column >= n) return;
+  of.weight_sums[index * n + column] = of_weight;
+  of.bias_sums[index * n + column] = of_bias;
+}
 
 template <class T>
 struct WholeSums {
@@ -134,23 +140,30 @@ template <class T>
 void layer_norm(Rows rows, T* y, T* mean, T* rstd, const T* x, const T* weight, const T* bias,
                 T eps) {
   if (rows.n == 0) return;
-  launch_rows(rows.outer, rows.n, forward<warp_threads, T>, forward<block_threads, T>, rows, y,
-              mean, rstd, x, weight, bias, eps);
+  each_row(rows, LayerNorm<T>{y, mean, rstd, x, weight, bias, eps}, y, x);
 }
 
 template <class T>
 void layer_norm_backward(Rows rows, T* dx, T* dweight, T* dbias, const T* g, const T* x,
                          const T* mean, const T* rstd, const T* weight) {
   if (rows.n == 0) return;
+  constexpr int64_t least_part = 128, most_parts = 64;
   const bool sums = dweight != nullptr || dbias != nullptr;
-  const int64_t parts = (rows.outer + rows_of_a_part - 1) / rows_of_a_part;
-  Scratch<T> shifts(rows.outer);
-  Scratch<double> weight_sums(sums ? parts * rows.n : 0), bias_sums(sums ? parts * rows.n : 0);
-  launch_rows(rows.outer, rows.n, backward_of_x<warp_threads, T>, backward_of_x<block_threads, T>,
-              rows, dx, g, x, mean, rstd, weight, shifts.data());
+  const int64_t part = std::max(least_part, (rows.outer + most_parts - 1) / most_parts);
+  const int64_t parts = (rows.outer + part - 1) / part;
+  const Scratch<T> shifts(rows.outer);
+  const Scratch<double> weight_sums(sums ? parts * rows.n : 0);
+  const Scratch<double> bias_sums(sums ? parts * rows.n : 0);
+  each_row(rows, LayerNormBackward<T>{dx, shifts.data(), g, x, mean, rstd, weight}, dx, g, x);
   if (!sums) return;
-  for_each(parts * rows.n, PartOfSums<T>{rows, weight_sums.data(), bias_sums.data(), g, x, mean,
-                                         rstd, shifts.data()});
+  const int columns = columns_at_once(rows.n);
+  const int64_t blocks = (rows.n + columns - 1) / columns;
+  if (parts > 0) {
+    launch(sum_part<T>, parts * blocks, ColumnTeam::block,
+           PartOfSums<T>{rows, part, weight_sums.data(), bias_sums.data(), g, x, mean, rstd,
+                         shifts.data()},
+           columns, blocks);
+  }
   for_each(rows.n,
            WholeSums<T>{parts, rows.n, dweight, dbias, weight_sums.data(), bias_sums.data()});
 }

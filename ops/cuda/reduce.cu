@@ -1,9 +1,9 @@
 // Sums, extremes and their positions along n. Long rows are cut into parts by their sizes alone,
 // which a second pass combines, so that the result has the same bits on every GPU.
-#include "ops/cuda/families.h"
-#include "ops/cuda/loop.h"
-#include "ops/cuda/reducers.h"
 #include "ops/cuda/device.h"
+#include "ops/cuda/families.h"
+#include "ops/cuda/line.h"
+#include "ops/cuda/reducers.h"
 
 namespace regrad::gpu {
 namespace {
@@ -86,9 +86,10 @@ __global__ void rows_kernel(Cut cut, int lanes, typename R::Result* out,
 
 template <class R, int width>
 void start_rows(const Cut& cut, typename R::Result* out, const typename R::Element* x) {
+  const int64_t each = std::min(cut.part, cut.n);
   int lanes = 1;
-  while (lanes < 32 && lanes * unrolled * width < cut.part) lanes *= 2;
-  if (cut.part >= unrolled * width * block_threads) lanes = block_threads;
+  while (lanes < 32 && lanes * unrolled * width < each) lanes *= 2;
+  if (each >= unrolled * width * block_threads) lanes = block_threads;
   const int64_t jobs = cut.outer * cut.parts;
   const int threads = threads_for(jobs * lanes);
   const int64_t blocks = parts_of(jobs, threads / lanes);
@@ -155,12 +156,6 @@ __global__ void columns_kernel(Cut cut, int columns, Divisor by_blocks, int64_t 
     if (lane == 0 && column < cut.inner) out[run * cut.inner + column] = R::result(totals[thread]);
     __syncthreads();
   }
-}
-
-int columns_at_once(int64_t inner) {
-  int columns = 2;
-  while (columns < 32 && columns < inner) columns *= 2;
-  return columns;
 }
 
 template <class R>

@@ -25,6 +25,7 @@ template <int threads>
 struct Team {
   static_assert(threads == warp_threads || threads == block_threads);
   __device__ static int rank() { return static_cast<int>(threadIdx.x) % threads; }
+  __device__ static int size() { return threads; }
   // The teams of all blocks share the rows: first(), first() + step(), ...
   __device__ static int64_t first() {
     return (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / threads;
