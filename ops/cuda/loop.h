@@ -4,6 +4,7 @@
 // elsewhere single ones. Only loops of more than one dimension divide, by multiplication.
 #pragma once
 
+#include <tuple>
 #include <utility>
 
 #include "ops/cuda/launch.h"
@@ -92,6 +93,33 @@ __device__ inline Pack<Out, width> apply_group(const Body& body, const Pack<In, 
   return result;
 }
 
+// Loops of one dimension. A thread's next group is on its way while it works on one: an operand
+// that is also the result is read where nobody else writes.
+template <int width, class Body, class Out, class... In, std::size_t... input>
+__device__ inline void run_flat(std::index_sequence<input...>, const Grid<1 + sizeof...(In)>& grid,
+                                const Body& body, Out* out, const In*... in) {
+  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const auto read = [&](int64_t g) {
+    return std::tuple<Pack<In, width>...>(load_group<In, width>(
+        in + g * width * grid.strides[input + 1][0], grid.strides[input + 1][0])...);
+  };
+  const auto write = [&](int64_t g, const std::tuple<Pack<In, width>...>& x) {
+    *reinterpret_cast<Pack<Out, width>*>(out + g * width * grid.strides[0][0]) =
+        apply_group<Out, width>(body, std::get<input>(x)...);
+  };
+  for (int64_t g = first; g < grid.groups; g += 2 * step) {
+    const bool has_next = g + step < grid.groups;
+    const auto one = read(g), next = read(has_next ? g + step : g);
+    write(g, one);
+    if (has_next) write(g + step, next);
+  }
+  if (first < grid.rest) {
+    const int64_t i = grid.groups * width + first;
+    out[i * grid.strides[0][0]] = body(in[i * grid.strides[input + 1][0]]...);
+  }
+}
+
 template <int width, class Body, class Out, class... In, std::size_t... input>
 __device__ inline void run_groups(std::index_sequence<input...>,
                                   const Grid<1 + sizeof...(In)>& grid, const Body& body, Out* out,
@@ -105,16 +133,14 @@ __device__ inline void run_groups(std::index_sequence<input...>,
     *reinterpret_cast<Pack<Out, width>*>(out + offset[0]) = apply_group<Out, width>(
         body, load_group<In, width>(in + offset[input + 1], grid.strides[input + 1][last])...);
   }
-  if (first < grid.rest) {
-    const int64_t i = grid.groups * width + first;
-    out[i * grid.strides[0][0]] = body(in[i * grid.strides[input + 1][0]]...);
-  }
 }
 
 template <int width, class Body, class Out, class... In>
 __global__ void pointwise_kernel(Grid<1 + sizeof...(In)> grid, Body body, Out* out,
                                  const In*... in) {
-  run_groups<width>(std::index_sequence_for<In...>{}, grid, body, out, in...);
+  constexpr std::index_sequence_for<In...> inputs;
+  if (grid.rank == 1) return run_flat<width>(inputs, grid, body, out, in...);
+  run_groups<width>(inputs, grid, body, out, in...);
 }
 
 // Whether groups of `width` neighbours serve the loop's operand k, whose elements have `bytes`.
@@ -149,10 +175,12 @@ Grid<operands> grid_of(const Loop& loop, int64_t width) {
 template <int width, class Body, class Out, class... In>
 void start_loop(const Loop& loop, const Body& body, Out* out, const In*... in) {
   const auto grid = grid_of<1 + sizeof...(In)>(loop, width);
+  constexpr int64_t plenty = 1 << 18;  // groups: enough to give each thread two
   const int64_t items = std::max(grid.groups, grid.rest);
   const int threads = threads_for(items);
+  const int64_t each = threads * (grid.rank == 1 && items >= plenty ? 2 : 1);
   launch(pointwise_kernel<width, Body, Out, In...>,
-         std::min((items + threads - 1) / threads, most_blocks), threads, grid, body, out, in...);
+         std::min((items + each - 1) / each, most_blocks), threads, grid, body, out, in...);
 }
 
 // A Body is a struct with Out operator()(In...) const on the device.

@@ -57,11 +57,11 @@ __host__ __device__ inline float v_pow(float x, float y) { return ::powf(x, y); 
 __host__ __device__ inline double v_pow(double x, double y) { return ::pow(x, y); }
 
 // 1 / (1 + e^-x), from e = e^-|x|, which cannot overflow. Left of 0 it is e / (1 + e), but nearer
-// to that as e - e^2 / (1 + e), where what rounding does to the quotient counts for less.
+// to that as e - e^2 / (1 + e), where what rounding does to the second part counts for less.
 template <class T>
 __host__ __device__ inline T v_sigmoid(T x) {
-  const T small = v_exp(-v_abs(x));
-  return x < T(0) ? small - small * small / (T(1) + small) : T(1) / (T(1) + small);
+  const T small = v_exp(-v_abs(x)), inverse = T(1) / (T(1) + small);
+  return x < T(0) ? small - small * small * inverse : inverse;
 }
 
 // Phi(x), the chance of being below x, and its density e^(-x^2/2) / sqrt(2 pi).

@@ -144,6 +144,22 @@ TEST_CASE("float32 functions over their whole range, and float64 ones") {
   }
 }
 
+TEST_CASE("every one of many numbers, and gradients added to gradients") {
+  for (const int64_t n : {(int64_t{1} << 20) + 55, (int64_t{1} << 21) - 1}) {
+    Tensor x = arange(0, static_cast<double>(n), 1, {.dtype = float32});
+    const std::vector<float> y = (x * 0.5).to_vector<float>();
+    Tensor w = zeros({n}).set_requires_grad(true);
+    for (int i = 0; i < 2; ++i) (w * x).backward(ones({n}));  // the second time: added
+    const std::vector<float> z = w.grad().to_vector<float>();
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const auto at = static_cast<size_t>(i);
+      wrong += y[at] != 0.5f * static_cast<float>(i) || z[at] != 2 * static_cast<float>(i);
+    }
+    CHECK(wrong == 0);
+  }
+}
+
 TEST_CASE("gelu, silu and softplus lose nothing in their tails") {
   for (const double x : {-5.0, -3.0, -1.0, -1e-4, 1e-4, 1.0, 3.0, 30.0, 90.0}) {
     const Tensor at = tensor({x}, {1});
