@@ -1,6 +1,7 @@
 """regrad on a GPU against PyTorch on the same GPU, in turn in one run, and against the GPU itself.
 
-  python3 bench/gpu/compare.py [--build build-gpu] [--rounds 5] [--minutes 6] [--write]
+  python3 bench/gpu/compare.py [--build build-gpu] [--rounds 5] [--minutes 6]
+      [--families models large ops overhead] [--only TEXT] [--write]
 
 The GPU's own limits are measured in the same run: its copy bandwidth, by a copy of 1 GiB, and its
 rate of full float32 products, by one of 8192 squared. Stops taking new cases when the minutes are
@@ -18,7 +19,7 @@ sys.path.insert(0, str(ROOT / "bench" / "peers"))
 import children  # noqa: E402
 import compare as cpu  # noqa: E402
 
-FAMILIES = ("models", "ops", "overhead")
+FAMILIES = ("models", "large", "ops", "overhead")
 
 
 def timed(torch, body, rounds=10):
@@ -68,6 +69,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--minutes", type=float, default=6)
     parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--families", nargs="+", default=FAMILIES, choices=FAMILIES)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     os.environ["REGRAD_DEVICE"] = "cuda"
@@ -79,7 +81,7 @@ def main():
              "|---|---|---|---|---|---|---|"]
     print("\n".join(lines))
     end, ratios, left = time.monotonic() + 60 * arguments.minutes, [], 0
-    for family in FAMILIES:
+    for family in arguments.families:
         both = programs(arguments.build, family)
         for case in [one for one in both[0].ask("names").split() if arguments.only in one]:
             if time.monotonic() > end:

@@ -31,6 +31,7 @@ void add_case(const std::string& name, const Make& make, Need need = {}) {
 
 void overhead_cases();
 void op_cases();
+void large_cases();  // beyond any cache: what a GPU is for
 void recurrent_cases();
 void model_cases();
 

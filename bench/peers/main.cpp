@@ -3,7 +3,7 @@
 //   peers --only NAME       times one case: `case <name> threads <n> ms <median> mem_mb <peak>`
 //   peers --limits THREADS  what the machine can do at most: `limits gflops <n> copy_gbs <four>
 //   ...` peers --serve FAMILY    reads requests, one a line, and answers each with a line:
-//     names                 every case of the family (overhead, ops, models)
+//     names                 every case of the family (overhead, ops, large, models)
 //     make NAME             builds it and warms it up: `flop <n> bytes <n> exponentials <n>`
 //     time                  one repetition of 30 ms or more: `ms <for one call>`
 //     drop                  frees it: `mem_mb <the peak since make>`
@@ -54,6 +54,7 @@ struct Running {
     if (regrad::num_threads() > 1) {  // the other program's threads may still spin on our core
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       body();
+      wait();
     }
     const double start = now_ms();
     for (int i = 0; i < loops; ++i) body();
@@ -115,6 +116,7 @@ int run(const std::string& what, const std::string& name) {
   if (all || name == "overhead") overhead_cases();
   if (all || name == "ops") op_cases();
   if (all || name == "ops") recurrent_cases();
+  if (name == "large") large_cases();
   if (all || name == "models") model_cases();
   if (what == "--list") {
     for (const Case& one : cases) std::printf("%s\n", one.name.c_str());
@@ -128,7 +130,7 @@ int run(const std::string& what, const std::string& name) {
   if (wanted != nullptr) return time_one(*wanted);
   std::fprintf(
       stderr,
-      "usage: peers --list | --only CASE | --limits THREADS | --serve overhead|ops|models\n");
+      "usage: peers --list | --only CASE | --limits THREADS | --serve overhead|ops|large|models\n");
   return 2;
 }
 

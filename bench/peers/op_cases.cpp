@@ -232,4 +232,11 @@ void op_cases() {
   products();
 }
 
+void large_cases() {
+  pointwise(1 << 26, "64m");
+  scalars(1 << 26, "64m");
+  rows(65536, 1024);
+  rows(16384, 4096);
+}
+
 }  // namespace peers

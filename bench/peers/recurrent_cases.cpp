@@ -6,7 +6,10 @@ using namespace regrad;
 namespace peers {
 namespace {
 
-const TensorOptions wanted{.requires_grad = true};
+// Made when a case is: not before main() has chosen the device.
+Tensor wanted(const Shape& shape, Generator& generator) {
+  return randn(shape, generator, {.requires_grad = true});
+}
 
 std::string tag(const char* kind, int64_t batch, int64_t width) {
   return std::string("fb_") + kind + "_cell_b" + std::to_string(batch) + "_h" +
@@ -26,8 +29,8 @@ void cells(int64_t batch, int64_t width) {
       [=] {
         Generator generator(1);
         nn::GRUCell cell(width, width);
-        Tensor x = randn({batch, width}, generator, wanted);
-        Tensor h = randn({batch, width}, generator, wanted);
+        Tensor x = wanted({batch, width}, generator);
+        Tensor h = wanted({batch, width}, generator);
         const Tensor g = randn({batch, width}, generator);
         return [=]() mutable {
           nn::zero_grad(cell);
@@ -41,9 +44,9 @@ void cells(int64_t batch, int64_t width) {
       [=] {
         Generator generator(1);
         nn::LSTMCell cell(width, width);
-        Tensor x = randn({batch, width}, generator, wanted);
-        Tensor h = randn({batch, width}, generator, wanted);
-        Tensor c = randn({batch, width}, generator, wanted);
+        Tensor x = wanted({batch, width}, generator);
+        Tensor h = wanted({batch, width}, generator);
+        Tensor c = wanted({batch, width}, generator);
         const Tensor g = randn({batch, width}, generator);
         return [=]() mutable {
           nn::zero_grad(cell);
@@ -61,7 +64,7 @@ void sequence(const std::string& kind, int64_t gates) {
       [=] {
         Generator generator(1);
         Layer layer(256, 256, {.batch_first = false});
-        Tensor x = randn({30, 64, 256}, generator, wanted);
+        Tensor x = wanted({30, 64, 256}, generator);
         const Tensor g = randn({30, 64, 256}, generator);
         return [=]() mutable {
           nn::zero_grad(layer);

@@ -14,7 +14,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--only", default="")
 parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-parser.add_argument("--serve", default="", choices=["", "overhead", "ops", "models"])
+parser.add_argument("--serve", default="", choices=["", "overhead", "ops", "large", "models"])
 arguments = parser.parse_args()
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = str(arguments.threads)
@@ -154,55 +154,65 @@ def cross_entropy_case(r, c):
     case(f"fb_log_softmax_nll_{r}x{c}", make)
 
 
+def pointwise_cases(n, tag):
+    def make_add():
+        a, b = random(n), random(n)
+        return lambda: a + b
+    case(f"add_{tag}", make_add)
+
+    def make_mul():
+        a, b = random(n), random(n)
+        return lambda: a * b
+    case(f"mul_{tag}", make_mul)
+    factor = random(n)
+    both(f"mul_{tag}", (n,), lambda x: x * factor)
+    for name, op in (("exp", torch.exp), ("tanh", torch.tanh), ("sigmoid", torch.sigmoid),
+                     ("gelu", F.gelu), ("relu", torch.relu)):
+        forward(f"{name}_{tag}", (n,), op)
+        both(f"{name}_{tag}", (n,), op)
+
+
+def scalar_cases(n, tag):
+    y, t = random(n), torch.rand(n)
+    forward(f"sum_{tag}", (n,), torch.sum)
+    both(f"mean_{tag}", (n,), torch.mean)
+    both(f"mse_loss_{tag}", (n,), lambda x: F.mse_loss(x, y))
+    both(f"bce_logits_{tag}", (n,), lambda x: F.binary_cross_entropy_with_logits(x, t))
+    both(f"dropout_{tag}", (n,), lambda x: F.dropout(x, 0.1))
+
+
+def row_cases(r, c):
+    tag = f"{r}x{c}"
+    forward(f"softmax_{tag}", (r, c), lambda x: F.softmax(x, -1))
+    both(f"softmax_{tag}", (r, c), lambda x: F.softmax(x, -1))
+    forward(f"softmax_axis0_{tag}", (r, c), lambda x: F.softmax(x, 0))
+    both(f"softmax_axis0_{tag}", (r, c), lambda x: F.softmax(x, 0))
+    both(f"log_softmax_{tag}", (r, c), lambda x: F.log_softmax(x, -1))
+    cross_entropy_case(r, c)
+    w, b = random(c, gradient=True), random(c, gradient=True)
+    forward(f"layer_norm_{tag}", (r, c), lambda x: F.layer_norm(x, (c,), w, b))
+    both(f"layer_norm_{tag}", (r, c), lambda x: F.layer_norm(x, (c,), w, b), (w, b))
+    forward(f"sum_axis0_{tag}", (r, c), lambda x: x.sum(0))
+    forward(f"sum_axis1_{tag}", (r, c), lambda x: x.sum(1))
+    both(f"sum_axis0_{tag}", (r, c), lambda x: x.sum(0))
+    both(f"sum_axis1_{tag}", (r, c), lambda x: x.sum(1))
+    forward(f"max_axis0_{tag}", (r, c), lambda x: x.amax(0))
+    forward(f"max_axis1_{tag}", (r, c), lambda x: x.amax(1))
+    forward(f"transpose_contig_{tag}", (r, c), lambda x: x.t().contiguous())
+
+
 def op_cases():
     for n, tag in ((4096, "4k"), (262144, "256k"), (1 << 20, "1m"), (1 << 24, "16m")):
-        def make_add(n=n):
-            a, b = random(n), random(n)
-            return lambda: a + b
-        case(f"add_{tag}", make_add)
-
-        def make_mul(n=n):
-            a, b = random(n), random(n)
-            return lambda: a * b
-        case(f"mul_{tag}", make_mul)
-        factor = random(n)
-        both(f"mul_{tag}", (n,), lambda x, factor=factor: x * factor)
-        for name, op in (("exp", torch.exp), ("tanh", torch.tanh), ("sigmoid", torch.sigmoid),
-                         ("gelu", F.gelu), ("relu", torch.relu)):
-            forward(f"{name}_{tag}", (n,), op)
-            both(f"{name}_{tag}", (n,), op)
+        pointwise_cases(n, tag)
     row = random(1024)
     forward("add_bias_1024x1024", (1024, 1024), lambda x: x + row)
     bias = random(1024, gradient=True)
     both("add_bias_1024x1024", (1024, 1024), lambda x: x + bias, (bias,))
     for n, tag in ((262144, "256k"), (1 << 24, "16m")):
-        y, t = random(n), torch.rand(n)
-        forward(f"sum_{tag}", (n,), torch.sum)
-        both(f"mean_{tag}", (n,), torch.mean)
-        both(f"mse_loss_{tag}", (n,), lambda x, y=y: F.mse_loss(x, y))
-        both(f"bce_logits_{tag}", (n,),
-             lambda x, t=t: F.binary_cross_entropy_with_logits(x, t))
-        both(f"dropout_{tag}", (n,), lambda x: F.dropout(x, 0.1))
+        scalar_cases(n, tag)
     cross_entropy_case(768, 8000)
     for r, c in ((1024, 1024), (4096, 64), (4096, 5), (4096, 30)):
-        tag = f"{r}x{c}"
-        forward(f"softmax_{tag}", (r, c), lambda x: F.softmax(x, -1))
-        both(f"softmax_{tag}", (r, c), lambda x: F.softmax(x, -1))
-        forward(f"softmax_axis0_{tag}", (r, c), lambda x: F.softmax(x, 0))
-        both(f"softmax_axis0_{tag}", (r, c), lambda x: F.softmax(x, 0))
-        both(f"log_softmax_{tag}", (r, c), lambda x: F.log_softmax(x, -1))
-        cross_entropy_case(r, c)
-        w, b = random(c, gradient=True), random(c, gradient=True)
-        forward(f"layer_norm_{tag}", (r, c), lambda x, c=c, w=w, b=b: F.layer_norm(x, (c,), w, b))
-        both(f"layer_norm_{tag}", (r, c), lambda x, c=c, w=w, b=b: F.layer_norm(x, (c,), w, b),
-             (w, b))
-        forward(f"sum_axis0_{tag}", (r, c), lambda x: x.sum(0))
-        forward(f"sum_axis1_{tag}", (r, c), lambda x: x.sum(1))
-        both(f"sum_axis0_{tag}", (r, c), lambda x: x.sum(0))
-        both(f"sum_axis1_{tag}", (r, c), lambda x: x.sum(1))
-        forward(f"max_axis0_{tag}", (r, c), lambda x: x.amax(0))
-        forward(f"max_axis1_{tag}", (r, c), lambda x: x.amax(1))
-        forward(f"transpose_contig_{tag}", (r, c), lambda x: x.t().contiguous())
+        row_cases(r, c)
     forward("transpose_heads_16x128x8x32", (16, 128, 8, 32), lambda x: x.transpose(1, 2).contiguous())
     for count in (64, 8000):
         index = torch.randint(0, count, (64, 30))
@@ -220,6 +230,14 @@ def op_cases():
         w, b = random(n, k, gradient=True), random(n, gradient=True)
         forward(f"linear_{m}x{k}x{n}", (m, k), lambda x, w=w, b=b: F.linear(x, w, b))
         both(f"linear_{m}x{k}x{n}", (m, k), lambda x, w=w, b=b: F.linear(x, w, b), (w, b))
+
+
+def large_cases():
+    """Beyond any cache: what a GPU is for."""
+    pointwise_cases(1 << 26, "64m")
+    scalar_cases(1 << 26, "64m")
+    row_cases(65536, 1024)
+    row_cases(16384, 4096)
 
 
 def recurrent_cases():
@@ -383,6 +401,8 @@ for family, add in (("overhead", overhead_cases), ("ops", op_cases), ("ops", rec
                     ("models", model_cases)):
     if arguments.serve in ("", family):
         add()
+if arguments.serve == "large":
+    large_cases()
 if arguments.serve:
     serve()
 else:
