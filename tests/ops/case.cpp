@@ -32,8 +32,7 @@ double poison(DType dtype) {
 Viewed transposed(const Array& x, DType dtype) {
   const auto rank = static_cast<int64_t>(x.shape.size());
   if (rank < 2) {  // a column of a wider array
-    Index wide = x.shape;
-    wide.push_back(2);
+    const Index wide = rank == 0 ? Index{2} : Index{x.shape[0], 2};
     const Array leaf = twin::make(wide, [&](Index at) {
       if (at.back() == 0) return poison(dtype);
       at.pop_back();
