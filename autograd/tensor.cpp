@@ -54,9 +54,9 @@ bool Tensor::is_contiguous() const {
 
 Tensor Tensor::detach() const { return view_of(*this, shape(), strides(), body().offset); }
 
-bool Tensor::sole_owner() const {
-  return body().unique() && body().storage->unique() && !requires_grad() && is_contiguous();
-}
+bool Tensor::is_held_once() const { return body().unique() && body().storage->unique(); }
+
+bool Tensor::sole_owner() const { return is_held_once() && !requires_grad() && is_contiguous(); }
 
 const Tensor& Tensor::on_host() const {
   check(device() == cpu, "data: this tensor is on {}; to(cpu) is a copy that can be read",

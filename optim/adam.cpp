@@ -47,6 +47,7 @@ void Adam::step() {
     if (!square_[i].defined()) square_[i] = zeros_like(parameter);
     updates.push_back({parameter, parameter.grad(), mean_[i], square_[i], ++steps_[i]});
   }
+  check_held(!updates.empty());
   const auto [beta1, beta2] = options_.betas;
   adam_update(updates, {lr_, beta1, beta2, options_.eps, options_.weight_decay, decoupled_});
 }

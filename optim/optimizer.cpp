@@ -1,5 +1,6 @@
 #include "optim/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -68,6 +69,17 @@ Optimizer::Optimizer(const char* name, std::vector<Tensor> parameters, double lr
 
 void Optimizer::zero_grad() {
   for (Tensor& parameter : parameters_) parameter.zero_grad();
+}
+
+void Optimizer::check_held(bool moves_any) const {
+  if (moves_any) return;
+  const bool is_alone =
+      std::all_of(parameters_.begin(), parameters_.end(),
+                  [](const Tensor& parameter) { return parameter.is_held_once(); });
+  check(!is_alone,
+        "{}: no parameter has a gradient, and only the optimiser still has them; nn::to() and "
+        "assignments make new ones: make the optimiser after that",
+        name_);
 }
 
 void Optimizer::set_lr(double lr) {

@@ -34,6 +34,9 @@ class Optimizer {
   virtual std::vector<std::pair<std::string, Slots*>> slots() = 0;
   virtual std::vector<std::pair<std::string, std::vector<int64_t>*>> counters() { return {}; }
 
+  // An Error where a step moves nothing because nobody else has the parameters any more.
+  void check_held(bool moves_any) const;
+
   const char* name_;
   std::vector<Tensor> parameters_;
   double lr_;

@@ -35,6 +35,7 @@ void SGD::step() {
     }
     updates.push_back(std::move(update));
   }
+  check_held(!updates.empty());
   sgd_update(updates, {lr_, options_.momentum, options_.dampening, options_.weight_decay,
                        options_.nesterov});
 }

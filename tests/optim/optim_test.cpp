@@ -82,6 +82,24 @@ TEST_CASE("an optimiser continues from its saved state") {
   CHECK(text.find("not known: speed") != std::string::npos);
 }
 
+TEST_CASE("parameters that a model no longer has are an error, not a step that does nothing") {
+  nn::Linear layer(2, 3);
+  optim::Adam adam(nn::parameters(layer));
+  adam.step();  // nothing to do, and nothing lost
+  const auto train = [&] {
+    sum(layer(ones({1, 2}, {.dtype = layer.weight.dtype()}))).backward();
+    adam.step();
+  };
+  train();
+  nn::to(layer, float64);
+  CHECK_ERROR(
+      [&] {
+        adam.zero_grad();
+        train();
+      }(),
+      "Adam: no parameter has a gradient, and only the optimiser still has them");
+}
+
 TEST_CASE("parameters without a gradient stay; wrong ones are an error") {
   const Tensor used = start(), unused = start();
   optim::Adam adam({used, unused});
