@@ -105,19 +105,17 @@ class Tensor {
   std::string str() const;  // the numbers, for people; long ones are shortened
 
   const TensorBody& body() const {  // an Error when undefined
-    if (!body_) [[unlikely]]
-      undefined();
+    if (!body_) [[unlikely]] undefined();
     return *body_;
   }
   TensorBody& body() {
-    if (!body_) [[unlikely]]
-      undefined();
+    if (!body_) [[unlikely]] undefined();
     return *body_;
   }
   const Ref<Node>& node() const { return body().node; }
   bool shares_body(const Tensor& other) const { return body_.get() == other.body_.get(); }
-  bool is_held_once() const;     // no other Tensor shows these numbers
-  bool sole_owner() const;       // nor will a graph: they may be written over
+  bool is_held_once() const;   // no other Tensor shows these numbers
+  bool sole_owner() const;     // nor will a graph: they may be written over
   void written(const char* op);  // counts a write; an Error inside a recorded graph
 
  private:

@@ -182,8 +182,7 @@ void load_state_dict(M& module, const NamedTensors& state) {
 }
 
 // The parameters become new tensors on the device, or of the float dtype. Call these before making
-// an optimiser, which holds on to the parameters it was given (and says so when it has nothing
-// else).
+// an optimiser, which holds on to the parameters it was given.
 template <Module M>
 void to(M& module, Device device) {
   detail::Replacement replace([=](const Tensor& parameter) { return parameter.to(device); });

@@ -229,8 +229,8 @@ struct Backward {
 
   // dq [queries, D] += dS k
   __device__ void add_to_dq(int64_t first, int64_t queries, float* dq) const {
-    using Group = Pack < float, C<4 ? C : 4>;
     constexpr int group = C < 4 ? C : 4;
+    using Group = Pack<float, group>;
     Part<R, C> part;
     const auto each_group = [&](const auto& body) {
 #pragma unroll
