@@ -96,9 +96,10 @@ def main():
     parser.add_argument("--whole", action="store_true", help="train to the end")
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="of dropout")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    torch.manual_seed(1)
+    torch.manual_seed(arguments.seed)
 
     initial = arguments.directory / "initial.safetensors"
     with safe_open(initial, "pt") as file:

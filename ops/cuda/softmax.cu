@@ -28,9 +28,9 @@ struct Softmax {
   template <class Line>
   __device__ void operator()(const Line& line) const {
     const Numbers x(line, from);
-    const auto [shift, sum] = exponentials(line, x);
-    const T by = sum == 0 ? T(0) : static_cast<T>(1 / sum);
-    line.write(y, [&](int k, int64_t at) { return v_exp(x(k, at) - shift) * by; });
+    const Shifted<T> all = exponentials(line, x);
+    const T by = all.sum == 0 ? T(0) : static_cast<T>(1 / all.sum);
+    line.write(y, [&](int k, int64_t at) { return v_exp(x(k, at) - all.shift) * by; });
   }
 };
 
@@ -42,9 +42,9 @@ struct LogSoftmax {
   template <class Line>
   __device__ void operator()(const Line& line) const {
     const Numbers x(line, from);
-    const auto [shift, sum] = exponentials(line, x);
-    const T log_sum = sum == 0 ? T(0) : static_cast<T>(::log(sum));
-    line.write(y, [&](int k, int64_t at) { return x(k, at) - shift - log_sum; });
+    const Shifted<T> all = exponentials(line, x);
+    const T log_sum = all.sum == 0 ? T(0) : static_cast<T>(::log(all.sum));
+    line.write(y, [&](int k, int64_t at) { return x(k, at) - all.shift - log_sum; });
   }
 };
 
