@@ -118,6 +118,22 @@ class Numbers {
   T own_[Line::kept > 0 ? Line::kept : 1];
 };
 
+template <class T>
+struct Shifted {
+  T shift;     // the line's greatest, unless that is -inf
+  double sum;  // of exp(x - shift)
+};
+
+template <class Line, class T>
+__device__ Shifted<T> exponentials(const Line& line, const Numbers<Line, T>& x) {
+  T greatest = -infinity<T>();
+  line.each([&](int k, int64_t at) { greatest = v_max(greatest, x(k, at)); });
+  const T shift = shift_of(line.members.all(greatest, Larger()));
+  double sum = 0;
+  line.each([&](int k, int64_t at) { sum += static_cast<double>(v_exp(x(k, at) - shift)); });
+  return {shift, line.sum(sum)};
+}
+
 template <int threads, int count, int width, class Body>
 __global__ void __launch_bounds__(block_threads, 2) row_lines(Rows rows, Body body) {
   using Members = Team<threads>;

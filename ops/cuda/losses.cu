@@ -6,22 +6,6 @@
 namespace regrad::gpu {
 namespace {
 
-template <class T>
-struct ScoreSum {
-  T greatest;
-  double log_sum;  // of exp(x - greatest)
-};
-
-template <class Line, class T>
-__device__ ScoreSum<T> score_sum(const Line& line, const Numbers<Line, T>& x) {
-  T greatest = -infinity<T>();
-  line.each([&](int k, int64_t at) { greatest = v_max(greatest, x(k, at)); });
-  greatest = shift_of(line.members.all(greatest, Larger()));
-  double sum = 0;
-  line.each([&](int k, int64_t at) { sum += static_cast<double>(v_exp(x(k, at) - greatest)); });
-  return {greatest, ::log(line.sum(sum))};
-}
-
 struct Targets {
   const int64_t* at;
   int64_t ignore, classes;
@@ -39,19 +23,19 @@ struct CrossEntropy {
   template <class Line>
   __device__ void operator()(const Line& line) const {
     const Numbers x(line, from);
-    const ScoreSum<T> sum = score_sum(line, x);
+    const Shifted<T> all = exponentials(line, x);
     double distance = 0;  // of the scores from the greatest
     if (smoothing > T(0)) {
-      line.each(
-          [&](int k, int64_t at) { distance += static_cast<double>(sum.greatest - x(k, at)); });
+      line.each([&](int k, int64_t at) { distance += static_cast<double>(all.shift - x(k, at)); });
       distance = line.sum(distance);
     }
     if (!line.writes_result()) return;
     const int64_t o = line.index;
     const bool counts = targets.counts(o);
-    const double greatest = static_cast<double>(sum.greatest), s = static_cast<double>(smoothing);
-    log_sum[o] = counts ? static_cast<T>(greatest + sum.log_sum) : T(0);
-    double value = sum.log_sum;
+    const double greatest = static_cast<double>(all.shift), s = static_cast<double>(smoothing);
+    const double log_of_sum = ::log(all.sum);
+    log_sum[o] = counts ? static_cast<T>(greatest + log_of_sum) : T(0);
+    double value = log_of_sum;
     if (counts && s < 1) {
       value += (1 - s) * (greatest - static_cast<double>(from[line.begin + targets.at[o]]));
     }
@@ -73,13 +57,13 @@ struct CrossEntropyBackward {
   template <class Line>
   __device__ void operator()(const Line& line) const {
     const Numbers x(line, from);
-    const ScoreSum<T> sum = score_sum(line, x);
-    const T log_sum = static_cast<T>(sum.log_sum), gradient = g[line.index * g_stride];
+    const Shifted<T> all = exponentials(line, x);
+    const T log_sum = static_cast<T>(::log(all.sum)), gradient = g[line.index * g_stride];
     const T each = smoothing / static_cast<T>(line.n), wanted = T(1) - smoothing + each;
     const bool counts = targets.counts(line.index);
     const int64_t right = targets.at[line.index];
     line.write(dx, [&](int k, int64_t at) {
-      const T probability = v_exp((x(k, at) - sum.greatest) - log_sum);
+      const T probability = v_exp((x(k, at) - all.shift) - log_sum);
       return counts ? gradient * (probability - (at == right ? wanted : each)) : T(0);
     });
   }
