@@ -77,7 +77,7 @@ T greatest_of(int64_t open, T* scores, T before) {
   for (int64_t j = 0; j < whole; j += lanes) {
     greatest = larger_or_second(V::load_unaligned(scores + j), greatest);
   }
-  return v_reduce_max(greatest);
+  return fold_lanes<Larger>(greatest);
 }
 
 // Scores become shares of the largest; those beyond `open`, up to `padded`, become 0. Their sum.
@@ -94,7 +94,7 @@ T weigh_row(int64_t open, int64_t padded, T* scores, T most) {
     total += share;
   }
   for (; j < padded; j += lanes) V(T(0)).store_unaligned(scores + j);
-  return v_sum(total);
+  return sum_lanes(total);
 }
 
 // A block of queries, the first of them `at` in the space, and a packed block of keys.

@@ -195,33 +195,6 @@ struct Blocks {
   }
 };
 
-template <class V, int... I>
-REGRAD_INLINE auto add_halves(V value, std::integer_sequence<int, I...>) {
-  constexpr int half = sizeof...(I);
-  const auto sum = __builtin_shufflevector(value, value, I...) +
-                   __builtin_shufflevector(value, value, (I + half)...);
-  if constexpr (half == 2) {
-    return sum[0] + sum[1];
-  } else {
-    return add_halves(sum, std::make_integer_sequence<int, half / 2>{});
-  }
-}
-
-// The sum of all lanes, by halves. (xsimd's has another name in every few versions.)
-template <class T, class Arch>
-REGRAD_INLINE T sum_lanes(xsimd::batch<T, Arch> value) {
-  using B = Blocks<T, Arch>;
-  if constexpr (B::lanes == 2) {
-    T lanes[2];
-    value.store_unaligned(lanes);
-    return lanes[0] + lanes[1];
-  } else {
-    typename B::Vector lanes;
-    __builtin_memcpy(&lanes, &value, sizeof lanes);
-    return add_halves(lanes, std::make_integer_sequence<int, B::lanes / 2>{});
-  }
-}
-
 // rows[i] holds, for every block, the block of column i; afterwards rows[i] holds element i of all.
 template <class T, class Arch>
 REGRAD_INLINE void transpose_blocks(typename Blocks<T, Arch>::Vector* rows) {

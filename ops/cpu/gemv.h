@@ -2,7 +2,7 @@
 // Both shapes of the product, one row of C or one column, are the same y[j] = sum_k x[k] M[k, j].
 #pragma once
 
-#include "ops/cpu/gemm_vector.h"
+#include "ops/cpu/fold.h"
 #include "ops/cpu/parallel.h"
 #include "ops/cpu/scratch.h"
 #include "ops/gemm.h"

@@ -1,5 +1,5 @@
 // The parts that the elementary functions of math.h are made of: bounds, rounding, powers of two,
-// sign and exponent of every lane, and the lanes combined into one number.
+// sign and exponent of every lane.
 // xsimd is used only where 8.1 to 14 agree. In 8.1 `x != x` is false for a NaN on AVX-512, and max
 // and min differ in what they do with one, so neither is used here; `x == x` is right everywhere.
 #pragma once
@@ -151,63 +151,6 @@ REGRAD_INLINE xsimd::batch<T, Arch> log_edges(xsimd::batch<T, Arch> x, xsimd::ba
   const V invalid(Bits<T, Arch>::invalid);
   const V edge = v_select(x == V(T(0)), v_neg(infinity), v_select(x < V(T(0)), invalid, x));
   return v_select(x > V(T(0)), v_select(x < infinity, y, x), edge);
-}
-
-// ---- the lanes combined, always in the same order: the upper half onto the lower, and again
-
-struct Sum {
-  template <class V>
-  static REGRAD_INLINE V of(V x, V y) {
-    return x + y;
-  }
-};
-struct Larger {
-  template <class V>
-  static REGRAD_INLINE V of(V x, V y) {
-    return ((x > y) | (x != x)) ? x : y;
-  }
-};
-struct Smaller {
-  template <class V>
-  static REGRAD_INLINE V of(V x, V y) {
-    return ((x < y) | (x != x)) ? x : y;
-  }
-};
-
-template <class Combine, class V, int... I>
-REGRAD_INLINE auto fold_lanes(V x, std::integer_sequence<int, I...>) {
-  constexpr int half = static_cast<int>(sizeof...(I));
-  if constexpr (half == 1) {
-    return Combine::of(x[0], x[1]);
-  } else {
-    return fold_lanes<Combine>(Combine::of(__builtin_shufflevector(x, x, I...),
-                                           __builtin_shufflevector(x, x, (I + half)...)),
-                               std::make_integer_sequence<int, half / 2>{});
-  }
-}
-
-template <class Combine, class T, class Arch>
-REGRAD_INLINE T fold_lanes(xsimd::batch<T, Arch> x) {
-  constexpr int count = static_cast<int>(xsimd::batch<T, Arch>::size);
-  typedef T Lanes __attribute__((vector_size(sizeof(x))));
-  const typename xsimd::batch<T, Arch>::register_type lanes = x;
-  return fold_lanes<Combine>((Lanes)lanes, std::make_integer_sequence<int, count / 2>{});
-}
-
-template <class T, class Arch>
-REGRAD_INLINE T v_sum(xsimd::batch<T, Arch> x) {
-  return fold_lanes<Sum>(x);
-}
-
-// The largest and the smallest lane; NaN when any lane is.
-template <class T, class Arch>
-REGRAD_INLINE T v_reduce_max(xsimd::batch<T, Arch> x) {
-  return fold_lanes<Larger>(x);
-}
-
-template <class T, class Arch>
-REGRAD_INLINE T v_reduce_min(xsimd::batch<T, Arch> x) {
-  return fold_lanes<Smaller>(x);
 }
 
 }  // namespace regrad::simd

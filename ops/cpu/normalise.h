@@ -37,8 +37,8 @@ REGRAD_INLINE Pair<double> sum_pairs(int64_t n, const Terms& terms) {
     for (; i < end; i += lanes) add(part[0], i, end - i);
     const V a = (part[0].a + part[1].a) + (part[2].a + part[3].a);
     const V b = (part[0].b + part[1].b) + (part[2].b + part[3].b);
-    total.a += static_cast<double>(sum_lanes<T, Arch>(a));
-    total.b += static_cast<double>(sum_lanes<T, Arch>(b));
+    total.a += static_cast<double>(sum_lanes(a));
+    total.b += static_cast<double>(sum_lanes(b));
   }
   return total;
 }
@@ -95,7 +95,7 @@ __attribute__((noinline)) RowMoments<T> careful_moments(int64_t n, const T* x, T
 template <class T, class Arch>
 REGRAD_INLINE RowMoments<T> moments(int64_t n, const T* x, T eps) {
   const int64_t few = smaller(n, lanes_of<T, Arch>);
-  const T centre = sum_lanes<T, Arch>(load<T, Arch>(x, few)) / static_cast<T>(few);
+  const T centre = sum_lanes(load<T, Arch>(x, few)) / static_cast<T>(few);
   const Pair<double> sums = deviations<T, Arch>(n, x, centre);
   const bool safe = 2 * sums.a * sums.a <= static_cast<double>(n) * sums.b;
   if (!(safe && sums.b < __builtin_inf())) return careful_moments<T, Arch>(n, x, eps);

@@ -30,7 +30,7 @@ REGRAD_INLINE double sum_terms(int64_t n, const Term& term) {
       d += term(i + 3 * lanes, lanes);
     }
     for (; i < end; i += lanes) a += term(i, end - i);
-    total += static_cast<double>(sum_lanes<T, Arch>((a + b) + (c + d)));
+    total += static_cast<double>(sum_lanes((a + b) + (c + d)));
   }
   return total;
 }
@@ -48,7 +48,7 @@ REGRAD_INLINE double sum_long_terms(int64_t n, const Term& term) {
     int64_t i = begin;
     for (; i + lanes <= end; i += lanes) sum += term(i, lanes);
     if (i < end) sum += term(i, end - i);
-    total += static_cast<double>(sum_lanes<T, Arch>(sum));
+    total += static_cast<double>(sum_lanes(sum));
   }
   return total;
 }
@@ -83,7 +83,8 @@ T extreme_of(int64_t n, const T* x) {
       d = better(d, V::load_unaligned(x + i + 3 * lanes));
     }
     for (; i < n; i += lanes) a = better(a, load<T, Arch>(x + i, n - i, x[0]));
-    return extreme_lane<sign, T, Arch>(better(better(a, b), better(c, d)));
+    return fold_lanes<std::conditional_t<(sign > 0), Larger, Smaller>>(
+        better(better(a, b), better(c, d)));
   }
 }
 

@@ -1,12 +1,12 @@
-// Vectors as the kernels use them: whole or partial in memory, combined to one number, and work
-// cut into pieces that depend on its size alone.
+// Vectors as the kernels use them: whole or partial in memory, and work cut into pieces that depend
+// on its size alone.
 // A tail is one partial vector through the same code as the rest; its missing lanes are `fill`.
 #pragma once
 
 #include <cstdint>
 #include <type_traits>
 
-#include "ops/cpu/gemm_vector.h"
+#include "ops/cpu/fold.h"
 #include "ops/cpu/math.h"
 #include "ops/cpu/parallel.h"
 #include "ops/cpu/scratch.h"
@@ -117,34 +117,6 @@ REGRAD_INLINE bool is_nan(T x) {
 template <class T>
 REGRAD_INLINE T infinity() {
   return static_cast<T>(__builtin_inf());
-}
-
-// The greatest or least lane, by halves; NaN when any lane is. V is a compiler's vector.
-template <int sign, class V, int... I>
-REGRAD_INLINE auto extreme_half(V value, std::integer_sequence<int, I...>) {
-  constexpr int half = sizeof...(I);
-  const auto a = __builtin_shufflevector(value, value, I...);
-  const auto b = __builtin_shufflevector(value, value, (I + half)...);
-  const auto best = ((sign > 0 ? a > b : a < b) | (a != a)) ? a : b;
-  if constexpr (half == 2) {
-    const auto x = best[0], y = best[1];
-    return (sign > 0 ? x > y : x < y) || is_nan(x) ? x : y;
-  } else {
-    return extreme_half<sign>(best, std::make_integer_sequence<int, half / 2>{});
-  }
-}
-
-template <int sign, class T, class Arch>
-REGRAD_INLINE T extreme_lane(Vec<T, Arch> value) {
-  using B = Blocks<T, Arch>;
-  typename B::Vector lanes;
-  __builtin_memcpy(&lanes, &value, sizeof lanes);
-  if constexpr (B::lanes == 2) {
-    const T x = lanes[0], y = lanes[1];
-    return (sign > 0 ? x > y : x < y) || is_nan(x) ? x : y;
-  } else {
-    return extreme_half<sign>(lanes, std::make_integer_sequence<int, B::lanes / 2>{});
-  }
 }
 
 }  // namespace regrad::simd
