@@ -2,7 +2,7 @@
 // vector: always in an order that the lanes alone decide.
 #pragma once
 
-#include "ops/cpu/gemm_vector.h"
+#include "ops/cpu/math.h"
 
 namespace regrad::simd {
 
@@ -18,11 +18,30 @@ struct Larger {
   static REGRAD_INLINE V of(V x, V y) {
     return ((x > y) | (x != x)) ? x : y;
   }
+  template <class T, class Arch>
+  static REGRAD_INLINE xsimd::batch<T, Arch> of(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y) {
+    return v_max(x, y);
+  }
 };
 struct Smaller {
   template <class V>
   static REGRAD_INLINE V of(V x, V y) {
     return ((x < y) | (x != x)) ? x : y;
+  }
+  template <class T, class Arch>
+  static REGRAD_INLINE xsimd::batch<T, Arch> of(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y) {
+    return v_min(x, y);
+  }
+};
+// The larger; a NaN may be lost.
+struct LargerNumber {
+  template <class V>
+  static REGRAD_INLINE V of(V x, V y) {
+    return x > y ? x : y;
+  }
+  template <class T, class Arch>
+  static REGRAD_INLINE xsimd::batch<T, Arch> of(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y) {
+    return larger_or_second(x, y);
   }
 };
 
@@ -56,6 +75,31 @@ REGRAD_INLINE T fold_lanes(xsimd::batch<T, Arch> x) {
 template <class T, class Arch>
 REGRAD_INLINE T sum_lanes(xsimd::batch<T, Arch> x) {
   return fold_lanes<Sum>(x);
+}
+
+// x and y are runs of 2 Half lanes each; the upper half of every run onto its lower half.
+template <class Combine, int Half, class T, class Arch, int... I>
+REGRAD_INLINE xsimd::batch<T, Arch> fold_runs(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y,
+                                              std::integer_sequence<int, I...>) {
+  using V = xsimd::batch<T, Arch>;
+  using Register = typename V::register_type;
+  const auto a = lanes_in(x), b = lanes_in(y);
+  return Combine::of(V((Register)__builtin_shufflevector(a, b, (2 * I - I % Half)...)),
+                     V((Register)__builtin_shufflevector(a, b, (2 * I - I % Half + Half)...)));
+}
+
+// Lane r of the result: all lanes of rows[r] combined, in the order of fold_lanes. There are as
+// many rows as lanes; they are used up.
+template <class Combine, class T, class Arch,
+          int Half = static_cast<int>(xsimd::batch<T, Arch>::size) / 2>
+REGRAD_INLINE xsimd::batch<T, Arch> fold_rows(xsimd::batch<T, Arch>* rows) {
+  constexpr std::make_integer_sequence<int, static_cast<int>(xsimd::batch<T, Arch>::size)> lanes{};
+#pragma GCC unroll 8
+  for (int r = 0; r < Half; ++r) {
+    rows[r] = fold_runs<Combine, Half>(rows[2 * r], rows[2 * r + 1], lanes);
+  }
+  if constexpr (Half > 1) return fold_rows<Combine, T, Arch, Half / 2>(rows);
+  return rows[0];
 }
 
 }  // namespace regrad::simd

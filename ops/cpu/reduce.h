@@ -1,57 +1,13 @@
-// Sums, extremes and their positions along n.
-// A float's sum is made of partial sums of at most 1,024 elements, which are added in double. Long
-// rows are cut into pieces of a fixed size, so that the result has the same bits on any number of
-// threads.
+// Sums, extremes and their positions along n. Long rows are cut into pieces of a fixed size, so
+// that the result has the same bits on any number of threads.
 #pragma once
 
-#include "ops/cpu/vector.h"
+#include "ops/cpu/row_sums.h"
 #include "ops/kernels.h"
 
 namespace regrad::simd {
 
-inline constexpr int64_t sum_block = 1024;
 inline constexpr int64_t row_piece = 32768;
-
-// The sum of term(i, left), a vector of what belongs to elements i and up, over [0, n): missing
-// lanes of the last must be 0.
-template <class T, class Arch, class Term>
-REGRAD_INLINE double sum_terms(int64_t n, const Term& term) {
-  using V = Vec<T, Arch>;
-  constexpr int64_t lanes = lanes_of<T, Arch>;
-  double total = 0;
-  for (int64_t begin = 0; begin < n; begin += sum_block) {
-    const int64_t end = smaller(begin + sum_block, n);
-    V a(T(0)), b(T(0)), c(T(0)), d(T(0));
-    int64_t i = begin;
-    for (; i + 4 * lanes <= end; i += 4 * lanes) {
-      a += term(i, lanes);
-      b += term(i + lanes, lanes);
-      c += term(i + 2 * lanes, lanes);
-      d += term(i + 3 * lanes, lanes);
-    }
-    for (; i < end; i += lanes) a += term(i, end - i);
-    total += static_cast<double>(sum_lanes((a + b) + (c + d)));
-  }
-  return total;
-}
-
-// The same for terms that take longer than an addition: one at a time, so that what they are
-// computed with stays in registers.
-template <class T, class Arch, class Term>
-REGRAD_INLINE double sum_long_terms(int64_t n, const Term& term) {
-  using V = Vec<T, Arch>;
-  constexpr int64_t lanes = lanes_of<T, Arch>;
-  double total = 0;
-  for (int64_t begin = 0; begin < n; begin += sum_block) {
-    const int64_t end = smaller(begin + sum_block, n);
-    V sum(T(0));
-    int64_t i = begin;
-    for (; i + lanes <= end; i += lanes) sum += term(i, lanes);
-    if (i < end) sum += term(i, end - i);
-    total += static_cast<double>(sum_lanes(sum));
-  }
-  return total;
-}
 
 template <class T, class Arch>
 double sum_of(int64_t n, const T* x) {
@@ -63,6 +19,9 @@ double sum_of(int64_t n, const T* x) {
   }
 }
 
+template <int sign>
+using Better = std::conditional_t<(sign > 0), Larger, Smaller>;
+
 // The greatest (sign 1) or least (sign -1) of n > 0 numbers; NaN when one is.
 template <int sign, class T, class Arch>
 T extreme_of(int64_t n, const T* x) {
@@ -73,18 +32,17 @@ T extreme_of(int64_t n, const T* x) {
   } else {
     using V = Vec<T, Arch>;
     constexpr int64_t lanes = lanes_of<T, Arch>;
-    const auto better = [](V a, V b) REGRAD_LAMBDA { return sign > 0 ? v_max(a, b) : v_min(a, b); };
+    using Best = Better<sign>;
     V a = load<T, Arch>(x, n, x[0]), b = a, c = a, d = a;
     int64_t i = lanes;
     for (; i + 4 * lanes <= n; i += 4 * lanes) {
-      a = better(a, V::load_unaligned(x + i));
-      b = better(b, V::load_unaligned(x + i + lanes));
-      c = better(c, V::load_unaligned(x + i + 2 * lanes));
-      d = better(d, V::load_unaligned(x + i + 3 * lanes));
+      a = Best::of(a, V::load_unaligned(x + i));
+      b = Best::of(b, V::load_unaligned(x + i + lanes));
+      c = Best::of(c, V::load_unaligned(x + i + 2 * lanes));
+      d = Best::of(d, V::load_unaligned(x + i + 3 * lanes));
     }
-    for (; i < n; i += lanes) a = better(a, load<T, Arch>(x + i, n - i, x[0]));
-    return fold_lanes<std::conditional_t<(sign > 0), Larger, Smaller>>(
-        better(better(a, b), better(c, d)));
+    for (; i < n; i += lanes) a = Best::of(a, load<T, Arch>(x + i, n - i, x[0]));
+    return fold_lanes<Best>(Best::of(Best::of(a, b), Best::of(c, d)));
   }
 }
 
@@ -106,6 +64,8 @@ struct Reducer<Reduction::sum, T, Arch> {
     }
   }
   static REGRAD_INLINE Total combine(Total a, Total b) { return a + b; }
+  using Combine = Sum;
+  static REGRAD_INLINE T start() { return T(0); }
   static REGRAD_INLINE T add(T a, T b) {
     if constexpr (std::is_floating_point_v<T>)
       return a + b;
@@ -119,6 +79,8 @@ struct Extreme {
   using Total = T;
   static constexpr int64_t rows_at_once = 1 << 20;
   static Total of(int64_t n, const T* x) { return extreme_of<sign, T, Arch>(n, x); }
+  using Combine = Better<sign>;
+  static REGRAD_INLINE T start() { return sign > 0 ? -infinity<T>() : infinity<T>(); }
   static REGRAD_INLINE T add(T a, T b) {
     const bool keep = (sign > 0 ? a > b : a < b) || is_nan(a);
     return keep ? a : b;
@@ -130,6 +92,21 @@ struct Reducer<Reduction::max, T, Arch> : Extreme<1, T, Arch> {};
 template <class T, class Arch>
 struct Reducer<Reduction::min, T, Arch> : Extreme<-1, T, Arch> {};
 
+// Many rows, each of at most short_row elements.
+template <class R, class T, class Arch>
+void reduce_short_rows(int64_t count, int64_t n, T* out, const T* x) {
+  constexpr int64_t lanes = lanes_of<T, Arch>;
+  for (int64_t first = 0; first < count; first += lanes) {
+    const int64_t some = smaller(lanes, count - first);
+    const T* rows = x + first * n;
+    const auto all = fold_terms<typename R::Combine, T, Arch>(
+        some, n, R::start(), [&](int64_t r, int64_t i, int64_t left) REGRAD_LAMBDA {
+          return load<T, Arch>(rows + r * n + i, left, R::start());
+        });
+    store<T, Arch>(out + first, some, all);
+  }
+}
+
 // Rows whose elements lie side by side.
 template <class R, class T, class Arch>
 void reduce_rows(int64_t outer, int64_t n, T* out, const T* x) {
@@ -137,6 +114,11 @@ void reduce_rows(int64_t outer, int64_t n, T* out, const T* x) {
   const int64_t pieces = pieces_of(n, row_piece);
   if (pieces == 1) {
     for_ranges(outer, n, [&](int64_t begin, int64_t end) {
+      if constexpr (std::is_floating_point_v<T>) {
+        if (n <= short_row) {
+          return reduce_short_rows<R, T, Arch>(end - begin, n, out + begin, x + begin * n);
+        }
+      }
       for (int64_t o = begin; o < end; ++o) out[o] = static_cast<T>(R::of(n, x + o * n));
     });
     return;

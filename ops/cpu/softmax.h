@@ -1,123 +1,97 @@
 // Softmax and its relatives along n, shifted by the maximum so that nothing overflows, and their
-// derivatives. Sums are those of reduce.h. Rows lie side by side (inner is 1); columns are taken a
-// block at a time, each row of the block a vector or more.
+// derivatives. Rows lie side by side (inner is 1) and are taken in the groups of row_sums.h; columns
+// are taken a block at a time, each row of the block a vector or more.
 #pragma once
 
 #include "ops/cpu/reduce.h"
 
 namespace regrad::simd {
 
-// What a row is shifted by: its maximum, or 0 where that is -inf and exp(x - max) would be NaN.
+// From here down the power of two that exp_normal makes is 0: -127 ln 2, and -1023 ln 2.
 template <class T>
-REGRAD_INLINE T shift_of(T greatest) {
-  return greatest == -infinity<T>() ? T(0) : greatest;
-}
+inline constexpr T exp_lowest = is_float<T> ? T(-88.029691931113054) : T(-709.08956571282410);
 
-// exp(x) for x <= 0, and 0 where that is less than the smallest normal number: what is masked with
-// -inf would otherwise go through denormal numbers, at a hundred times the cost.
+// exp(x) for x <= 0, and 0 where its power of two is less than the smallest normal number: what is
+// masked with -inf would otherwise go through denormal numbers, at a hundred times the cost.
 template <class T, class Arch>
 REGRAD_INLINE Vec<T, Arch> share_exp(Vec<T, Arch> x) {
-  using V = Vec<T, Arch>;
-  const V lowest(-exp_normal_limit<T>);
-  return v_select(x < lowest, V(T(0)), exp_normal(larger_or_second(lowest, x)));
+  return exp_normal(larger_or_second(Vec<T, Arch>(exp_lowest<T>), x));
 }
 
-// sum exp(x - shift)
+// What a row is shifted by: its maximum, or 0 where that is -inf and exp(x - max) would be NaN.
 template <class T, class Arch>
-double sum_of_exp(int64_t n, const T* x, T shift) {
-  const Vec<T, Arch> by(shift);
-  return sum_long_terms<T, Arch>(n, [&](int64_t i, int64_t left) REGRAD_LAMBDA {
-    return share_exp<T, Arch>(load<T, Arch>(x + i, left, -infinity<T>()) - by);
+REGRAD_INLINE Vec<T, Arch> shift_of(Vec<T, Arch> greatest) {
+  using V = Vec<T, Arch>;
+  return v_select(greatest == V(-infinity<T>()), V(T(0)), greatest);
+}
+
+// shift = the maxima of a group of rows. A NaN may be lost, but not in what is made with it.
+template <class T, class Arch>
+void shifts_of_rows(int64_t count, int64_t n, T* shift, const T* x) {
+  using V = Vec<T, Arch>;
+  const V greatest = fold_terms<LargerNumber, T, Arch>(
+      count, n, -infinity<T>(), [&](int64_t r, int64_t i, int64_t left) REGRAD_LAMBDA {
+        return load<T, Arch>(x + r * n + i, left, -infinity<T>());
+      });
+  shift_of<T, Arch>(greatest).store_unaligned(shift);
+}
+
+// sum exp(x - shift) of each row. keep(r, i, power) is told of each vector of powers.
+template <class T, class Arch, class Keep>
+REGRAD_INLINE Vec<T, Arch> sums_of_powers(int64_t count, int64_t n, const T* x, const T* shift,
+                                          const Keep& keep) {
+  using V = Vec<T, Arch>;
+  return sum_rows<T, Arch>(count, n, [&](int64_t r, int64_t begin, int64_t end) REGRAD_LAMBDA {
+    const V by(shift[r]);
+    return sum_long_span<T, Arch>(begin, end, [&](int64_t i, int64_t left) REGRAD_LAMBDA {
+      const V from = load<T, Arch>(x + r * n + i, left, -infinity<T>());
+      const V power = share_exp<T, Arch>(from - by);
+      keep(r, i, power);
+      return power;
+    });
   });
 }
 
-// Short rows that lie side by side are taken many at a time, each step for all of them before the
-// next: the processor works on one row while another waits for its maximum or its sum, and the
-// exponentials of all are one array without tails.
-inline constexpr int64_t short_row = 512;
-inline constexpr int64_t rows_at_once = 64;
-inline constexpr int64_t group_elements = 2048;  // stays in the nearest cache
-
-REGRAD_INLINE int64_t group_of(int64_t n) {
-  return n <= short_row ? smaller(rows_at_once, group_elements / n) : 1;
-}
-
+// log_sum = log(sum exp(x - shift)) of each row of a group
 template <class T, class Arch>
-REGRAD_INLINE void row_shifts(int64_t count, int64_t n, T* shift, const T* x) {
-  for (int64_t r = 0; r < count; ++r) shift[r] = shift_of(extreme_of<1, T, Arch>(n, x + r * n));
-}
-
-// to = x - by
-template <class T, class Arch>
-REGRAD_INLINE void subtract(int64_t n, T* to, const T* x, T by) {
-  const Vec<T, Arch> number(by);
-  for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
-    store<T, Arch>(to + i, n - i, load<T, Arch>(x + i, n - i) - number);
-  }
-}
-
-// powers = exp(x - shift) of a group of short rows, and the sum of each.
-template <class T, class Arch>
-void powers_of_short(int64_t count, int64_t n, T* powers, double* sums, const T* x,
-                     const T* shift) {
-  for (int64_t r = 0; r < count; ++r) subtract<T, Arch>(n, powers + r * n, x + r * n, shift[r]);
-  const int64_t all = count * n;
-  for (int64_t i = 0; i < all; i += lanes_of<T, Arch>) {
-    store<T, Arch>(powers + i, all - i, share_exp<T, Arch>(load<T, Arch>(powers + i, all - i)));
-  }
-  for (int64_t r = 0; r < count; ++r) sums[r] = sum_of<T, Arch>(n, powers + r * n);
-}
-
-// The sums alone, of any group.
-template <class T, class Arch>
-void sums_of_powers(int64_t count, int64_t n, double* sums, const T* x, const T* shift) {
-  if (n > short_row) {
-    sums[0] = sum_of_exp<T, Arch>(n, x, shift[0]);
-  } else {
-    alignas(64) T powers[group_elements];
-    powers_of_short<T, Arch>(count, n, powers, sums, x, shift);
-  }
+void log_sums_of_rows(int64_t count, int64_t n, T* log_sum, const T* x, const T* shift) {
+  const auto keep = [](int64_t, int64_t, Vec<T, Arch>) REGRAD_LAMBDA {};
+  v_log(sums_of_powers<T, Arch>(count, n, x, shift, keep)).store_unaligned(log_sum);
 }
 
 template <class T, class Arch>
 void logsumexp_rows(int64_t count, int64_t n, T* out, const T* x) {
-  T shift[rows_at_once] = {};
-  double sums[rows_at_once];
-  row_shifts<T, Arch>(count, n, shift, x);
-  sums_of_powers<T, Arch>(count, n, sums, x, shift);
+  OfRows<T, Arch> shift, log_sum;
+  shifts_of_rows<T, Arch>(count, n, shift.at, x);
+  log_sums_of_rows<T, Arch>(count, n, log_sum.at, x, shift.at);
   for (int64_t r = 0; r < count; ++r) {
-    const double log_sum = static_cast<double>(shift[r]) + __builtin_log(sums[r]);
-    out[r] = shift[r] == infinity<T>() ? shift[r] : static_cast<T>(log_sum);
+    const bool has_infinity = shift.at[r] == infinity<T>();
+    out[r] = has_infinity ? extreme_of<1, T, Arch>(n, x + r * n) : shift.at[r] + log_sum.at[r];
   }
 }
 
-template <class T, class Arch>
-REGRAD_INLINE double powers_of_row(int64_t n, T* powers, const T* x, T shift) {
-  using V = Vec<T, Arch>;
-  const V by(shift);
-  return sum_long_terms<T, Arch>(n, [&](int64_t i, int64_t left) REGRAD_LAMBDA {
-    const V power = share_exp<T, Arch>(load<T, Arch>(x + i, left, -infinity<T>()) - by);
-    store<T, Arch>(powers + i, left, power);
-    return power;
-  });
-}
-
+// The powers of short rows are kept as whole vectors: what was written in part cannot be read again
+// at once. Those of a long row take its place in y.
 template <class T, class Arch>
 void softmax_rows(int64_t count, int64_t n, T* y, const T* x) {
   using V = Vec<T, Arch>;
-  T shift[rows_at_once] = {};
-  double sums[rows_at_once];
-  row_shifts<T, Arch>(count, n, shift, x);
-  if (n > short_row) {
-    sums[0] = powers_of_row<T, Arch>(n, y, x, shift[0]);
-  } else {
-    powers_of_short<T, Arch>(count, n, y, sums, x, shift);
-  }
+  constexpr int64_t lanes = lanes_of<T, Arch>;
+  OfRows<T, Arch> row;
+  alignas(64) T short_powers[group_elements + lanes * lanes];
+  const bool is_short = n <= sum_block;
+  T* powers = is_short ? short_powers : y;
+  const int64_t stride = is_short ? pieces_of(n, lanes) * lanes : n;
+  shifts_of_rows<T, Arch>(count, n, row.at, x);
+  const auto keep = [&](int64_t r, int64_t i, V power) REGRAD_LAMBDA {
+    store<T, Arch>(powers + r * stride + i, stride - i, power);
+  };
+  const V sums = sums_of_powers<T, Arch>(count, n, x, row.at, keep);
+  v_select(sums == V(T(0)), sums, V(T(1)) / sums).store_unaligned(row.at);
   for (int64_t r = 0; r < count; ++r) {
-    const V by(sums[r] == 0 ? T(0) : static_cast<T>(1 / sums[r]));
-    T* to = y + r * n;
-    for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
-      store<T, Arch>(to + i, n - i, load<T, Arch>(to + i, n - i) * by);
+    const V factor(row.at[r]);
+    for (int64_t i = 0; i < n; i += lanes) {
+      const V power = load<T, Arch>(powers + r * stride + i, stride - i);
+      store<T, Arch>(y + r * n + i, n - i, power * factor);
     }
   }
 }
@@ -126,16 +100,16 @@ void softmax_rows(int64_t count, int64_t n, T* y, const T* x) {
 template <class T, class Arch>
 void log_softmax_rows(int64_t count, int64_t n, T* y, const T* x) {
   using V = Vec<T, Arch>;
-  T shift[rows_at_once] = {};
-  double sums[rows_at_once];
-  row_shifts<T, Arch>(count, n, shift, x);
-  sums_of_powers<T, Arch>(count, n, sums, x, shift);
+  OfRows<T, Arch> shift, log_sum;
+  shifts_of_rows<T, Arch>(count, n, shift.at, x);
+  log_sums_of_rows<T, Arch>(count, n, log_sum.at, x, shift.at);
   for (int64_t r = 0; r < count; ++r) {
-    const V by(shift[r]), log_sum(sums[r] == 0 ? T(0) : static_cast<T>(__builtin_log(sums[r])));
+    // A row that is masked whole stays as it is.
+    const V by(shift.at[r]), rest(log_sum.at[r] == -infinity<T>() ? T(0) : log_sum.at[r]);
     const T* from = x + r * n;
     T* to = y + r * n;
     for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
-      store<T, Arch>(to + i, n - i, load<T, Arch>(from + i, n - i) - by - log_sum);
+      store<T, Arch>(to + i, n - i, load<T, Arch>(from + i, n - i) - by - rest);
     }
   }
 }
@@ -143,17 +117,15 @@ void log_softmax_rows(int64_t count, int64_t n, T* y, const T* x) {
 template <bool of_log, class T, class Arch>
 void softmax_backward_rows(int64_t count, int64_t n, T* dx, const T* g, const T* y) {
   using V = Vec<T, Arch>;
-  T sums[rows_at_once];
+  OfRows<T, Arch> sums;
+  sum_rows<T, Arch>(count, n, [&](int64_t r, int64_t begin, int64_t end) REGRAD_LAMBDA {
+    return sum_span<T, Arch>(begin, end, [&](int64_t i, int64_t left) REGRAD_LAMBDA {
+      const V gradient = load<T, Arch>(g + r * n + i, left);
+      return of_log ? gradient : gradient * load<T, Arch>(y + r * n + i, left);
+    });
+  }).store_unaligned(sums.at);
   for (int64_t r = 0; r < count; ++r) {
-    const T* gradients = g + r * n;
-    const T* results = y + r * n;
-    sums[r] = static_cast<T>(sum_terms<T, Arch>(n, [&](int64_t i, int64_t left) REGRAD_LAMBDA {
-      const V gradient = load<T, Arch>(gradients + i, left);
-      return of_log ? gradient : gradient * load<T, Arch>(results + i, left);
-    }));
-  }
-  for (int64_t r = 0; r < count; ++r) {
-    const V sum(sums[r]);
+    const V sum(sums.at[r]);
     const int64_t row = r * n;
     for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
       const V gradient = load<T, Arch>(g + row + i, n - i), at = load<T, Arch>(y + row + i, n - i);
@@ -189,7 +161,9 @@ REGRAD_INLINE void sum_columns(int64_t n, int64_t columns, double* total, const 
 template <class T, class Arch>
 void column_shifts(int64_t n, int64_t columns, T* shift, const T* x, int64_t stride) {
   accumulate_columns<Reducer<Reduction::max, T, Arch>, T, Arch>(n, columns, shift, x, stride);
-  for (int64_t j = 0; j < columns; ++j) shift[j] = shift_of(shift[j]);
+  for (int64_t j = 0; j < columns; ++j) {
+    if (shift[j] == -infinity<T>()) shift[j] = T(0);
+  }
 }
 
 template <class T, class Arch>
@@ -290,8 +264,9 @@ void each_row_or_block(Rows rows, T* out, const In*... x) {
   if (n == 0) return;
   if (inner == 1) {
     for_ranges(rows.outer, 4 * n, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; i += group_of(n)) {
-        group(smaller(group_of(n), end - i), n, out + (reduces ? i : i * n), (x + i * n)...);
+      for (int64_t i = begin; i < end; i += group_of<T, Arch>(n)) {
+        group(smaller(group_of<T, Arch>(n), end - i), n, out + (reduces ? i : i * n),
+              (x + i * n)...);
       }
     });
     return;

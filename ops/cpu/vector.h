@@ -7,7 +7,6 @@
 #include <type_traits>
 
 #include "ops/cpu/fold.h"
-#include "ops/cpu/math.h"
 #include "ops/cpu/parallel.h"
 #include "ops/cpu/scratch.h"
 
