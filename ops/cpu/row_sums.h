@@ -49,7 +49,7 @@ REGRAD_INLINE double sum_terms(int64_t n, const Term& term) {
 // ---- groups: short rows are taken many at a time, each step for all of them before the next, and
 // what a row has one of (its maximum, its sum) is one lane of a vector
 
-inline constexpr int64_t group_elements = 2048;  // stays in the nearest cache
+inline constexpr int64_t group_elements = 2048;  // read; with what is written, in the nearest cache
 inline constexpr int64_t short_row = 128;
 
 template <class T, class Arch>

@@ -1,6 +1,6 @@
 // Softmax and its relatives along n, shifted by the maximum so that nothing overflows, and their
-// derivatives. Rows lie side by side (inner is 1) and are taken in the groups of row_sums.h; columns
-// are taken a block at a time, each row of the block a vector or more.
+// derivatives. Rows lie side by side (inner is 1) and are taken in the groups of row_sums.h;
+// columns are taken a block at a time, each row of the block a vector or more.
 #pragma once
 
 #include "ops/cpu/reduce.h"
@@ -263,10 +263,10 @@ void each_row_or_block(Rows rows, T* out, const In*... x) {
   const int64_t n = rows.n, inner = rows.inner;
   if (n == 0) return;
   if (inner == 1) {
+    const int64_t each = group_of<T, Arch>(n * static_cast<int64_t>(sizeof...(In)));
     for_ranges(rows.outer, 4 * n, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; i += group_of<T, Arch>(n)) {
-        group(smaller(group_of<T, Arch>(n), end - i), n, out + (reduces ? i : i * n),
-              (x + i * n)...);
+      for (int64_t i = begin; i < end; i += each) {
+        group(smaller(each, end - i), n, out + (reduces ? i : i * n), (x + i * n)...);
       }
     });
     return;
