@@ -139,112 +139,137 @@ void softmax_backward_rows(int64_t count, int64_t n, T* dx, const T* g, const T*
 
 inline constexpr int64_t softmax_columns = 128;
 
+// A block of `count` columns of n elements. Narrow rows lie side by side as one: then columns that
+// are `period` apart are parts of one, and otherwise the period is the count.
+struct Columns {
+  int64_t n, count, stride, period;
+};
+
+// Of narrow rows: as many side by side as there is room for, and n is a multiple of.
+template <class Arch>
+__attribute__((noinline)) Columns whole_columns(int64_t n, int64_t inner) {
+  int64_t side = inner < 64 ? smaller(softmax_columns / inner, n) : 1;
+  while (n % side != 0) --side;
+  return {n / side, side * inner, side * inner, inner};
+}
+
+// All parts of a column get what its parts combine to.
+template <class R, class Number>
+__attribute__((noinline)) void join_parts(Columns c, Number* of_columns) {
+  for (int64_t j = c.period, to = 0; j < c.count; ++j, to = to + 1 < c.period ? to + 1 : 0) {
+    of_columns[to] = R::add(of_columns[to], of_columns[j]);
+  }
+  for (int64_t j = c.period, from = 0; j < c.count; ++j, ++from) of_columns[j] = of_columns[from];
+}
+
 // total[j] = sum over n of term(i, j, left), for a block of columns.
 template <class T, class Arch, class Term>
-REGRAD_INLINE void sum_columns(int64_t n, int64_t columns, double* total, const Term& term) {
+REGRAD_INLINE void sum_columns(Columns c, double* total, const Term& term) {
   using V = Vec<T, Arch>;
   alignas(64) T part[softmax_columns];
-  for (int64_t j = 0; j < columns; ++j) total[j] = 0;
-  for (int64_t begin = 0; begin < n; begin += 64) {
-    const int64_t end = smaller(begin + 64, n);
-    for (int64_t j = 0; j < columns; j += lanes_of<T, Arch>) V(T(0)).store_unaligned(part + j);
+  for (int64_t j = 0; j < c.count; ++j) total[j] = 0;
+  for (int64_t begin = 0; begin < c.n; begin += 64) {
+    const int64_t end = smaller(begin + 64, c.n);
+    for (int64_t j = 0; j < c.count; j += lanes_of<T, Arch>) V(T(0)).store_unaligned(part + j);
     for (int64_t i = begin; i < end; ++i) {
-      for (int64_t j = 0; j < columns; j += lanes_of<T, Arch>) {
-        (V::load_unaligned(part + j) + term(i, j, columns - j)).store_unaligned(part + j);
+      for (int64_t j = 0; j < c.count; j += lanes_of<T, Arch>) {
+        (V::load_unaligned(part + j) + term(i, j, c.count - j)).store_unaligned(part + j);
       }
     }
-    for (int64_t j = 0; j < columns; ++j) total[j] += static_cast<double>(part[j]);
+    for (int64_t j = 0; j < c.count; ++j) total[j] += static_cast<double>(part[j]);
   }
+  join_parts<Reducer<Reduction::sum, double, Arch>>(c, total);
 }
 
 // The maximum of every column, or 0 where it is -inf.
 template <class T, class Arch>
-void column_shifts(int64_t n, int64_t columns, T* shift, const T* x, int64_t stride) {
-  accumulate_columns<Reducer<Reduction::max, T, Arch>, T, Arch>(n, columns, shift, x, stride);
-  for (int64_t j = 0; j < columns; ++j) {
+void column_shifts(Columns c, T* shift, const T* x) {
+  using Max = Reducer<Reduction::max, T, Arch>;
+  accumulate_columns<Max, T, Arch>(c.n, c.count, shift, x, c.stride);
+  join_parts<Max>(c, shift);
+  for (int64_t j = 0; j < c.count; ++j) {
     if (shift[j] == -infinity<T>()) shift[j] = T(0);
   }
 }
 
 template <class T, class Arch>
-void softmax_block(int64_t n, int64_t columns, int64_t stride, T* y, const T* x) {
+void softmax_block(Columns c, T* y, const T* x) {
   using V = Vec<T, Arch>;
   alignas(64) T shift[softmax_columns] = {};
   double sum[softmax_columns];
-  column_shifts<T, Arch>(n, columns, shift, x, stride);
-  sum_columns<T, Arch>(n, columns, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
-    const V power =
-        share_exp<T, Arch>(load<T, Arch>(x + i * stride + j, left) - V::load_unaligned(shift + j));
-    store<T, Arch>(y + i * stride + j, left, power);
+  column_shifts<T, Arch>(c, shift, x);
+  sum_columns<T, Arch>(c, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
+    const V power = share_exp<T, Arch>(load<T, Arch>(x + i * c.stride + j, left) -
+                                       V::load_unaligned(shift + j));
+    store<T, Arch>(y + i * c.stride + j, left, power);
     return power;
   });
-  for (int64_t j = 0; j < columns; ++j) {
+  for (int64_t j = 0; j < c.count; ++j) {
     shift[j] = sum[j] == 0 ? T(0) : static_cast<T>(1 / sum[j]);
   }
-  for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = 0; j < columns; j += lanes_of<T, Arch>) {
-      T* at = y + i * stride + j;
-      store<T, Arch>(at, columns - j,
-                     load<T, Arch>(at, columns - j) * V::load_unaligned(shift + j));
+  for (int64_t i = 0; i < c.n; ++i) {
+    for (int64_t j = 0; j < c.count; j += lanes_of<T, Arch>) {
+      T* at = y + i * c.stride + j;
+      store<T, Arch>(at, c.count - j,
+                     load<T, Arch>(at, c.count - j) * V::load_unaligned(shift + j));
     }
   }
 }
 
 // The column sums of exp(x - shift).
 template <class T, class Arch>
-void exp_sums(int64_t n, int64_t columns, int64_t stride, const T* shift, double* sum, const T* x) {
+void exp_sums(Columns c, const T* shift, double* sum, const T* x) {
   using V = Vec<T, Arch>;
-  sum_columns<T, Arch>(n, columns, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
-    return share_exp<T, Arch>(load<T, Arch>(x + i * stride + j, left) -
+  sum_columns<T, Arch>(c, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
+    return share_exp<T, Arch>(load<T, Arch>(x + i * c.stride + j, left) -
                               V::load_unaligned(shift + j));
   });
 }
 
 template <class T, class Arch>
-void log_softmax_block(int64_t n, int64_t columns, int64_t stride, T* y, const T* x) {
+void log_softmax_block(Columns c, T* y, const T* x) {
   using V = Vec<T, Arch>;
   alignas(64) T shift[softmax_columns] = {}, log_sum[softmax_columns] = {};
   double sum[softmax_columns];
-  column_shifts<T, Arch>(n, columns, shift, x, stride);
-  exp_sums<T, Arch>(n, columns, stride, shift, sum, x);
-  for (int64_t j = 0; j < columns; ++j) {
+  column_shifts<T, Arch>(c, shift, x);
+  exp_sums<T, Arch>(c, shift, sum, x);
+  for (int64_t j = 0; j < c.count; ++j) {
     log_sum[j] = sum[j] == 0 ? T(0) : static_cast<T>(__builtin_log(sum[j]));
   }
-  for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = 0; j < columns; j += lanes_of<T, Arch>) {
-      const V at = load<T, Arch>(x + i * stride + j, columns - j);
-      store<T, Arch>(y + i * stride + j, columns - j,
+  for (int64_t i = 0; i < c.n; ++i) {
+    for (int64_t j = 0; j < c.count; j += lanes_of<T, Arch>) {
+      const V at = load<T, Arch>(x + i * c.stride + j, c.count - j);
+      store<T, Arch>(y + i * c.stride + j, c.count - j,
                      at - V::load_unaligned(shift + j) - V::load_unaligned(log_sum + j));
     }
   }
 }
 
 template <class T, class Arch>
-void logsumexp_block(int64_t n, int64_t columns, int64_t stride, T* out, const T* x) {
+void logsumexp_block(Columns c, T* out, const T* x) {
   alignas(64) T shift[softmax_columns] = {};
   double sum[softmax_columns];
-  column_shifts<T, Arch>(n, columns, shift, x, stride);
-  exp_sums<T, Arch>(n, columns, stride, shift, sum, x);
-  for (int64_t j = 0; j < columns; ++j) {
+  column_shifts<T, Arch>(c, shift, x);
+  exp_sums<T, Arch>(c, shift, sum, x);
+  for (int64_t j = 0; j < c.period; ++j) {
     const double at = static_cast<double>(shift[j]);
     out[j] = shift[j] == infinity<T>() ? shift[j] : static_cast<T>(at + __builtin_log(sum[j]));
   }
 }
 
 template <bool of_log, class T, class Arch>
-void softmax_backward_block(int64_t n, int64_t columns, int64_t stride, T* dx, const T* g,
-                            const T* y) {
+void softmax_backward_block(Columns c, T* dx, const T* g, const T* y) {
   using V = Vec<T, Arch>;
   double sum[softmax_columns];
   alignas(64) T sums[softmax_columns] = {};
-  sum_columns<T, Arch>(n, columns, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
-    const V gradient = load<T, Arch>(g + i * stride + j, left);
-    return of_log ? gradient : gradient * load<T, Arch>(y + i * stride + j, left);
+  sum_columns<T, Arch>(c, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
+    const V gradient = load<T, Arch>(g + i * c.stride + j, left);
+    return of_log ? gradient : gradient * load<T, Arch>(y + i * c.stride + j, left);
   });
-  for (int64_t j = 0; j < columns; ++j) sums[j] = static_cast<T>(sum[j]);
-  for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = 0; j < columns; j += lanes_of<T, Arch>) {
-      const int64_t at = i * stride + j, left = columns - j;
+  for (int64_t j = 0; j < c.count; ++j) sums[j] = static_cast<T>(sum[j]);
+  for (int64_t i = 0; i < c.n; ++i) {
+    for (int64_t j = 0; j < c.count; j += lanes_of<T, Arch>) {
+      const int64_t at = i * c.stride + j, left = c.count - j;
       const V gradient = load<T, Arch>(g + at, left), value = load<T, Arch>(y + at, left);
       const V total = V::load_unaligned(sums + j);
       store<T, Arch>(
@@ -256,8 +281,8 @@ void softmax_backward_block(int64_t n, int64_t columns, int64_t stride, T* dx, c
 
 // ---- all rows, or all blocks of columns
 
-// group(count, n, out, x...) for a few rows at once, or block(n, columns, inner, out, x...) for
-// each block of columns; `out` has the shape of x, or only [outer, inner].
+// group(count, n, out, x...) for a few rows at once, or block(columns, out, x...) for each block of
+// columns; `out` has the shape of x, or only [outer, inner].
 template <bool reduces, auto group, auto block, class Arch, class T, class... In>
 void each_row_or_block(Rows rows, T* out, const In*... x) {
   const int64_t n = rows.n, inner = rows.inner;
@@ -272,12 +297,14 @@ void each_row_or_block(Rows rows, T* out, const In*... x) {
     return;
   }
   const int64_t blocks = pieces_of(inner, softmax_columns);
+  const Columns whole = whole_columns<Arch>(n, inner);
   for_ranges(rows.outer * blocks, 4 * n * smaller(inner, softmax_columns),
              [&](int64_t begin, int64_t end) {
                for (int64_t i = begin; i < end; ++i) {
                  const int64_t o = i / blocks, first = i % blocks * softmax_columns;
                  const int64_t at = o * n * inner + first;
-                 block(n, smaller(softmax_columns, inner - first), inner,
+                 const int64_t count = smaller(softmax_columns, inner - first);
+                 block(blocks == 1 ? whole : Columns{n, count, inner, count},
                        out + (reduces ? o * inner + first : at), (x + at)...);
                }
              });

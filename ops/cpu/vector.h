@@ -89,21 +89,13 @@ REGRAD_INLINE int64_t chunk_size(int64_t count, int64_t cost) {
 template <class Body>
 REGRAD_INLINE void for_ranges(int64_t count, int64_t cost, Body&& body) {
   const int64_t each = chunk_size(count, cost);
-  if (count <= each) {
-    if (count > 0) body(int64_t{0}, count);
-    return;
-  }
-  parallel_for(pieces_of(count, each),
+  parallel_for(count <= each ? static_cast<int64_t>(count > 0) : pieces_of(count, each),
                [&](int64_t chunk) { body(chunk * each, smaller((chunk + 1) * each, count)); });
 }
 
 // The same for a flat array, whose chunks begin at whole cache lines.
 template <class Body>
 REGRAD_INLINE void for_elements(int64_t count, Body&& body) {
-  if (count <= chunk_work) {
-    if (count > 0) body(int64_t{0}, count);
-    return;
-  }
   for_ranges(pieces_of(count, 64), 64,
              [&](int64_t begin, int64_t end) { body(begin * 64, smaller(end * 64, count)); });
 }
