@@ -65,7 +65,7 @@ struct alignas(64) OfRows {
 
 // Lane r of the result: the lanes of rows[r] combined.
 template <class Combine, class T, class Arch>
-__attribute__((noinline)) Vec<T, Arch> fold_group(int64_t count, Vec<T, Arch>* rows) {
+REGRAD_INLINE Vec<T, Arch> fold_group(int64_t count, Vec<T, Arch>* rows) {
   if (count == 1) return Vec<T, Arch>(fold_lanes<Combine>(rows[0]));
   for (int64_t r = count; r < lanes_of<T, Arch>; ++r) rows[r] = Vec<T, Arch>(T(0));
   return fold_rows<Combine, T, Arch>(rows);

@@ -286,7 +286,7 @@ void softmax_backward_block(Columns c, T* dx, const T* g, const T* y) {
 template <bool reduces, auto group, auto block, class Arch, class T, class... In>
 void each_row_or_block(Rows rows, T* out, const In*... x) {
   const int64_t n = rows.n, inner = rows.inner;
-  if (n == 0) return;
+  if (n == 0 || inner == 0) return;
   if (inner == 1) {
     const int64_t each = group_of<T, Arch>(n * static_cast<int64_t>(sizeof...(In)));
     for_ranges(rows.outer, 4 * n, [&](int64_t begin, int64_t end) {
