@@ -4,7 +4,7 @@
 //   gemm_peers [--only TEXT] [--rounds N] [--threads N]
 // The libraries take their number of threads from the environment (compare.py sets it).
 // A line a shape: name, regrad's GFLOP/s and its share of the FMA peak, the best peer, its GFLOP/s,
-// and the ratio of times; at the end the geometric mean.
+// and the ratio of times; at the end the geometric mean, and how near to the peak both come.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -205,8 +205,11 @@ bool takes(const Peer& peer, const Case& of) {
   return !of.transpose_b && int64_t{of.m} * of.n * of.k <= 128 * 128 * 128;
 }
 
-// The ratio of the best peer's time to regrad's.
-double compare(const Case& of, std::vector<Peer> peers, int rounds, double peak) {
+struct Compared {
+  double flop, ours, theirs;  // seconds of regrad, and of the best peer
+};
+
+Compared compare(const Case& of, std::vector<Peer> peers, int rounds, double peak) {
   std::erase_if(peers, [&](const Peer& peer) { return !takes(peer, of); });
   Work work(of);
   work.run_regrad();
@@ -234,7 +237,28 @@ double compare(const Case& of, std::vector<Peer> peers, int rounds, double peak)
               peers.empty() ? "-" : peers[best - 1].name.c_str(), work.flop() / theirs / 1e9,
               theirs / ours);
   std::fflush(stdout);
-  return theirs / ours;
+  return {work.flop(), ours, theirs};
+}
+
+double geometric_mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += std::log(value);
+  return std::exp(sum / static_cast<double>(std::max<size_t>(values.size(), 1)));
+}
+
+void print_summary(const std::vector<Compared>& shapes, double peak) {
+  std::vector<double> ratios, ours, best;
+  for (const Compared& shape : shapes) {
+    ratios.push_back(shape.theirs / shape.ours);
+    if (shape.flop < 1e6) continue;
+    ours.push_back(shape.flop / shape.ours / 1e9 / peak);
+    best.push_back(shape.flop / shape.theirs / 1e9 / peak);
+  }
+  std::printf("%zu shapes: geometric mean %.3f, least %.2f, %ld under 0.9\n", ratios.size(),
+              geometric_mean(ratios), *std::min_element(ratios.begin(), ratios.end()),
+              std::count_if(ratios.begin(), ratios.end(), [](double r) { return r < 0.9; }));
+  std::printf("%zu of them from 1 MFLOP: %.1f %% of peak, the best library of each %.1f %%\n",
+              ours.size(), 100 * geometric_mean(ours), 100 * geometric_mean(best));
 }
 
 int run(int argc, char** argv) {
@@ -251,18 +275,13 @@ int run(int argc, char** argv) {
   std::printf("FMA peak %.1f GFLOP/s, %d thread(s); peers:", peak, threads);
   for (const Peer& peer : peers) std::printf(" %s", peer.name.c_str());
   std::printf("\n");
-  std::vector<double> ratios;
+  std::vector<Compared> shapes;
   for (const Case& one : all_cases()) {
     if (one.name.find(only) == std::string::npos) continue;
     if (threads > 1 && 2.0 * one.batch * one.m * one.k * one.n < 1e6) continue;
-    ratios.push_back(compare(one, peers, rounds, peak));
+    shapes.push_back(compare(one, peers, rounds, peak));
   }
-  double sum = 0;
-  for (const double ratio : ratios) sum += std::log(ratio);
-  std::printf("%zu shapes: geometric mean %.3f, least %.2f, %ld under 0.9\n", ratios.size(),
-              std::exp(sum / static_cast<double>(std::max<size_t>(ratios.size(), 1))),
-              *std::min_element(ratios.begin(), ratios.end()),
-              std::count_if(ratios.begin(), ratios.end(), [](double r) { return r < 0.9; }));
+  if (!shapes.empty()) print_summary(shapes, peak);
   return 0;
 }
 
