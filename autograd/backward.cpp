@@ -64,7 +64,7 @@ void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
       leaves.emplace_back(Ref<Node>(&node), std::move(complete));
     });
     for (auto& [node, complete] : leaves) {  // all of them, or none if something threw
-      complete = node->gradient.defined() ? add_gradients(node->gradient, complete)
+      complete = node->gradient.defined() ? add_gradients(node->gradient, std::move(complete))
                                           : own(std::move(complete));
     }
   }

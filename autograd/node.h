@@ -78,8 +78,8 @@ inline bool Needed::operator[](size_t input) const {
   return static_cast<bool>(node_.edge(input).input);
 }
 
-// What the engine asks of the ops (ops/accumulate.cpp): the sum of two gradients, written into the
-// first when nobody else can see it.
-Tensor add_gradients(Tensor sum, const Tensor& gradient);
+// What the engine asks of the ops (ops/arithmetic.cpp): the sum of two gradients, written into one
+// that nobody else can see.
+Tensor add_gradients(Tensor sum, Tensor gradient);
 
 }  // namespace regrad

@@ -31,7 +31,7 @@ class Pass {
   void give(const Ref<Node>& node, Tensor gradient) {
     if (restricted_ && !useful_.contains(node.get())) return;
     if (node->pass == number_ && node->pending.defined()) {
-      node->pending = add_gradients(std::move(node->pending), gradient);
+      node->pending = add_gradients(std::move(node->pending), std::move(gradient));
       return;
     }
     if (node->pending.defined()) {  // a pass around this one is at work on the same graph

@@ -60,9 +60,9 @@ Tensor chosen(const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y
 }
 
 Tensor number_like(const Tensor& x, double value) {
-  const bool exact = x.dtype() == int64 && value == static_cast<double>(static_cast<int64_t>(value));
-  return scalar(value, is_float(x.dtype()) ? x.dtype() : exact ? int64 : float32,
-                x.device());
+  const bool exact =
+      x.dtype() == int64 && value == static_cast<double>(static_cast<int64_t>(value));
+  return scalar(value, is_float(x.dtype()) ? x.dtype() : exact ? int64 : float32, x.device());
 }
 
 }  // namespace
@@ -77,9 +77,9 @@ Tensor add(const Tensor& left, const Tensor& right) {
 
 Tensor sub(const Tensor& left, const Tensor& right) {
   const Pair x = aligned("sub", left, right);
-  return record("sub", compute("sub", Binary::sub, x),
-                {{x.a, [](const Tensor& g) { return g; }},
-                 {x.b, [](const Tensor& g) { return neg(g); }}});
+  return record(
+      "sub", compute("sub", Binary::sub, x),
+      {{x.a, [](const Tensor& g) { return g; }}, {x.b, [](const Tensor& g) { return neg(g); }}});
 }
 
 Tensor mul(const Tensor& left, const Tensor& right) {
@@ -91,11 +91,12 @@ Tensor mul(const Tensor& left, const Tensor& right) {
 
 Tensor div(const Tensor& left, const Tensor& right) {
   const bool integers = !is_float(left.dtype()) && !is_float(right.dtype());
-  const auto [a, b] = integers ? aligned("div", left.to(float32), right.to(float32))
-                               : aligned("div", left, right);
-  return record("div", compute("div", Binary::div, {a, b}),
-                {{a, [b = b](const Tensor& g) { return div(g, b); }},
-                 {b, [b = b](const Tensor& g, const Tensor& y) { return neg(div(mul(g, y), b)); }}});
+  const auto [a, b] =
+      integers ? aligned("div", left.to(float32), right.to(float32)) : aligned("div", left, right);
+  return record(
+      "div", compute("div", Binary::div, {a, b}),
+      {{a, [b = b](const Tensor& g) { return div(g, b); }},
+       {b, [b = b](const Tensor& g, const Tensor& y) { return neg(div(mul(g, y), b)); }}});
 }
 
 Tensor maximum(const Tensor& left, const Tensor& right) {
@@ -118,7 +119,8 @@ Tensor minimum(const Tensor& left, const Tensor& right) {
 Tensor pow(const Tensor& left, const Tensor& right) {
   const auto [a, b] = aligned("pow", left, right);
   return record("pow", compute("pow", Binary::pow, {a, b}),
-                {{a, [a = a, b = b](const Tensor& g) {
+                {{a,
+                  [a = a, b = b](const Tensor& g) {
                     const Tensor slope = mul(b, pow(a, sub(b, 1)));
                     return mul(g, where(b == 0, 0, slope));
                   }},
@@ -129,8 +131,7 @@ Tensor pow(const Tensor& left, const Tensor& right) {
 }
 
 Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no) {
-  check(condition.dtype() == bool_, "where: the condition must be bool, not {}",
-        condition.dtype());
+  check(condition.dtype() == bool_, "where: the condition must be bool, not {}", condition.dtype());
   const Pair pair = aligned("where", yes, no);
   const Shape shape = broadcast_shapes("where", condition.shape(), pair.a.shape());
   const Tensor choose = spread(condition, shape);
@@ -175,17 +176,6 @@ Tensor logical_or(const Tensor& a, const Tensor& b) {
   return add(a.to(bool_).to(int64), b.to(bool_).to(int64)).to(bool_);
 }
 
-// What the engine asks for: sum += gradient, in place when nobody else can see the sum.
-Tensor add_gradients(Tensor sum, const Tensor& gradient) {
-  const bool in_place = !GradMode::enabled() && sum.sole_owner() && gradient.is_contiguous() &&
-                        sum.shape() == gradient.shape();
-  if (!in_place) return add(sum, gradient);
-  for_floats("add", sum, [&]<class T>() {
-    kernels<T>(sum).axpy(sum.numel(), raw<T>(sum), T(1), raw<T>(gradient));
-  });
-  return sum;
-}
-
 void add_to_view(const Tensor& view, const Tensor& g) {
   const Loop loop = make_loop({&view, &view, &g});
   for_floats("add", view, [&]<class T>() {
@@ -194,14 +184,21 @@ void add_to_view(const Tensor& view, const Tensor& g) {
   });
 }
 
+// What the engine asks for: the sum, in place in either of the two that nobody else can see.
+Tensor add_gradients(Tensor sum, Tensor gradient) {
+  if (!sum.sole_owner()) std::swap(sum, gradient);
+  if (GradMode::enabled() || !sum.sole_owner()) return add(sum, gradient);
+  add_to_view(sum, gradient);
+  return sum;
+}
+
 Tensor& Tensor::add_(const Tensor& other, double scale) {
   same_dtype("add_", *this, other);
   check(is_contiguous(), "add_: writes in place into a contiguous tensor only");
   written("add_");
   const NoGrad guard;
   const Tensor from = spread(other, broadcast_shapes("add_", shape(), other.shape())).contiguous();
-  check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape(),
-        shape());
+  check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape(), shape());
   for_floats("add_", *this, [&]<class T>() {
     kernels<T>(*this).axpy(numel(), raw<T>(*this), static_cast<T>(scale), raw<T>(from));
   });

@@ -142,7 +142,8 @@ TEST_CASE("a third derivative without a formula is an error, not a zero") {
   Tensor x = leaf(0.5);
   Tensor first = grad({tanh(x)}, {x}, {.create_graph = true})[0];
   Tensor second = grad({first}, {x}, {.create_graph = true})[0];
-  CHECK(second.item<double>() == doctest::Approx(-2 * std::tanh(0.5) * (1 - std::pow(std::tanh(0.5), 2))));
+  CHECK(second.item<double>() ==
+        doctest::Approx(-2 * std::tanh(0.5) * (1 - std::pow(std::tanh(0.5), 2))));
   CHECK_ERROR(grad({second}, {x}), "third derivative");
 }
 
@@ -209,6 +210,20 @@ TEST_CASE("slices of one tensor add into one gradient") {
   }
   total.backward();
   CHECK(x.grad().to_vector<double>() == std::vector<double>{4, 1, 5, 2, 6, 3});
+}
+
+TEST_CASE("a gradient that somebody else sees is not added to in place") {
+  // The gradient of x + z goes to both, and is what the caller gave; that of a slice is a view.
+  const Tensor x = tensor(std::vector<float>{1, 2}, {2}, {.requires_grad = true});
+  const Tensor z = tensor(std::vector<float>{3, 4}, {2}, {.requires_grad = true});
+  const Tensor given = tensor(std::vector<float>{1, 10, 100, 1000}, {4});
+  const Tensor doubled = x * 2, tripled = z * 3;  // older than what follows: they add last
+  const Tensor y = concat({x + z, x + doubled * tripled}, 0);
+  y.backward(given);
+  CHECK(given.to_vector<float>() == std::vector<float>{1, 10, 100, 1000});
+  // dx = g1 + g2 + 2 g2 (3 z), dz = g1 + 3 g2 (2 x)
+  CHECK(x.grad().to_vector<float>() == std::vector<float>{1901, 25010});
+  CHECK(z.grad().to_vector<float>() == std::vector<float>{601, 12010});
 }
 
 TEST_CASE("products that share an operand add into one gradient") {
