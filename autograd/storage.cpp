@@ -1,7 +1,5 @@
 #include "autograd/storage.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
@@ -79,18 +77,6 @@ struct ThreadEnd {  // gives a thread's blocks back, and its counts in
   }
 };
 
-// A large block is asked for in pages of 2 MiB, where the system has them: a processor reads ahead
-// within a page, and looks up fewer of them.
-void* new_block(size_t bytes) {
-  constexpr size_t large_page = size_t{2} << 20;
-  if (bytes < large_page) return std::aligned_alloc(alignment, bytes);
-  void* block = std::aligned_alloc(large_page, (bytes + large_page - 1) / large_page * large_page);
-#ifdef MADV_HUGEPAGE
-  if (block != nullptr) madvise(block, bytes, MADV_HUGEPAGE);
-#endif
-  return block;
-}
-
 bool free_list_enabled() {
   static const bool enabled = [] {
     const char* setting = std::getenv("REGRAD_FREE_LIST");
@@ -109,7 +95,7 @@ void* allocate_block(size_t bytes) {
     free_list.cached -= size.bytes;
     return block;
   }
-  void* block = size.index < class_count ? new_block(size.bytes) : nullptr;
+  void* block = size.index < class_count ? host_block(size.bytes) : nullptr;
   if (block == nullptr) throw std::bad_alloc();
   return block;
 }
