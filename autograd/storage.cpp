@@ -13,7 +13,7 @@ namespace regrad {
 namespace {
 
 constexpr size_t alignment = 64;
-constexpr int class_count = 4 * 40;                // four size classes for each power of two
+constexpr size_t class_count = 4 * 40;             // four size classes for each power of two
 constexpr size_t most_cached = size_t{256} << 20;  // bytes that a thread keeps for reuse
 
 // What is alive in the process, without an atomic for every tensor: a thread counts for itself and
@@ -42,17 +42,13 @@ void count_storage(int64_t storages, int64_t bytes) {
   if (std::abs(uncounted.bytes) >= most_uncounted) count_in();
 }
 
-struct SizeClass {
-  int index;
-  size_t bytes;
-};
+size_t class_bytes(size_t index) { return (4 + index % 4) * alignment << index / 4; }
 
 // Rounds up to 4, 5, 6 or 7 quarters of a power of two, at least 64: at most a fifth is wasted.
-SizeClass size_class(size_t bytes) {
+size_t size_class(size_t bytes) {
   const size_t units = std::max<size_t>((bytes + alignment - 1) / alignment, 4);
-  const int power = static_cast<int>(std::bit_width(units)) - 3;  // units in [4, 8) << power
-  const size_t quarters = ((units - 1) >> power) + 1;
-  return {4 * power + static_cast<int>(quarters - 4), quarters * alignment << power};
+  const size_t power = static_cast<size_t>(std::bit_width(units)) - 3;  // units in [4, 8) << power
+  return 4 * power + ((units - 1) >> power) - 3;
 }
 
 struct FreeBlock {
@@ -67,13 +63,23 @@ struct FreeList {
 };
 constinit thread_local FreeList free_list{};
 
+// Gives blocks back, large ones first and none of the class `but`, until no more than `most` bytes
+// are left.
+void shrink_free_list(size_t most, size_t but = class_count) {
+  for (size_t i = class_count; i-- > 0 && free_list.cached > most;) {
+    FreeBlock*& head = free_list.heads[i];
+    while (i != but && head != nullptr && free_list.cached > most) {
+      std::free(std::exchange(head, head->next));
+      free_list.cached -= class_bytes(i);
+    }
+  }
+}
+
 struct ThreadEnd {  // gives a thread's blocks back, and its counts in
   ~ThreadEnd() {
     count_in();
     free_list.closed = true;
-    for (FreeBlock*& head : free_list.heads) {
-      while (head != nullptr) std::free(std::exchange(head, head->next));
-    }
+    shrink_free_list(0);
   }
 };
 
@@ -88,28 +94,27 @@ bool free_list_enabled() {
 }  // namespace
 
 void* allocate_block(size_t bytes) {
-  const SizeClass size = size_class(bytes);
-  if (size.index < class_count && free_list.heads[size.index] != nullptr) {
-    FreeBlock* block = free_list.heads[size.index];
-    free_list.heads[size.index] = block->next;
-    free_list.cached -= size.bytes;
-    return block;
+  const size_t index = size_class(bytes);
+  if (index >= class_count) throw std::bad_alloc();
+  if (FreeBlock*& head = free_list.heads[index]; head != nullptr) {
+    free_list.cached -= class_bytes(index);
+    return std::exchange(head, head->next);
   }
-  void* block = size.index < class_count ? host_block(size.bytes) : nullptr;
+  void* block = host_block(class_bytes(index));
   if (block == nullptr) throw std::bad_alloc();
   return block;
 }
 
 void free_block(void* block, size_t bytes) noexcept {
-  thread_local ThreadEnd at_end;
-  static_cast<void>(at_end);
-  const SizeClass size = size_class(bytes);
-  if (!free_list_enabled() || free_list.closed || free_list.cached + size.bytes > most_cached) {
-    std::free(block);
-    return;
-  }
-  free_list.heads[size.index] = new (block) FreeBlock{free_list.heads[size.index]};
-  free_list.cached += size.bytes;
+  [[maybe_unused]] thread_local ThreadEnd at_end;
+  const size_t index = size_class(bytes);
+  const size_t size = class_bytes(index);
+  if (!free_list_enabled() || free_list.closed || size > most_cached) return std::free(block);
+  // What a program did before may have filled the list with sizes that it no longer uses.
+  shrink_free_list(most_cached - size, index);
+  if (free_list.cached + size > most_cached) return std::free(block);
+  free_list.heads[index] = new (block) FreeBlock{free_list.heads[index]};
+  free_list.cached += size;
 }
 
 Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
