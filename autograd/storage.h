@@ -81,8 +81,8 @@ class Storage : public Counted {
 void* allocate_block(size_t bytes);
 void free_block(void* block, size_t bytes) noexcept;
 
-// What the engine asks of a backend: memory of the host, 64-byte aligned, which free() takes back and
-// which is null when there is none (ops/cpu/blocks.cpp), and of another device (ops/backend.cpp).
+// What the engine asks of a backend: memory of the host, 64-byte aligned, which free() takes back
+// and which is null when there is none (ops/cpu/blocks.cpp), and of another device (ops/backend.cpp).
 void* host_block(size_t bytes) noexcept;
 void* allocate_on(Device device, int64_t bytes);
 void release_on(Device device, void* block, int64_t bytes) noexcept;

@@ -77,7 +77,7 @@ T greatest_of(int64_t open, T* scores, T before) {
   for (int64_t j = 0; j < whole; j += lanes) {
     greatest = larger_or_second(V::load_unaligned(scores + j), greatest);
   }
-  return fold_lanes<Larger>(greatest);
+  return fold_lanes<Better<1>>(greatest);
 }
 
 // Scores become shares of the largest; those beyond `open`, up to `padded`, become 0. Their sum.

@@ -1,6 +1,6 @@
 // Memory of the host for the blocks of autograd/storage.h, which declares this. A large block is
-// asked for in pages of 2 MiB, where the system has them: a processor reads ahead within a page, and
-// looks up fewer.
+// asked for in pages of 2 MiB, where the system has them: a processor reads ahead within a page,
+// and looks up fewer.
 #include <sys/mman.h>
 
 #include <cstddef>

@@ -12,25 +12,16 @@ struct Sum {
     return x + y;
   }
 };
-// The larger and the smaller; a NaN on either side gives NaN.
-struct Larger {
+// The larger (sign 1) or the smaller (sign -1); a NaN on either side gives NaN.
+template <int sign>
+struct Better {
   template <class V>
   static REGRAD_INLINE V of(V x, V y) {
-    return ((x > y) | (x != x)) ? x : y;
+    return ((sign > 0 ? x > y : x < y) | (x != x)) ? x : y;
   }
   template <class T, class Arch>
   static REGRAD_INLINE xsimd::batch<T, Arch> of(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y) {
-    return v_max(x, y);
-  }
-};
-struct Smaller {
-  template <class V>
-  static REGRAD_INLINE V of(V x, V y) {
-    return ((x < y) | (x != x)) ? x : y;
-  }
-  template <class T, class Arch>
-  static REGRAD_INLINE xsimd::batch<T, Arch> of(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y) {
-    return v_min(x, y);
+    return sign > 0 ? v_max(x, y) : v_min(x, y);
   }
 };
 // The larger; a NaN may be lost.

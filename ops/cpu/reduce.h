@@ -19,9 +19,6 @@ double sum_of(int64_t n, const T* x) {
   }
 }
 
-template <int sign>
-using Better = std::conditional_t<(sign > 0), Larger, Smaller>;
-
 // The greatest (sign 1) or least (sign -1) of n > 0 numbers; NaN when one is.
 template <int sign, class T, class Arch>
 T extreme_of(int64_t n, const T* x) {

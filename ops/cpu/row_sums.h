@@ -1,7 +1,6 @@
 // Sums along rows that lie side by side, of one row or of many short ones at a time.
 // A float's sum is made of partial sums of at most 1,024 elements, which are added in double.
-// A term(i, left) is a vector of what belongs to elements i and up; missing lanes of the last are
-// 0.
+// A term(i, left) is a vector of what belongs to elements i and up; lanes that are missing hold 0.
 #pragma once
 
 #include "ops/cpu/vector.h"
