@@ -62,14 +62,6 @@ struct OfRight {  // dB = Aᵀ G
   }
 };
 
-struct OfWeight {  // dW = Gᵀ x
-  Tensor x;
-  Tensor operator()(const Tensor& g) const { return product(transpose(g), x); }
-  void add_into(Tensor& sum, const Tensor& g) const {
-    multiply_into("linear", sum, transpose(g), x, {}, true);
-  }
-};
-
 Tensor product(const Tensor& a, const Tensor& b) {
   return record("matmul", multiply("matmul", a, b), {{a, OfLeft{b}}, {b, OfRight{a}}});
 }
@@ -78,12 +70,40 @@ Shape batch_of(const Tensor& x) { return Shape(x.shape().begin(), x.shape().size
 
 int64_t rows_of(const Shape& shape) { return Shape(shape.begin(), shape.size() - 1).numel(); }
 
+Tensor as_rows(const Tensor& x) {
+  return x.rank() == 2 ? x : reshape(x, {rows_of(x.shape()), x.size(-1)});
+}
+
 Tensor with_batch(const Tensor& x, Shape shape) {
   if (batch_of(x) == shape) return x;
   shape.push_back(x.size(-2));
   shape.push_back(x.size(-1));
   return expand(x, shape);
 }
+
+// Of y = x Wᵀ + b; G is [rows, out], whatever the shape of x is.
+struct OfInput {  // dx = G W
+  Tensor weight;
+  Shape shape;
+  Tensor operator()(const Tensor& g) const {
+    const Tensor gradient = product(g, weight);
+    return shape.rank() == 2 ? gradient : reshape(gradient, shape);
+  }
+  void add_into(Tensor& sum, const Tensor& g) const {
+    Shape of_output = shape;
+    of_output[shape.rank() - 1] = g.size(1);
+    multiply_into("linear", sum, shape.rank() == 2 ? g : reshape(g, of_output),
+                  with_batch(weight, batch_of(sum)), {}, true);
+  }
+};
+
+struct OfWeight {  // dW = Gᵀ x
+  Tensor x;
+  Tensor operator()(const Tensor& g) const { return product(transpose(g), as_rows(x)); }
+  void add_into(Tensor& sum, const Tensor& g) const {
+    multiply_into("linear", sum, transpose(g), as_rows(x), {}, true);
+  }
+};
 
 }  // namespace
 
@@ -129,21 +149,21 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     check(bias.shape() == Shape{out}, "linear: {} gives {} features, the bias is {}",
           called(weight), out, called(bias));
   }
-  Shape shape = x.shape();
-  int64_t count = 1;
-  for (int64_t d = 0; d + 1 < shape.rank(); ++d) count *= shape[d];
-  shape[shape.rank() - 1] = out;
-  const Tensor rows = x.rank() == 2 ? x : reshape(x, {count, in});
+  if (x.rank() == 1) return squeeze(linear(unsqueeze(x, 0), weight, bias), 0);
+  const Tensor input = x.rank() == 2 ? x : x.contiguous();
   Tensor y;
   {
     const NoGrad guard;
-    y = multiply("linear", rows, transpose(weight), bias);
+    y = multiply("linear", as_rows(input), transpose(weight), bias);
   }
   y = record("linear", std::move(y),
-             {{rows, [weight](const Tensor& g) { return product(g, weight); }},
-              {weight, OfWeight{rows}},
+             {{input, OfInput{weight, x.shape()}},
+              {weight, OfWeight{input}},
               {bias, [](const Tensor& g) { return sum(g, 0); }}});
-  return x.rank() == 2 ? y : reshape(y, shape);
+  if (x.rank() == 2) return y;
+  Shape shape = x.shape();
+  shape[shape.rank() - 1] = out;
+  return reshape(y, shape);
 }
 
 }  // namespace regrad
