@@ -46,9 +46,8 @@ Tensor seed_for(const char* op, const Tensor& output, const Tensor& gradient) {
 }
 
 // A gradient that a user will see must be nobody else's, and laid out plainly.
-Tensor own(Tensor gradient) {
-  const bool mine = gradient.requires_grad() || gradient.sole_owner();
-  return mine ? std::move(gradient) : gradient.clone();
+Tensor own(const Tensor& g) {
+  return g.requires_grad() || g.sole_owner() ? g.contiguous() : g.clone();
 }
 
 }  // namespace
@@ -65,7 +64,7 @@ void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
     });
     for (auto& [node, complete] : leaves) {  // all of them, or none if something threw
       complete = node->gradient.defined() ? add_gradients(node->gradient, std::move(complete))
-                                          : own(std::move(complete));
+                                          : own(complete);
     }
   }
   for (auto& [node, complete] : leaves) node->gradient = std::move(complete);

@@ -41,13 +41,13 @@ Tensor view_of(const Tensor& base, const Shape& shape, const Shape& strides, int
 
 void Tensor::undefined() { fail("this tensor is undefined: it was never given a value"); }
 
-bool Tensor::is_contiguous() const {
+bool Tensor::is_in_order(bool with_gaps) const {
   int64_t stride = 1;
   for (int64_t i = rank() - 1; i >= 0; --i) {
-    const int64_t size = shape()[i];
+    const int64_t size = shape()[i], found = size == 1 ? stride : strides()[i];
     if (size == 0) return true;
-    if (size != 1 && strides()[i] != stride) return false;
-    stride *= size;
+    if (found < stride || (found > stride && (!with_gaps || i + 1 == rank()))) return false;
+    stride = found * size;
   }
   return true;
 }
@@ -56,7 +56,7 @@ Tensor Tensor::detach() const { return view_of(*this, shape(), strides(), body()
 
 bool Tensor::is_held_once() const { return body().unique() && body().storage->unique(); }
 
-bool Tensor::sole_owner() const { return is_held_once() && !requires_grad() && is_contiguous(); }
+bool Tensor::sole_owner() const { return is_held_once() && !requires_grad() && is_in_order(true); }
 
 const Tensor& Tensor::on_host() const {
   check(device() == cpu, "data: this tensor is on {}; to(cpu) is a copy that can be read",

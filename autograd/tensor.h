@@ -57,7 +57,7 @@ class Tensor {
   int64_t numel() const { return shape().numel(); }
   DType dtype() const { return body().dtype; }
   Device device() const { return body().storage->device(); }
-  bool is_contiguous() const;
+  bool is_contiguous() const { return is_in_order(false); }
 
   // Numbers in and out. to_vector and item convert from any dtype.
   template <class T>
@@ -121,6 +121,7 @@ class Tensor {
  private:
   friend class CaptureScope;
   friend class Node;
+  bool is_in_order(bool with_gaps) const;  // the places are; gaps may lie between rows
   const Tensor& on_host() const;
   [[noreturn]] static void undefined();
   void note_capture() const;

@@ -242,6 +242,29 @@ TEST_CASE("products that share an operand add into one gradient") {
   CHECK(seed.to_vector<double>() == std::vector<double>(9, 1));
 }
 
+TEST_CASE("a gradient whose rows lie apart is added to where it is; one whose rows overlap is not") {
+  Generator generator(6);
+  const TensorOptions wanted{.dtype = float64, .requires_grad = true};
+  const Tensor x = randn({2, 3, 4}, generator, wanted), z = randn({2, 2, 4}, generator, wanted);
+  const Tensor w = randn({4, 4}, generator, wanted), b = randn({2, 4, 3}, generator, wanted);
+  // What joins the parts of a concat is older than it, so its gradients come last.
+  const auto joined = [](const std::vector<Tensor>& in) {
+    const Tensor once = in[0] * 2, other = in[1] * 3;
+    const Tensor rows = linear(once, in[2]), batch = bmm(other, in[3]), again = linear(other, in[2]);
+    const Tensor y = concat({once, other}, 1);
+    return sum(y * y) + sum(rows * rows) + sum(batch * batch) + sum(again * again * again);
+  };
+  CHECK(gradcheck(joined, {x, z, w, b}));
+  CHECK(gradgradcheck(joined, {x, z, w, b}));
+  // The gradient of a sum is one number shown in every place: stride 0 from row to row, and within.
+  const auto overlapping = [](const std::vector<Tensor>& in) {
+    const Tensor once = in[0] * 2, rows = linear(once, in[1]), batch = bmm(once, in[2]);
+    return sum(rows * rows) + sum(batch * batch) + sum(mul(sum(once, 1), in[3])) + sum(once);
+  };
+  const Tensor along = randn({2, 4}, generator, wanted);
+  CHECK(gradcheck(overlapping, {x, w, b, along}));
+}
+
 TEST_CASE("NoGrad records nothing") {
   Tensor x = leaf(2);
   const int64_t before = memory_use().live_nodes;
