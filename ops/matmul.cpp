@@ -90,10 +90,12 @@ struct OfInput {  // dx = G W
     return shape.rank() == 2 ? gradient : reshape(gradient, shape);
   }
   void add_into(Tensor& sum, const Tensor& g) const {
-    Shape of_output = shape;
+    if (sum.rank() == 2 || sum.is_contiguous()) {
+      return multiply_into("linear", as_rows(sum), g, weight, {}, true);
+    }
+    Shape of_output = shape;  // its rows lie apart: a product for each of the batch
     of_output[shape.rank() - 1] = g.size(1);
-    multiply_into("linear", sum, shape.rank() == 2 ? g : reshape(g, of_output),
-                  with_batch(weight, batch_of(sum)), {}, true);
+    multiply_into("linear", sum, reshape(g, of_output), with_batch(weight, batch_of(sum)), {}, true);
   }
 };
 
