@@ -3,7 +3,9 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
@@ -82,16 +84,26 @@ REGRAD_AVX2 void exp_avx2(float* to, const float* from, int64_t n) {
   }
 }
 
+// The same with powers of 2^(1/16) from a table of one vector, for a shorter polynomial.
 REGRAD_AVX512 void exp_avx512(float* to, const float* from, int64_t n) {
+  alignas(64) float roots[16];  // less what the bits of k have below its whole sixteens
+  for (int j = 0; j < 16; ++j) {
+    const float root = std::exp2(static_cast<float>(j) / 16);
+    roots[j] = std::bit_cast<float>(std::bit_cast<int32_t>(root) - (j << 19));
+  }
+  const __m512i table = _mm512_load_si512(roots);
+  const __m512 shifter = _mm512_set1_ps(0x1.8p23f);
   for (int64_t i = 0; i < n; i += 16) {
     const __m512 x = _mm512_load_ps(from + i);
-    const __m512 k = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), 8);
-    const __m512 r = _mm512_fnmadd_ps(k, _mm512_set1_ps(0.693147181f), x);
-    __m512 p = _mm512_set1_ps(1.0f / 720);
-    for (const float c : {1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) {
-      p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
-    }
-    _mm512_store_ps(to + i, _mm512_scalef_ps(p, k));
+    const __m512 shifted = _mm512_fmadd_ps(x, _mm512_set1_ps(16 * 1.44269504f), shifter);
+    const __m512 k = _mm512_sub_ps(shifted, shifter);
+    const __m512 r = _mm512_fnmadd_ps(k, _mm512_set1_ps(0.693147181f / 16), x);
+    __m512 p = _mm512_set1_ps(1.0f / 6);
+    for (const float c : {0.5f, 1.0f}) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
+    const __m512i bits = _mm512_castps_si512(shifted);
+    const __m512 power = _mm512_castsi512_ps(_mm512_add_epi32(
+        _mm512_permutexvar_epi32(bits, table), _mm512_slli_epi32(bits, 19)));
+    _mm512_store_ps(to + i, _mm512_fmadd_ps(power, _mm512_mul_ps(p, r), power));
   }
 }
 

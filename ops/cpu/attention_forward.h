@@ -8,8 +8,6 @@
 
 namespace regrad::simd {
 
-inline constexpr double log2_of_e = 1.4426950408889634;
-
 template <class T>
 struct ForwardSpace {
   T *q, *keys, *values, *scores, *out;

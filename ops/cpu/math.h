@@ -47,7 +47,9 @@ REGRAD_INLINE xsimd::batch<T, A> lane_by_lane(xsimd::batch<T, A> x, void (*f)(T*
 template <class T>
 inline constexpr bool is_float = sizeof(T) == 4;
 
-// ---- exponentials: e^x = 2^n e^r with n whole and |r| <= ln(2)/2
+// ---- exponentials: e^x = 2^n e^r with n whole and |r| <= ln(2)/2, or n in steps of a table
+
+constexpr double log2_of_e = 0x1.71547652b82fep+0;
 
 // ln 2 in two parts
 template <class T>
@@ -61,10 +63,12 @@ struct PowerOfTwo {
   xsimd::batch<T, A> n, r, tail;
 };
 
-// (e^r - 1 - r) / r^2
-template <class T, class A>
+// (e^r - 1 - r) / r^2, for |r| <= ln(2) / (2 steps)
+template <int steps, class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> exp_series(xsimd::batch<T, A> r) {
-  if constexpr (is_float<T>) {
+  if constexpr (steps == 16) {
+    return polynomial(r, 0.5000161957694663, 0.16666666666666666);
+  } else if constexpr (is_float<T>) {
     return polynomial(r, 0.4999999333965086, 0.16666518931155196, 0.04166840649326637,
                       0.0083689225351494257, 0.001381425563828566);
   } else {
@@ -79,11 +83,11 @@ template <class T, class A>
 REGRAD_INLINE PowerOfTwo<T, A> reduce_exponent(xsimd::batch<T, A> x) {
   using V = xsimd::batch<T, A>;
   const V shifter(Bits<T, A>::shifter);
-  const V n = multiply_add(x, V(T(0x1.71547652b82fep+0)), shifter) - shifter;
+  const V n = multiply_add(x, V(static_cast<T>(log2_of_e)), shifter) - shifter;
   const V coarse = multiply_add(n, V(static_cast<T>(-ln2_high<T>)), x);
   const V fine = n * V(static_cast<T>(-ln2_low<T>));
   const V r = coarse + fine;
-  return {n, coarse, multiply_add(r * r, exp_series(r), fine)};
+  return {n, coarse, multiply_add(r * r, exp_series<1>(r), fine)};
 }
 
 // Within the bounds that v_exp sets.
@@ -95,17 +99,21 @@ REGRAD_INLINE xsimd::batch<T, A> exp_bounded(xsimd::batch<T, A> x) {
 
 // Where e^x is a normal number, whose power of two is then one number: half the work. |x| <= 87, or
 // 708 for double, is within that; a NaN stays.
+template <class P, class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> exp_normal_by(xsimd::batch<T, A> x) {
+  using V = xsimd::batch<T, A>;
+  const V shifter(P::shifter);
+  const V shifted = multiply_add(x, V(static_cast<T>(P::steps * log2_of_e)), shifter);
+  const V n = shifted - shifter;
+  const V r = multiply_add(n, V(static_cast<T>(-ln2_low<T> / P::steps)),
+                           multiply_add(n, V(static_cast<T>(-ln2_high<T> / P::steps)), x));
+  const V power = P::of(shifted);
+  return multiply_add(power, multiply_add(r * r, exp_series<P::steps>(r), r), power);
+}
+
 template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> exp_normal(xsimd::batch<T, A> x) {
-  using V = xsimd::batch<T, A>;
-  using B = Bits<T, A>;
-  const V shifter(B::shifter + static_cast<T>(B::bias));
-  const V shifted = multiply_add(x, V(T(0x1.71547652b82fep+0)), shifter);
-  const V n = shifted - shifter;
-  const V r = multiply_add(n, V(static_cast<T>(-ln2_low<T>)),
-                           multiply_add(n, V(static_cast<T>(-ln2_high<T>)), x));
-  const V power = from_bits<T, A>(bits_of(shifted) << B::fraction);
-  return multiply_add(power, multiply_add(r * r, exp_series(r), r), power);
+  return exp_normal_by<Powers<T, A>>(x);
 }
 
 template <class T>
@@ -116,12 +124,17 @@ REGRAD_INLINE bool all_within(xsimd::batch<T, A> x, T limit) {
   return __builtin_expect(xsimd::all(v_abs(x) <= xsimd::batch<T, A>(limit)), 1);
 }
 
-template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> v_exp(xsimd::batch<T, A> x) {
-  if (all_within(x, exp_normal_limit<T>)) return exp_normal(x);
+template <class P, class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_exp_by(xsimd::batch<T, A> x) {
+  if (all_within(x, exp_normal_limit<T>)) return exp_normal_by<P>(x);
   // Beyond these the result is 0 or infinity.
   return exp_bounded(
       bounded_above(bounded_below(x, is_float<T> ? -104 : -746), is_float<T> ? 89 : 710));
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_exp(xsimd::batch<T, A> x) {
+  return v_exp_by<Powers<T, A>>(x);
 }
 
 // e^x - 1
@@ -139,13 +152,14 @@ REGRAD_INLINE xsimd::batch<T, A> v_expm1(xsimd::batch<T, A> x) {
 }
 
 // 1 / (1 + e^-x), from e = e^-|x|, which cannot overflow. Left of 0 it is e / (1 + e), but nearer
-// to that as e - e^2 / (1 + e), where what rounding does to the quotient counts for less.
+// to that as e - e^2 / (1 + e), where what rounding does to the quotient counts for less. What it
+// does to e can count twice, so a table's rounded powers would be too far off.
 template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> v_sigmoid(xsimd::batch<T, A> x) {
   using V = xsimd::batch<T, A>;
   const V one(T(1));
   const auto is_negative = x < V(T(0));
-  const V small = v_exp(v_neg(v_abs(x)));
+  const V small = v_exp_by<WholePowers<T, A>>(v_neg(v_abs(x)));
   return v_select(is_negative, small, V(T(0))) -
          v_select(is_negative, small * small, V(T(-1))) / (one + small);
 }

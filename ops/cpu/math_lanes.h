@@ -104,13 +104,27 @@ REGRAD_INLINE xsimd::batch<T, Arch> polynomial(xsimd::batch<T, Arch> x, double c
   return multiply_add(every_second(square, more...), x, every_second(square, c0, more...));
 }
 
+// The powers of 2^(1 / steps) that e^x is made of, beside a short series.
+template <class T, class Arch>
+struct WholePowers {
+  using B = Bits<T, Arch>;
+  static constexpr int steps = 1;
+  static constexpr T shifter = B::shifter + static_cast<T>(B::bias);
+  // 2^(n / steps), given n + shifter
+  static REGRAD_INLINE xsimd::batch<T, Arch> of(xsimd::batch<T, Arch> shifted) {
+    return from_bits<T, Arch>(bits_of(shifted) << B::fraction);
+  }
+};
+
+// More steps where one instruction picks from a table of them (math_x86.h): the series is shorter.
+template <class T, class Arch>
+struct Powers : WholePowers<T, Arch> {};
+
 // 2^n for a whole number n that a normal number can have as its exponent.
 template <class T, class Arch>
 REGRAD_INLINE xsimd::batch<T, Arch> power_of_two(xsimd::batch<T, Arch> n) {
-  using B = Bits<T, Arch>;
-  const xsimd::batch<T, Arch> shifted =
-      n + xsimd::batch<T, Arch>(B::shifter + static_cast<T>(B::bias));
-  return from_bits<T, Arch>(bits_of(shifted) << B::fraction);
+  using P = WholePowers<T, Arch>;
+  return P::of(n + xsimd::batch<T, Arch>(P::shifter));
 }
 
 // x * 2^n, rounded once, also where the result overflows or is denormal; |n| < twice the bias.

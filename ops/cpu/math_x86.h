@@ -48,6 +48,32 @@ REGRAD_INLINE Double8 v_sqrt(Double8 x) { return _mm512_maskz_sqrt_pd(all8, x); 
 REGRAD_INLINE Float16 scale(Float16 x, Float16 n) { return _mm512_maskz_scalef_ps(all16, x, n); }
 REGRAD_INLINE Double8 scale(Double8 x, Double8 n) { return _mm512_maskz_scalef_pd(all8, x, n); }
 
+// 2^(n / 16) for n = 16 e + j: the bits of 2^(j / 16), and e added to their exponent. The bits of n
+// that are added have j below e: so much less is in the table.
+constexpr uint32_t root_bits(float root, uint32_t j) {
+  return __builtin_bit_cast(uint32_t, root) - (j << 19);
+}
+alignas(64) inline constexpr uint32_t roots_of_two[16] = {
+    root_bits(0x1.000000p0f, 0),  root_bits(0x1.0b5586p0f, 1),  root_bits(0x1.172b84p0f, 2),
+    root_bits(0x1.2387a6p0f, 3),  root_bits(0x1.306fe0p0f, 4),  root_bits(0x1.3dea64p0f, 5),
+    root_bits(0x1.4bfdaep0f, 6),  root_bits(0x1.5ab07ep0f, 7),  root_bits(0x1.6a09e6p0f, 8),
+    root_bits(0x1.7a1148p0f, 9),  root_bits(0x1.8ace54p0f, 10), root_bits(0x1.9c4918p0f, 11),
+    root_bits(0x1.ae89fap0f, 12), root_bits(0x1.c199bep0f, 13), root_bits(0x1.d5818ep0f, 14),
+    root_bits(0x1.ea4afap0f, 15)};
+
+template <>
+struct Powers<float, xsimd::avx512bw> {
+  static constexpr int steps = 16;
+  static constexpr float shifter = Bits<float, xsimd::avx512bw>::shifter;
+  static REGRAD_INLINE Float16 of(Float16 shifted) {
+    using Words = Bits<float, xsimd::avx512bw>::Words;
+    const Words n = bits_of(shifted);
+    const __m512i root = _mm512_maskz_permutexvar_epi32(all16, reinterpret_cast<__m512i>(n),
+                                                        _mm512_load_si512(roots_of_two));
+    return from_bits<float, xsimd::avx512bw>((n << 19) + reinterpret_cast<Words>(root));
+  }
+};
+
 // The exponent of 0 is -infinity and of infinity itself, and a negative x has a NaN for fraction,
 // so that a logarithm comes out right at the edges with nothing further to do.
 REGRAD_INLINE Float16 log_edges(Float16, Float16 y) { return y; }
