@@ -194,20 +194,25 @@ REGRAD_INLINE xsimd::batch<T, A> v_log(xsimd::batch<T, A> x) {
   return log_edges(x, series::log_of_parts<T>(fraction - xsimd::batch<T, A>(T(1)), exponent));
 }
 
-// log(1 + x) for x in [0, 1], as 2 artanh(s) = 2 (s + s^3/3 + s^5/5 + ...) with s = x / (2 + x)
+// log(1 + x) for x in [0, 1]: x + x^2 P(x), or as 2 artanh(s) = 2 (s + s^3/3 + s^5/5 + ...) with
+// s = x / (2 + x)
 template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> v_log1p_of_share(xsimd::batch<T, A> x) {
   using V = xsimd::batch<T, A>;
-  const V s = x / (V(T(2)) + x), square = s * s;
-  V series;
   if constexpr (is_float<T>) {
-    series = polynomial(square, 1. / 3, 1. / 5, 1. / 7, 1. / 9, 1. / 11, 1. / 13);
+    const V series =
+        polynomial(x, -0.49999932762843846, 0.3333051130466636, -0.24958587298218163,
+                   0.1969540004567107, -0.15355395208766454, 0.10680554136019095,
+                   -0.05766443471095373, 0.02020458178263207, -0.003318472228635831);
+    return multiply_add(x * x, series, x);
   } else {
-    series = polynomial(square, 1. / 3, 1. / 5, 1. / 7, 1. / 9, 1. / 11, 1. / 13, 1. / 15, 1. / 17,
-                        1. / 19, 1. / 21, 1. / 23, 1. / 25, 1. / 27, 1. / 29, 1. / 31);
+    const V s = x / (V(T(2)) + x), square = s * s;
+    const V series = polynomial(square, 1. / 3, 1. / 5, 1. / 7, 1. / 9, 1. / 11, 1. / 13, 1. / 15,
+                                1. / 17, 1. / 19, 1. / 21, 1. / 23, 1. / 25, 1. / 27, 1. / 29,
+                                1. / 31);
+    const V half = multiply_add(s * square, series, s);
+    return half + half;
   }
-  const V half = multiply_add(s * square, series, s);
-  return half + half;
 }
 
 // ---- sine and cosine
