@@ -21,9 +21,9 @@ struct Scores {
     const StepOutput out = model.step(tensor(ids, {static_cast<int64_t>(ids.size())}));
     logits = out.logits.to_vector<double>();
     normaliser = logsumexp(out.logits, 1).to_vector<double>();
-    weights = out.weights.to_vector<float>();
+    if (out.weights.defined()) weights = out.weights.to_vector<float>();
     vocabulary = out.logits.size(1);
-    width = out.weights.size(1);
+    if (out.weights.defined()) width = out.weights.size(1);
     for (const double sum : normaliser) {
       check(std::isfinite(sum), "decode: the logits of a row are not finite (log-sum-exp {})", sum);
     }
@@ -224,17 +224,8 @@ int64_t draw(const double* logits, int64_t count, const DecodeOptions& options, 
     double sum = 0;
     kept = 0;
     while (kept < tokens.size() && sum < options.top_p * total) sum += share[kept++];
-    total = sum;
   }
-  double rest = uniform * total;
-  size_t last = 0;  // rounding may leave a rest after all of them
-  for (size_t i = 0; i < kept; ++i) {
-    if (share[i] == 0) continue;
-    last = i;
-    rest -= share[i];
-    if (rest < 0) break;
-  }
-  return tokens[last];
+  return tokens[pick({share.data(), kept}, uniform)];
 }
 
 struct Path {
@@ -309,8 +300,7 @@ Hypotheses sample(StepModel& model, const std::vector<int64_t>& lengths,
     for (size_t row = 0; row < open.size(); ++row) {
       Path& path = paths[open[row]];
       const uint64_t place = static_cast<uint64_t>(t) * count + path.number;
-      const double uniform =
-          std::ldexp(static_cast<double>(philox(seeds[path.sentence], place) >> 11), -53);
+      const double uniform = uniform_number(seeds[path.sentence], place);
       const int64_t token = draw(scores.row(row), scores.vocabulary, options, uniform);
       path.made.log_probability += scores.row(row)[token] - scores.normaliser[row];
       path.attention.push_back(scores.attention(row, lengths[path.sentence]));

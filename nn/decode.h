@@ -13,7 +13,7 @@
 namespace regrad::nn {
 
 struct DecodeOptions {
-  int64_t bos = 1, eos = 2;
+  int64_t bos = 1, eos = 2;  // an eos of -1: no token ends a sequence, max_length does
   int64_t max_length = 100;  // stop here, <eos> or not
   int64_t n_best = 1;        // hypotheses for each sentence: at most `beam`, or how many samples
   // of beam_search
@@ -36,7 +36,7 @@ using Hypotheses = std::vector<std::vector<Hypothesis>>;  // of each sentence
 
 struct StepOutput {
   Tensor logits;   // [rows, V]
-  Tensor weights;  // [rows, S]
+  Tensor weights;  // [rows, S], what each row attended to; may be undefined
 };
 
 // What decoding asks of a model that has read its source.
@@ -44,7 +44,8 @@ class StepModel {
  public:
   virtual ~StepModel() = default;
   virtual StepOutput step(const Tensor& ids) = 0;  // int64 [rows]: the tokens before
-  virtual void keep(const Tensor& rows) = 0;       // row i becomes what row rows[i] was
+  // Row i becomes what row rows[i] was. sample() asks for a sentence's rows before the first step.
+  virtual void keep(const Tensor& rows) = 0;
 };
 
 // Any model with encode(), step() and a state with rows(). The model must outlive it.

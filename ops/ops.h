@@ -43,6 +43,9 @@ Tensor rand(const Shape& shape, Generator& generator, TensorOptions options = {}
 Tensor randn(const Shape& shape, Generator& generator, TensorOptions options = {});  // N(0, 1)
 Tensor randint(int64_t low, int64_t high, const Shape& shape, Generator& generator);  // int64
 Tensor randperm(int64_t n, Generator& generator);  // 0 .. n - 1 in a random order, int64
+// Class numbers drawn with the chances p [classes] or [n, classes] (any sum): int64 [count] or
+// [n, count]. Without replacement no class comes twice.
+Tensor multinomial(const Tensor& p, int64_t count, Generator& generator, bool replacement = false);
 
 // --- arithmetic (arithmetic.cpp): shapes broadcast; int64 and bool join float operands
 Tensor add(const Tensor& a, const Tensor& b);      // a + b
@@ -200,7 +203,8 @@ struct CrossEntropyOptions {
   double label_smoothing = 0;
   Reduce reduction = Reduce::mean;
 };
-Tensor cross_entropy(const Tensor& logits, const Tensor& targets,  // [n, classes], int64 [n]
+// logits [n, classes], targets int64 [n]; or [n, classes, ..] and [n, ..]: classes come second
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
                      const CrossEntropyOptions& options = {});
 Tensor nll_loss(const Tensor& log_probabilities, const Tensor& targets,
                 const CrossEntropyOptions& options = {});

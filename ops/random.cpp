@@ -1,5 +1,8 @@
 // Random numbers: each depends on (seed, position) alone, see ops/random.h.
 #include <algorithm>
+#include <cmath>
+#include <span>
+#include <vector>
 
 #include "ops/dispatch.h"
 #include "ops/ops.h"
@@ -33,6 +36,24 @@ Tensor dropped(const Tensor& x, double p, uint64_t seed, uint64_t position) {
 
 }  // namespace
 
+double uniform_number(uint64_t seed, uint64_t counter) {
+  return std::ldexp(static_cast<double>(philox(seed, counter) >> 11), -53);
+}
+
+size_t pick(std::span<const double> chances, double uniform) {
+  double rest = 0;
+  for (const double chance : chances) rest += chance;
+  rest *= uniform;
+  size_t last = 0;  // rounding may leave a rest after all of them
+  for (size_t i = 0; i < chances.size(); ++i) {
+    if (chances[i] == 0) continue;
+    last = i;
+    rest -= chances[i];
+    if (rest < 0) break;
+  }
+  return last;
+}
+
 Tensor rand(const Shape& shape, Generator& generator, TensorOptions options) {
   return drawn("rand", false, shape, generator, options);
 }
@@ -62,6 +83,35 @@ Tensor randperm(int64_t n, Generator& generator) {  // Fisher and Yates
     std::swap(out[i], out[randint(0, i + 1, {}, generator).item<int64_t>()]);
   }
   return x.to(default_device());
+}
+
+Tensor multinomial(const Tensor& p, int64_t count, Generator& generator, bool replacement) {
+  check((p.rank() == 1 || p.rank() == 2) && is_float(p.dtype()) && count >= 1,
+        "multinomial: takes chances [classes] or [n, classes] of a float dtype and a count of 1 or "
+        "more, not {} {} and {}",
+        p.shape(), p.dtype(), count);
+  const int64_t classes = p.size(-1);
+  check(classes > 0, "multinomial: {} has no classes to draw from", p.shape());
+  std::vector<double> chances = p.to_vector<double>();
+  std::vector<int64_t> drawn;
+  for (auto row = chances.begin(); row != chances.end(); row += classes) {
+    const std::span<double> of_row(row, row + classes);
+    for (const double chance : of_row) {
+      check(chance >= 0 && std::isfinite(chance),
+            "multinomial: a chance is {}; it must be 0 or more", chance);
+    }
+    for (int64_t k = 0; k < count; ++k) {
+      const auto left = std::count_if(of_row.begin(), of_row.end(), [](double c) { return c > 0; });
+      check(left > 0, "multinomial: {} numbers are wanted of a row with {} chances above 0{}",
+            count, k, replacement ? "" : " (each is drawn once, without replacement)");
+      const size_t at = pick(of_row, uniform_number(generator.seed(), generator.advance(1)));
+      drawn.push_back(static_cast<int64_t>(at));
+      if (!replacement) of_row[at] = 0;
+    }
+  }
+  Shape shape = p.shape();
+  shape[p.rank() - 1] = count;
+  return tensor(drawn, shape);
 }
 
 // y = x m, with m = 0 with chance p and 1/(1-p) otherwise; dx = g m. m is drawn twice, and never

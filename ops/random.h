@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 namespace regrad {
 
@@ -26,5 +27,11 @@ class Generator {
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): the 64 bits
 // that belong to a counter.
 [[gnu::visibility("default")]] uint64_t philox(uint64_t seed, uint64_t counter);
+
+double uniform_number(uint64_t seed, uint64_t counter);  // [0, 1), from 53 of them
+
+// Where the running sum of `chances` passes the share `uniform` of their total; chances are not
+// negative, and not all 0.
+size_t pick(std::span<const double> chances, double uniform);
 
 }  // namespace regrad

@@ -177,7 +177,7 @@ struct Sure final : nn::StepModel {
       for (int64_t token = 0; token < 6; ++token) logits.push_back(token == wanted ? 5 : 0);
     }
     const auto rows = static_cast<int64_t>(given.size());
-    return {tensor(logits, {rows, 6}), zeros({rows, 1})};
+    return {tensor(logits, {rows, 6}), {}};  // it attends to nothing
   }
   void keep(const Tensor& rows) override {
     std::vector<int64_t> kept;
@@ -194,6 +194,7 @@ TEST_CASE("hypotheses that end early do not end the search for a better one") {
       const nn::Hypotheses made =
           nn::beam_search(model, {1}, {.beam = beam, .length_penalty = alpha});
       CHECK(made[0][0].ids == std::vector<int64_t>(19, 3));
+      CHECK(made[0][0].attention.shape() == Shape{20, 0});
     }
   }
 }

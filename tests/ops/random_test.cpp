@@ -40,6 +40,32 @@ TEST_CASE("philox gives the numbers of its paper") {
   }
 }
 
+TEST_CASE("multinomial draws each class as often as its chance says") {
+  Generator generator(11);
+  const Tensor p = tensor(std::vector<float>{1, 0, 3, 4, 5, 0, 0, 0}, {2, 4});
+  const std::vector<int64_t> drawn = multinomial(p, 40'000, generator, true).to_vector<int64_t>();
+  int64_t counts[2][4] = {};
+  for (size_t i = 0; i < drawn.size(); ++i) ++counts[i / 40'000][drawn[i]];
+  CHECK(counts[0][1] == 0);
+  CHECK(std::abs(counts[0][0] - 5'000) < 300);
+  CHECK(std::abs(counts[0][2] - 15'000) < 400);
+  CHECK(std::abs(counts[0][3] - 20'000) < 400);
+  CHECK(counts[1][0] == 40'000);
+  // Without replacement: every class that has a chance, once; and the same again from the same seed.
+  const Tensor chances = tensor(std::vector<double>{1, 2, 0, 3}, {4});
+  Generator same(7), again(7);
+  const Tensor order = multinomial(chances, 3, same);
+  CHECK(order.shape() == Shape{3});
+  std::vector<int64_t> sorted = order.to_vector<int64_t>();
+  CHECK(multinomial(chances, 3, again).to_vector<int64_t>() == sorted);
+  std::sort(sorted.begin(), sorted.end());
+  CHECK(sorted == std::vector<int64_t>{0, 1, 3});
+  CHECK_ERROR(multinomial(chances, 4, same), "4 numbers are wanted of a row with 3 chances above 0");
+  CHECK_ERROR(multinomial(-chances, 1, same), "a chance is -1; it must be 0 or more");
+  CHECK_ERROR(multinomial(zeros({4}), 1, same, true), "a row with 0 chances above 0");
+  CHECK_ERROR(multinomial(arange(4), 1, same), "float");
+}
+
 TEST_CASE("uniform and normal numbers have the right moments") {
   for (const DType dtype : {float32, float64}) {
     Generator generator(42);
