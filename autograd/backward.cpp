@@ -33,7 +33,7 @@ namespace {
 
 Tensor seed_for(const char* op, const Tensor& output, const Tensor& gradient) {
   check(output.requires_grad(), "{}: the output of shape {} does not depend on anything that "
-        "requires a gradient", op, output.shape());
+        "requires a gradient, or was computed under NoGrad", op, output.shape());
   if (!gradient.defined()) {
     check(output.numel() == 1, "{}: an output of shape {} is not one number; give the gradient to "
           "start from, or reduce it with sum() or mean()", op, output.shape());

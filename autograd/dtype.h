@@ -19,7 +19,9 @@ size_t item_size(DType dtype);  // bytes of one element
 const char* name(DType dtype);  // "float32", "float64", "int64", "bool"
 
 template <class T>
-inline constexpr DType dtype_of = DType::float32;
+inline constexpr DType dtype_of = T::only_float_double_int64_t_and_bool_are_elements;
+template <>
+inline constexpr DType dtype_of<float> = DType::float32;
 template <>
 inline constexpr DType dtype_of<double> = DType::float64;
 template <>

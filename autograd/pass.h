@@ -69,16 +69,13 @@ class Pass {
   }
 
  private:
-  static uint64_t next_number() {
-    static std::atomic<uint64_t> next{1};
-    return next.fetch_add(1, std::memory_order_relaxed);
-  }
+  static inline std::atomic<uint64_t> passes_{0};
   static bool older(const Ref<Node>& a, const Ref<Node>& b) { return a->number < b->number; }
 
   void pass_on(Node& node, const Tensor& gradient, const Ref<Node>& reference) {
     check(!node.spent,
-          "backward: the graph through {} was used by an earlier backward(), which freed it; call "
-          "that one with {{.retain_graph = true}}, or compute the output again",
+          "backward: the graph through {} was used by an earlier backward(), which freed it; compute "
+          "it again, detach() what is carried over, or give that one {{.retain_graph = true}}",
           node.name);
     node.check_saved();
     Tensor output = node.output;
@@ -133,7 +130,7 @@ class Pass {
 
   BackwardOptions options_;
   GradMode grad_mode_;
-  uint64_t number_ = next_number();
+  uint64_t number_ = passes_.fetch_add(1, std::memory_order_relaxed) + 1;
   std::vector<Ref<Node>> waiting_;  // a heap: the youngest node on top
   std::vector<Suspended> suspended_;
   bool restricted_ = false;

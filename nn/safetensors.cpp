@@ -177,7 +177,8 @@ Safetensors read(const std::string& path) {
   uint64_t length = 0;
   file.read(0, &length, 8);
   check(length <= header_limit,
-        "announces a header of {} bytes, where at most {} are allowed; is it a safetensors file?",
+        "announces a header of {} bytes, where at most {} are allowed; is it a safetensors file? "
+        "(In Python, safetensors.torch.save_file writes one of a state_dict; torch.save does not.)",
         length, header_limit);
   check(length <= static_cast<uint64_t>(file.size() - 8),
         "announces a header of {} bytes, and has {} after the first 8", length, file.size() - 8);

@@ -47,8 +47,11 @@ Loop make_loop(std::initializer_list<const Tensor*> operands) {
 
 void same_dtype(const char* op, const Tensor& a, const Tensor& b) {
   if (a.dtype() == b.dtype()) return same_device(op, a, b);
-  // What is no floating-point number becomes one; between two of them the first is followed.
-  const bool first_gives = is_float(a.dtype()) || !is_float(b.dtype());
+  // What is no floating-point number becomes one; between two of them a parameter is followed, or
+  // else the first.
+  const bool second_stays = is_float(b.dtype()) && b.is_leaf() && b.requires_grad();
+  const bool first_gives = is_float(a.dtype()) ? a.requires_grad() || !second_stays
+                                               : !is_float(b.dtype());
   fail("{}: {} is {} and {} is {}; convert the {} with to({})", op, called(a), a.dtype(), called(b),
        b.dtype(), first_gives ? "second" : "first", first_gives ? a.dtype() : b.dtype());
 }

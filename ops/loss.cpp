@@ -32,8 +32,10 @@ struct Classes {
 
 Classes classes(const char* op, const Tensor& x, const Tensor& targets, int64_t ignore) {
   check(x.rank() >= 1, "{}: takes scores [n, classes] and targets [n]", op);
-  check(targets.dtype() == int64, "{}: targets must be int64 class numbers, not {}", op,
-        targets.dtype());
+  check(targets.dtype() == int64,
+        "{}: targets must be int64 class numbers, not {}; to(int64) converts numbers, argmax(t, 1) "
+        "rows of one-hot ones",
+        op, targets.dtype());
   Dims order;
   Shape expected;
   for (int64_t d = 0; d < x.rank(); ++d) {
@@ -43,9 +45,9 @@ Classes classes(const char* op, const Tensor& x, const Tensor& targets, int64_t 
   }
   const int64_t class_dim = x.rank() == 1 ? 0 : 1, count = x.shape()[class_dim];
   order.push_back(class_dim);
-  check(targets.shape() == expected, "{}: scores {}{} need targets of shape {}, not {}", op,
+  check(targets.shape() == expected, "{}: scores {}{} need targets of shape {}, not {}{}", op,
         x.shape(), x.rank() > 2 ? ", with the classes in dimension 1," : "", expected,
-        targets.shape());
+        targets.shape(), x.rank() > 2 ? "; flatten() both where the classes come last" : "");
   const Tensor flat = reshape(targets, {targets.numel()});
   const int64_t bad =
       backend(flat.device()).bad_index(op, flat.numel(), raw<int64_t>(flat), count, &ignore);

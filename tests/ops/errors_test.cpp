@@ -84,6 +84,15 @@ TEST_CASE("of a number and an index, the index is to be converted") {
   CHECK_ERROR(bmm(f({2, 3, 3}), i({2, 3, 3})), "; convert the second with to(float32)");
   CHECK_ERROR(cross_entropy(f({2, 5, 3}), i({2, 5})),
               "scores [2, 5, 3], with the classes in dimension 1, need targets of shape [2, 3]");
+  CHECK_ERROR(cross_entropy(f({2, 5, 3}), i({2, 5})), "flatten() both");
+  CHECK_ERROR(cross_entropy(f({2, 5}), f({2, 5})), "argmax(t, 1)");
+}
+
+TEST_CASE("of a parameter and another float dtype, the parameter stays as it is") {
+  const Tensor weight = f({5, 3}).set_requires_grad(true);
+  CHECK_ERROR(linear(d({2, 3}), weight), "; convert the first with to(float32)");
+  CHECK_ERROR(mul(weight, d({5, 3})), "; convert the second with to(float32)");
+  CHECK_ERROR(linear(d({2, 3}), f({5, 3})), "; convert the second with to(float64)");
 }
 
 TEST_CASE("dtypes that an op does not take") {
