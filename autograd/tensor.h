@@ -151,5 +151,6 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
                          const GradOptions& options = {});
 
 std::ostream& operator<<(std::ostream& out, const Tensor& x);  // x.str()
+std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
 }  // namespace regrad

@@ -72,6 +72,8 @@ void name_parameter(const std::string& path, Tensor& parameter) {
 void add_distinct(NamedTensors& found, const std::string& path, Tensor& parameter) {
   for (const auto& [name, other] : found) {
     if (other.shares_body(parameter)) return;
+    check(name != path,
+          "visit: two parameters are called \"{}\"; give each member a name of its own", path);
   }
   name_parameter(path, parameter);
   found.emplace_back(path, parameter);

@@ -1,7 +1,8 @@
 // A module is a struct whose visit() hands over each of its members by name:
 //   void visit(auto&& each) { each("weight", weight); each("inner", inner); }
-// Parameters, their names, checkpoints, moving, counting and printing all follow from that. A copy
-// of a module shares its parameters, as copied tensors share numbers; clone() makes a separate one.
+// Parameters, their names, checkpoints, moving, counting and printing all follow from that: a member
+// that visit() leaves out is not trained, saved or moved. A copy of a module shares its parameters,
+// as copied tensors share numbers; clone() makes a separate one.
 #pragma once
 
 #include <functional>

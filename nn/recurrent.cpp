@@ -147,6 +147,8 @@ void Recurrent::check_arguments(const char* op, const Tensor& input, const LSTMS
           "{}: the first state must be {} (layers and directions, batch, hidden), not {}", op,
           wanted.str(), part->defined() ? part->shape().str() : "");
   }
+  check(cell_ != Cell::lstm || start.hidden.defined() == start.cell.defined(),
+        "{}: the first state is hidden and cell together; one of them was given alone", op);
   if (!lengths.defined()) return;
   check(lengths.dtype() == int64 && lengths.shape() == Shape{batch},
         "{}: lengths must be int64 [{}], not {} {}", op, batch, name(lengths.dtype()),

@@ -44,6 +44,7 @@ struct LSTMState {
 
 struct LSTMOutput {
   Tensor output, hidden, cell;  // as RecurrentOutput; cell [L D, B, H]
+  LSTMState state() const { return {hidden, cell}; }  // where the next part of a sequence begins
 };
 
 // What RNN, GRU and LSTM have in common.

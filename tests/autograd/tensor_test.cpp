@@ -15,6 +15,9 @@ TEST_SUITE_BEGIN("autograd");
 
 TEST_CASE("shapes") {
   CHECK(Shape{2, 3}.str() == "[2, 3]");
+  std::ostringstream shown;
+  shown << Shape{2, 3};
+  CHECK(shown.str() == "[2, 3]");
   CHECK(Shape{}.numel() == 1);
   CHECK(Shape{0, 5}.numel() == 0);
   CHECK(Shape{2, 3, 4}.contiguous_strides() == Shape{12, 4, 1});

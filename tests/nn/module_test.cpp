@@ -136,6 +136,18 @@ TEST_CASE("one error lists everything that does not fit, and nothing is changed"
   CHECK_ERROR(state.at("nowhere"), "nowhere");
 }
 
+struct Twice {
+  nn::Linear first{2, 3}, second{2, 3};
+  void visit(auto&& each) {
+    each("layer", first);
+    each("layer", second);
+  }
+};
+
+TEST_CASE("two members of one name are an error") {
+  CHECK_ERROR(nn::parameters(Twice()), "two parameters are called \"layer.weight\"");
+}
+
 TEST_CASE("train and eval reach every dropout") {
   Outer model;
   nn::eval(model);

@@ -247,6 +247,17 @@ TEST_CASE("wrong arguments of recurrent layers are named") {
   CHECK_ERROR(gru(zeros({1, 4, 2}), {}, zeros({1})), "int64 [1]");
   CHECK_ERROR(nn::GRU(2, 0), "above 0");
   CHECK_ERROR(nn::LSTMCell(2, 3)(zeros({1, 3})), "[batch, 2]");
+  CHECK_ERROR(nn::LSTM(2, 3)(zeros({1, 4, 2}), {zeros({1, 1, 3}), {}}), "hidden and cell together");
+}
+
+TEST_CASE("a sequence in two parts, the state carried over, is the sequence") {
+  Generator generator(9);
+  const nn::LSTM lstm(2, 3, {.layers = 2}, generator);
+  const Tensor x = randn({2, 7, 2}, generator);
+  const auto whole = lstm(x), start = lstm(slice(x, 1, 0, 4));
+  const auto rest = lstm(slice(x, 1, 4, 7), start.state());
+  CHECK(largest_difference(concat({start.output, rest.output}, 1), whole.output) == 0);
+  CHECK(largest_difference(rest.cell, whole.cell) == 0);
 }
 
 TEST_SUITE_END();
