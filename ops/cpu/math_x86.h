@@ -53,7 +53,7 @@ REGRAD_INLINE Double8 scale(Double8 x, Double8 n) { return _mm512_maskz_scalef_p
 constexpr uint32_t root_bits(float root, uint32_t j) {
   return __builtin_bit_cast(uint32_t, root) - (j << 19);
 }
-alignas(64) inline constexpr uint32_t roots_of_two[16] = {
+alignas(64) constexpr uint32_t roots_of_two[16] = {
     root_bits(0x1.000000p0f, 0),  root_bits(0x1.0b5586p0f, 1),  root_bits(0x1.172b84p0f, 2),
     root_bits(0x1.2387a6p0f, 3),  root_bits(0x1.306fe0p0f, 4),  root_bits(0x1.3dea64p0f, 5),
     root_bits(0x1.4bfdaep0f, 6),  root_bits(0x1.5ab07ep0f, 7),  root_bits(0x1.6a09e6p0f, 8),
