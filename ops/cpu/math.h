@@ -1,5 +1,6 @@
 // Elementary functions of a SIMD vector, for float and double and every instruction set, within
-// 2 units in the last place over the whole range; infinities, NaNs and denormals as in C.
+// 2 units in the last place over the whole range (the normal distribution: see there); infinities,
+// NaNs and denormals as in C.
 // Everything is inlined. The coefficients were fitted by Remez's exchange, for the relative error
 // of the result; the constants that split ln 2 and pi/2 end in zeros, so that a whole number times
 // one of them is exact.
@@ -284,7 +285,8 @@ REGRAD_INLINE xsimd::batch<T, A> v_erf(xsimd::batch<T, A> x) {
 
 // ---- the normal distribution
 
-// Phi(x), the chance of being below x, and its density e^(-x^2/2) / sqrt(2 pi).
+// Phi(x), the chance of being below x, and its density e^(-x^2/2) / sqrt(2 pi). Of a float within 8
+// units from -4 on, and 70 from -12 on: x^2 is rounded before it is an exponent.
 template <class V>
 struct Normal {
   V distribution, density;

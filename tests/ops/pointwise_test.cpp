@@ -1,5 +1,6 @@
 // Functions of each element: ops/pointwise.cpp.
 #include <numbers>
+#include <tuple>
 
 #include "tests/ops/case.h"
 
@@ -157,6 +158,20 @@ TEST_CASE("every one of many numbers, and gradients added to gradients") {
       wrong += y[at] != 0.5f * static_cast<float>(i) || z[at] != 2 * static_cast<float>(i);
     }
     CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("float32 gelu, as near as math.h says") {
+  const std::tuple<double, double, double> ranges[] = {{-4, 8, 8}, {-12, -4, 70}};
+  for (const auto& [low, high, bound] : ranges) {
+    const std::vector<float> x =
+        to_tensor(numbers(in({5003}, low, high), 0), float32).to_vector<float>();
+    const std::vector<float> y = gelu(tensor(x, {5003})).to_vector<float>();
+    double worst = 0;
+    for (size_t i = 0; i < y.size(); ++i) {
+      worst = std::max(worst, ulps(y[i], gelu_of(static_cast<double>(x[i]))));
+    }
+    CHECK(worst <= bound);
   }
 }
 
