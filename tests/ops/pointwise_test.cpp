@@ -162,7 +162,8 @@ TEST_CASE("every one of many numbers, and gradients added to gradients") {
 }
 
 TEST_CASE("float32 gelu, as near as math.h says") {
-  const std::tuple<double, double, double> ranges[] = {{-4, 8, 8}, {-12, -4, 70}};
+  const double more = default_device() == cpu ? 1 : 3;  // a GPU's formula rounds x / √2 as well
+  const std::tuple<double, double, double> ranges[] = {{-4, 8, 8 * more}, {-12, -4, 70 * more}};
   for (const auto& [low, high, bound] : ranges) {
     const std::vector<float> x =
         to_tensor(numbers(in({5003}, low, high), 0), float32).to_vector<float>();
