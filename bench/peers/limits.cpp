@@ -84,14 +84,20 @@ REGRAD_AVX2 void exp_avx2(float* to, const float* from, int64_t n) {
   }
 }
 
-// The same with powers of 2^(1/16) from a table of one vector, for a shorter polynomial.
-REGRAD_AVX512 void exp_avx512(float* to, const float* from, int64_t n) {
-  alignas(64) float roots[16];  // less what the bits of k have below its whole sixteens
-  for (int j = 0; j < 16; ++j) {
-    const float root = std::exp2(static_cast<float>(j) / 16);
-    roots[j] = std::bit_cast<float>(std::bit_cast<int32_t>(root) - (j << 19));
+// Powers of 2^(1/16), less what the bits of their numbers add to them below the exponent.
+struct Roots {
+  alignas(64) int32_t bits[16];
+  Roots() {
+    for (int j = 0; j < 16; ++j) {
+      bits[j] = std::bit_cast<int32_t>(std::exp2(static_cast<float>(j) / 16)) - (j << 19);
+    }
   }
-  const __m512i table = _mm512_load_si512(roots);
+};
+
+// The same with powers from a table of one vector, for a shorter polynomial.
+REGRAD_AVX512 void exp_avx512(float* to, const float* from, int64_t n) {
+  static const Roots roots;
+  const __m512i table = _mm512_load_si512(roots.bits);
   const __m512 shifter = _mm512_set1_ps(0x1.8p23f);
   for (int64_t i = 0; i < n; i += 16) {
     const __m512 x = _mm512_load_ps(from + i);
