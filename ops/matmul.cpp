@@ -68,10 +68,9 @@ Tensor product(const Tensor& a, const Tensor& b) {
 
 Shape batch_of(const Tensor& x) { return Shape(x.shape().begin(), x.shape().size() - 2); }
 
-int64_t rows_of(const Shape& shape) { return Shape(shape.begin(), shape.size() - 1).numel(); }
-
 Tensor as_rows(const Tensor& x) {
-  return x.rank() == 2 ? x : reshape(x, {rows_of(x.shape()), x.size(-1)});
+  if (x.rank() == 2) return x;
+  return reshape(x, {Shape(x.shape().begin(), x.shape().size() - 1).numel(), x.size(-1)});
 }
 
 Tensor with_batch(const Tensor& x, Shape shape) {
@@ -121,8 +120,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   if (a.rank() > 2 && b.rank() == 2) {  // one large product instead of a batch of small ones
     Shape shape = a.shape();
     shape[shape.rank() - 1] = b.size(-1);
-    const int64_t rows = rows_of(a.shape());
-    return reshape(product(reshape(a, {rows, a.size(-1)}), b), shape);
+    return reshape(product(as_rows(a), b), shape);
   }
   const Shape batch = broadcast_shapes("matmul", batch_of(a), batch_of(b));
   return product(with_batch(a, batch), with_batch(b, batch));

@@ -111,7 +111,7 @@ Tensor multinomial(const Tensor& p, int64_t count, Generator& generator, bool re
   }
   Shape shape = p.shape();
   shape[p.rank() - 1] = count;
-  return tensor(drawn, shape);
+  return tensor(drawn, shape, {.device = p.device()});
 }
 
 // y = x m, with m = 0 with chance p and 1/(1-p) otherwise; dx = g m. m is drawn twice, and never

@@ -11,8 +11,9 @@ namespace regrad::simd {
 template <class T>
 inline constexpr T exp_lowest = is_float<T> ? T(-88.029691931113054) : T(-709.08956571282410);
 
-// exp(x) for x <= 0, and 0 where its power of two is less than the smallest normal number: what is
-// masked with -inf would otherwise go through denormal numbers, at a hundred times the cost.
+// exp(x) for x <= 0, and 0 from there down: what is masked with -inf would otherwise go through
+// denormal numbers, at a hundred times the cost. Just above, where the power of two of exp(x) is no
+// normal number any more, it is less than the smallest of these, but no longer near exp(x).
 template <class T, class Arch>
 REGRAD_INLINE Vec<T, Arch> share_exp(Vec<T, Arch> x) {
   return exp_normal(larger_or_second(Vec<T, Arch>(exp_lowest<T>), x));
