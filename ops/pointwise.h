@@ -86,7 +86,7 @@ template <class V>
 struct Function<Unary::log, V> : OfInput {
   static constexpr V value(V x, V, V) { return v_log(x); }
   static constexpr V slope(V x, V, V) { return number<V>(1) / x; }
-  static constexpr V curvature(V x, V, V) { return number<V>(-1) / (x * x); }
+  static constexpr V curvature(V x, V, V) { return v_neg(slope(x, x, x) * slope(x, x, x)); }
 };
 
 template <class V>
@@ -126,27 +126,24 @@ struct Function<Unary::relu, V> : OfOutput {
   static constexpr V curvature(V, V, V) { return number<V>(0); }
 };
 
-// x Phi(x), with Phi the normal distribution: exact, by erf (Hendrycks and Gimpel, 2016).
+// x Phi(x), with Phi the normal distribution and phi its density (Hendrycks and Gimpel, 2016).
 template <class V>
 struct Function<Unary::gelu, V> : OfInput {
-  static constexpr V value(V x, V, V) { return x * v_normal(x).distribution; }
-  static constexpr V slope(V x, V, V) {
-    const auto [distribution, density] = v_normal(x);
-    return distribution + x * density;
-  }
-  static constexpr V curvature(V x, V, V) { return v_normal(x).density * (number<V>(2) - x * x); }
+  static constexpr V value(V x, V, V) { return v_gelu(x); }
+  static constexpr V slope(V x, V, V) { return v_gelu_slope(x); }          // Phi(x) + x phi(x)
+  static constexpr V curvature(V x, V, V) { return v_gelu_curvature(x); }  // phi(x) (2 - x^2)
 };
 
-// x sigmoid(x)
+// x sigmoid(x). Beyond 1000 the sigmoid is 0 or 1: an infinity is not multiplied by its 0.
 template <class V>
 struct Function<Unary::silu, V> : OfInput {
-  static constexpr V value(V x, V, V) { return x * v_sigmoid(x); }
-  static constexpr V slope(V x, V, V) {
-    const V s = v_sigmoid(x);
+  static constexpr V value(V x, V, V) { return v_max(x, number<V>(-1000)) * v_sigmoid(x); }
+  static constexpr V slope(V at, V, V) {
+    const V x = v_bounded(at, 1000), s = v_sigmoid(x);
     return s * (number<V>(1) + x * (number<V>(1) - s));
   }
-  static constexpr V curvature(V x, V, V) {
-    const V s = v_sigmoid(x);
+  static constexpr V curvature(V at, V, V) {
+    const V x = v_bounded(at, 1000), s = v_sigmoid(x);
     return s * (number<V>(1) - s) * (number<V>(2) + x * (number<V>(1) - (s + s)));
   }
 };
@@ -173,7 +170,9 @@ struct Function<Unary::erf, V> : OfInput {
   static constexpr V slope(V x, V, V) {
     return number<V>(1.12837916709551257390) * v_exp(v_neg(x * x));
   }
-  static constexpr V curvature(V x, V p, V q) { return number<V>(-2) * x * slope(x, p, q); }
+  static constexpr V curvature(V x, V p, V q) {  // beyond 30 it is 0
+    return number<V>(-2) * v_bounded(x, 30) * slope(x, p, q);
+  }
 };
 
 // x kept within [p, q]
@@ -201,9 +200,12 @@ struct Function<Unary::pow, V> : OfInput {
 };
 
 // Of two arguments, a score and a target: log(1 + e^x) - t x, without overflow, and its slope by x.
+// What is left of the two for a large |x| is (1 - t) |x| or t |x|, and 0 where the target is met.
 template <class V>
 constexpr V logistic_loss(V x, V t) {
-  return v_max(x, number<V>(0)) - t * x + v_log1p_of_share(v_exp(v_neg(v_abs(x))));
+  const V zero = number<V>(0), size = v_abs(x);
+  const V missed = v_select(x > zero, number<V>(1) - t, t);
+  return v_select(missed == zero, missed, missed * size) + v_log1p_of_share(v_exp(v_neg(size)));
 }
 template <class V>
 constexpr V logistic_slope(V x, V t) {

@@ -1,6 +1,5 @@
 // Elementary functions of a SIMD vector, for float and double and every instruction set, within
-// 2 units in the last place over the whole range (the normal distribution: see there); infinities,
-// NaNs and denormals as in C.
+// 2 units in the last place over the whole range; infinities, NaNs and denormals as in C.
 // Everything is inlined. The coefficients were fitted by Remez's exchange, for the relative error
 // of the result; the constants that split ln 2 and pi/2 end in zeros, so that a whole number times
 // one of them is exact.
@@ -33,6 +32,12 @@ REGRAD_INLINE xsimd::batch<T, A> bounded_below(xsimd::batch<T, A> x, double limi
 template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> bounded_above(xsimd::batch<T, A> x, double limit) {
   return smaller_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
+}
+
+// x within [-limit, limit]; a NaN stays.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_bounded(xsimd::batch<T, A> x, double limit) {
+  return bounded_above(bounded_below(x, -limit), limit);
 }
 
 // f on every lane in turn, for what a vector algorithm would not pay for.
@@ -125,12 +130,15 @@ REGRAD_INLINE bool all_within(xsimd::batch<T, A> x, T limit) {
   return __builtin_expect(xsimd::all(v_abs(x) <= xsimd::batch<T, A>(limit)), 1);
 }
 
+// Each lane takes its formula by its own value: what stands beside it changes no bit.
 template <class P, class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> v_exp_by(xsimd::batch<T, A> x) {
-  if (all_within(x, exp_normal_limit<T>)) return exp_normal_by<P>(x);
+  const auto y = exp_normal_by<P>(x);
+  if (all_within(x, exp_normal_limit<T>)) return y;
   // Beyond these the result is 0 or infinity.
-  return exp_bounded(
-      bounded_above(bounded_below(x, is_float<T> ? -104 : -746), is_float<T> ? 89 : 710));
+  const auto bounded =
+      bounded_above(bounded_below(x, is_float<T> ? -104 : -746), is_float<T> ? 89 : 710);
+  return v_select(v_abs(x) <= xsimd::batch<T, A>(exp_normal_limit<T>), y, exp_bounded(bounded));
 }
 
 template <class T, class A>
@@ -230,20 +238,23 @@ REGRAD_INLINE xsimd::batch<T, A> sine_of_turned(xsimd::batch<T, A> x) {
   return from_bits<T, A>(((bits_of(cosine) & odd) | (bits_of(sine) & ~odd)) ^ sign);
 }
 
-// The reduction above is exact enough this far; few arguments lie further out.
+// The reduction above is exact enough for |x| <= 1e4; the few lanes further out take f's value.
 template <class T, class A>
-REGRAD_INLINE bool has_far_lane(xsimd::batch<T, A> x) {
-  return __builtin_expect(!xsimd::all(v_abs(x) <= xsimd::batch<T, A>(T(1e4))), 0);
+REGRAD_INLINE xsimd::batch<T, A> far_lanes_by(void (*f)(T*, int) noexcept, xsimd::batch<T, A> x,
+                                              xsimd::batch<T, A> y) {
+  constexpr T limit = 1e4;
+  if (all_within(x, limit)) return y;
+  return v_select(v_abs(x) <= xsimd::batch<T, A>(limit), y, lane_by_lane(x, f));
 }
 
 template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> v_sin(xsimd::batch<T, A> x) {
-  return has_far_lane(x) ? lane_by_lane(x, scalar::sin) : sine_of_turned<0>(x);
+  return far_lanes_by(scalar::sin, x, sine_of_turned<0>(x));
 }
 
 template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> v_cos(xsimd::batch<T, A> x) {
-  return has_far_lane(x) ? lane_by_lane(x, scalar::cos) : sine_of_turned<1>(x);
+  return far_lanes_by(scalar::cos, x, sine_of_turned<1>(x));
 }
 
 // ---- powers
@@ -285,32 +296,65 @@ REGRAD_INLINE xsimd::batch<T, A> v_erf(xsimd::batch<T, A> x) {
 
 // ---- the normal distribution
 
-// Phi(x), the chance of being below x, and its density e^(-x^2/2) / sqrt(2 pi). Of a float within 8
-// units from -4 on, and 70 from -12 on: x^2 is rounded before it is an exponent.
-template <class V>
-struct Normal {
-  V distribution, density;
-};
+// formula(x, Phi(x), phi(x)) for x within [-15, 15], beyond which a float is at the limits: Phi is
+// the chance of being below x, phi(x) = e^(-x^2/2) / sqrt(2 pi) its density. In double, as x^2
+// would lose the digits that it needs as an exponent; to about 30 bits, so that a float of it is
+// within one unit, also where it is denormal.
+template <class A, class Formula>
+REGRAD_INLINE xsimd::batch<float, A> with_normal(xsimd::batch<float, A> x, const Formula& formula) {
+  const auto of_half = [&](xsimd::batch<double, A> half) __attribute__((always_inline)) {
+    using V = xsimd::batch<double, A>;
+    // Phi(-s) = e^(-s^2/2) t P(t) with t = 1 / (1 + 0.3 s): no digits are lost in the tail.
+    const V size = v_abs(half), power = size * size * V(-0.5 * log2_of_e);
+    const V shifter(Bits<double, A>::shifter);
+    const V n = (power + shifter) - shifter;
+    const V density = power_of_two(n) * polynomial(power - n, 1.0000000005541674,
+                                                   0.69314720573727018, 0.24022646890629804,
+                                                   0.055503287769657801, 0.0096184889575924287,
+                                                   0.0013399931218333009, 0.00015345811871869615);
+    const V t = V(1) / multiply_add(size, V(0.3), V(1));
+    const V series = polynomial(t, 0.11968671666791142, 0.11957131779571122, 0.1102393430832328,
+                                0.07837224648364384, 0.096204839882557319, -0.079508988184415694,
+                                0.1918830620938318, -0.22828460599917055, 0.11246471224524744,
+                                -0.020628645801305009);
+    const V tail = density * (t * series);
+    return formula(half, v_select(half > V(0), V(1) - tail, tail),
+                   density * V(0.39894228040143267794));
+  };
+  const auto [low, high] = widen(v_bounded(x, 15));
+  return narrow(of_half(low), of_half(high));
+}
 
 template <class T, class A>
-REGRAD_INLINE Normal<xsimd::batch<T, A>> v_normal(xsimd::batch<T, A> x) {
-  using V = xsimd::batch<T, A>;
-  const V half(T(0.5)), root(T(0.39894228040143267794));
+REGRAD_INLINE xsimd::batch<T, A> v_gelu(xsimd::batch<T, A> x) {
   if constexpr (is_float<T>) {
-    // Phi(-s) = e^(-s^2/2) t P(t) with t = 1 / (1 + 0.35 s): no digits are lost in the tail, and
-    // the exponential is the density's. Beyond 13 both are 0.
-    const V size = v_abs(x);
-    const V t = V(T(1)) / multiply_add(size, V(T(0.35)), V(T(1)));
-    const V power =
-        v_select(size < V(T(13)), exp_normal(bounded_below(x * x * V(T(-0.5)), -87)), V(T(0)));
-    const V series = polynomial(t, 0.139621410596828, 0.13986173426547116, 0.11983405239785727,
-                                0.10550246153917264, -0.023094583624589493, 0.1591487384543342,
-                                -0.2556889540, 0.1439580484411067, -0.029142823934989792);
-    const V tail = power * (t * series);
-    return {v_select(x > V(T(0)), V(T(1)) - tail, tail), power * root};
+    const auto y = with_normal(
+        x, [](auto at, auto phi, auto) __attribute__((always_inline)) { return at * phi; });
+    return v_select(x < xsimd::batch<T, A>(15), y, x);
   } else {
-    return {half * (V(T(1)) + v_erf(x * V(T(0.70710678118654752440)))),
-            root * v_exp(V(T(-0.5)) * x * x)};
+    return lane_by_lane(x, scalar::gelu);
+  }
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_gelu_slope(xsimd::batch<T, A> x) {
+  if constexpr (is_float<T>) {
+    return with_normal(
+        x, [](auto at, auto phi, auto density)
+               __attribute__((always_inline)) { return multiply_add(at, density, phi); });
+  } else {
+    return lane_by_lane(x, scalar::gelu_slope);
+  }
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_gelu_curvature(xsimd::batch<T, A> x) {
+  if constexpr (is_float<T>) {
+    return with_normal(
+        x, [](auto at, auto, auto density)
+               __attribute__((always_inline)) { return density * (decltype(at)(2) - at * at); });
+  } else {
+    return lane_by_lane(x, scalar::gelu_curvature);
   }
 }
 

@@ -6,6 +6,12 @@
 
 namespace regrad::simd {
 
+// The halves of a vector of floats, as doubles.
+template <class Arch>
+struct Wide {
+  xsimd::batch<double, Arch> low, high;
+};
+
 #if XSIMD_WITH_SSE2
 using Float4 = xsimd::batch<float, xsimd::sse2>;
 using Double2 = xsimd::batch<double, xsimd::sse2>;
@@ -13,6 +19,12 @@ REGRAD_INLINE Float4 larger_or_second(Float4 x, Float4 y) { return _mm_max_ps(x,
 REGRAD_INLINE Float4 smaller_or_second(Float4 x, Float4 y) { return _mm_min_ps(x, y); }
 REGRAD_INLINE Double2 larger_or_second(Double2 x, Double2 y) { return _mm_max_pd(x, y); }
 REGRAD_INLINE Double2 smaller_or_second(Double2 x, Double2 y) { return _mm_min_pd(x, y); }
+REGRAD_INLINE Wide<xsimd::sse2> widen(Float4 x) {
+  return {_mm_cvtps_pd(x), _mm_cvtps_pd(_mm_movehl_ps(x, x))};
+}
+REGRAD_INLINE Float4 narrow(Double2 low, Double2 high) {
+  return _mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high));
+}
 #endif
 
 #if XSIMD_WITH_FMA3_AVX2
@@ -22,6 +34,12 @@ REGRAD_INLINE Float8 larger_or_second(Float8 x, Float8 y) { return _mm256_max_ps
 REGRAD_INLINE Float8 smaller_or_second(Float8 x, Float8 y) { return _mm256_min_ps(x, y); }
 REGRAD_INLINE Double4 larger_or_second(Double4 x, Double4 y) { return _mm256_max_pd(x, y); }
 REGRAD_INLINE Double4 smaller_or_second(Double4 x, Double4 y) { return _mm256_min_pd(x, y); }
+REGRAD_INLINE Wide<xsimd::fma3<xsimd::avx2>> widen(Float8 x) {
+  return {_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1))};
+}
+REGRAD_INLINE Float8 narrow(Double4 low, Double4 high) {
+  return _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low));
+}
 #endif
 
 #if XSIMD_WITH_AVX512BW
@@ -40,6 +58,15 @@ REGRAD_INLINE Double8 larger_or_second(Double8 x, Double8 y) {
 }
 REGRAD_INLINE Double8 smaller_or_second(Double8 x, Double8 y) {
   return _mm512_maskz_min_pd(all8, x, y);
+}
+
+REGRAD_INLINE Wide<xsimd::avx512bw> widen(Float16 x) {
+  return {_mm512_maskz_cvtps_pd(all8, _mm512_maskz_extractf32x8_ps(all8, x, 0)),
+          _mm512_maskz_cvtps_pd(all8, _mm512_maskz_extractf32x8_ps(all8, x, 1))};
+}
+REGRAD_INLINE Float16 narrow(Double8 low, Double8 high) {
+  return _mm512_maskz_insertf32x8(all16, _mm512_castps256_ps512(_mm512_maskz_cvtpd_ps(all8, low)),
+                                  _mm512_maskz_cvtpd_ps(all8, high), 1);
 }
 
 REGRAD_INLINE Float16 v_sqrt(Float16 x) { return _mm512_maskz_sqrt_ps(all16, x); }

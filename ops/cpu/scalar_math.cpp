@@ -1,8 +1,28 @@
 #include "ops/cpu/scalar_math.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace regrad::simd::scalar {
+namespace {
+
+// The normal distribution and its density. In long double: x^2 loses digits that an exponent needs.
+// Beyond 40 a double is at the limits.
+long double bounded(double x) {
+  return x == x ? static_cast<long double>(std::clamp(x, -40., 40.)) : x;
+}
+
+long double normal(long double x) {
+  return std::erfc(x * -std::numbers::sqrt2_v<long double> / 2) / 2;
+}
+
+long double density(long double x) {
+  return std::exp(x * x / -2) * std::numbers::inv_sqrtpi_v<long double> /
+         std::numbers::sqrt2_v<long double>;
+}
+
+}  // namespace
 
 void sin(float* x, int count) noexcept {
   for (int i = 0; i < count; ++i) x[i] = std::sin(x[i]);
@@ -22,6 +42,26 @@ void cos(double* x, int count) noexcept {
 
 void erf(double* x, int count) noexcept {
   for (int i = 0; i < count; ++i) x[i] = std::erf(x[i]);
+}
+
+void gelu(double* x, int count) noexcept {
+  for (int i = 0; i < count; ++i) {
+    if (!(x[i] > 40)) x[i] = static_cast<double>(bounded(x[i]) * normal(bounded(x[i])));
+  }
+}
+
+void gelu_slope(double* x, int count) noexcept {
+  for (int i = 0; i < count; ++i) {
+    const long double at = bounded(x[i]);
+    x[i] = static_cast<double>(normal(at) + at * density(at));
+  }
+}
+
+void gelu_curvature(double* x, int count) noexcept {
+  for (int i = 0; i < count; ++i) {
+    const long double at = bounded(x[i]);
+    x[i] = static_cast<double>(density(at) * (2 - at * at));
+  }
 }
 
 void pow(float* x, const float* y, int count) noexcept {

@@ -9,6 +9,9 @@ void sin(double* x, int count) noexcept;
 void cos(float* x, int count) noexcept;
 void cos(double* x, int count) noexcept;
 void erf(double* x, int count) noexcept;
+void gelu(double* x, int count) noexcept;  // x Phi(x), its slope, and the slope's slope
+void gelu_slope(double* x, int count) noexcept;
+void gelu_curvature(double* x, int count) noexcept;
 void pow(float* x, const float* y, int count) noexcept;  // x[i] becomes x[i] to the power y[i]
 void pow(double* x, const double* y, int count) noexcept;
 

@@ -64,18 +64,39 @@ __host__ __device__ inline T v_sigmoid(T x) {
   return x < T(0) ? small - small * small * inverse : inverse;
 }
 
-// Phi(x), the chance of being below x, and its density e^(-x^2/2) / sqrt(2 pi).
+// x within [-limit, limit]; a NaN stays.
 template <class T>
-struct Normal {
-  T distribution, density;
-};
-
-__host__ __device__ inline Normal<float> v_normal(float x) {
-  return {0.5f * ::erfcf(x * -0.70710678f), 0.39894228f * ::expf(-0.5f * (x * x))};
+__host__ __device__ inline T v_bounded(T x, double limit) {
+  return v_min(v_max(x, static_cast<T>(-limit)), static_cast<T>(limit));
 }
-__host__ __device__ inline Normal<double> v_normal(double x) {
-  return {0.5 * ::erfc(x * -0.70710678118654752440),
-          0.39894228040143267794 * ::exp(-0.5 * (x * x))};
+
+// Phi(x), the chance of being below x, and its density e^(-x^2/2) / sqrt(2 pi). -x / sqrt(2) is
+// rounded; what that loses counts in the tail, and is added by erfc's slope.
+struct Normal {
+  double distribution, density;
+};
+__host__ __device__ inline Normal normal_at(double x) {
+  constexpr double root = -0.70710678118654752440, rest = 4.833646656726457e-17;
+  const double z = x * root, lost = ::fma(x, root, -z) + x * rest, power = ::exp(-z * z);
+  return {0.5 * ::erfc(z) - lost * 0.56418958354775628695 * power, 0.39894228040143267794 * power};
+}
+
+// In double: x^2 loses digits that a float needs in its exponent. Beyond 40 all is at the limits.
+template <class T>
+__host__ __device__ inline T v_gelu(T x) {
+  const double at = v_bounded(static_cast<double>(x), 40);
+  return x > T(40) ? x : static_cast<T>(at * normal_at(at).distribution);
+}
+template <class T>
+__host__ __device__ inline T v_gelu_slope(T x) {
+  const double at = v_bounded(static_cast<double>(x), 40);
+  const Normal normal = normal_at(at);
+  return static_cast<T>(normal.distribution + at * normal.density);
+}
+template <class T>
+__host__ __device__ inline T v_gelu_curvature(T x) {
+  const double at = v_bounded(static_cast<double>(x), 40);
+  return static_cast<T>(normal_at(at).density * (2 - at * at));
 }
 
 }  // namespace regrad::gpu
