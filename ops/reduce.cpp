@@ -80,7 +80,7 @@ Tensor extreme(const char* op, Reduction function, const Tensor& x, const Dims& 
   const Plan work = plan(op, x, dims, keepdim);
   check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, x.shape());
   return record(op, compute(op, function, work),
-                {{x, [x, kept = work.kept](const Tensor& g, const Tensor& y) {
+                {{x, [x, dims, kept = work.kept](const Tensor& g, const Tensor& y) {
                     const Tensor chosen = eq(x, reshape(y.detach(), kept)).to(g.dtype());
                     Dims reduced;
                     for (int64_t d = 0; d < x.rank(); ++d) {
@@ -145,11 +145,15 @@ Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim) {
     kernels<T>(work.x).logsumexp(work.rows, raw<T>(out), raw<T>(work.x));
   });
   return record("logsumexp", std::move(out),
-                {{x, [x, kept = work.kept](const Tensor& g, const Tensor& y) {
-                    // -inf of -inf alone: exp(-inf - 0) gives gradients of 0, not NaN.
+                {{x, [x, dims, kept = work.kept](const Tensor& g, const Tensor& y) {
+                    // -inf of -inf alone: exp(-inf - 0) gives gradients of 0, not NaN. Where there
+                    // is +inf, what is as large shares the gradient: exp(inf - inf) would be NaN.
                     const Tensor nothing = y == -std::numeric_limits<double>::infinity();
-                    const Tensor weight = exp(sub(x, reshape(where(nothing, 0, y), kept)));
-                    return mul(spread(g, kept, x.shape()), weight);
+                    const Tensor top = reshape(where(nothing, 0, y), kept);
+                    const Tensor power = exp(where(x == top, 0, sub(x, top)));
+                    const Tensor many = top == std::numeric_limits<double>::infinity();
+                    const Tensor total = where(many, sum(power, dims, true), 1);
+                    return mul(spread(g, kept, x.shape()), div(power, total));
                   }}});
 }
 

@@ -116,8 +116,9 @@ void dropout(int64_t n, T* out, const T* x, T p, T scale, uint64_t seed, uint64_
       n, seed, offset, [&](int64_t at, int64_t count, const T* values) REGRAD_LAMBDA {
         for (int64_t i = 0; i < count; i += lanes_of<T, Arch>) {
           const int64_t left = count - i;
-          const V kept = v_select(load<T, Arch>(values + i, left) < V(p), V(T(0)), V(scale));
-          store<T, Arch>(out + at + i, left, load<T, Arch>(x + at + i, left) * kept);
+          const V kept = load<T, Arch>(x + at + i, left) * V(scale);
+          store<T, Arch>(out + at + i, left,
+                         v_select(load<T, Arch>(values + i, left) < V(p), V(T(0)), kept));
         }
       });
 }

@@ -129,7 +129,7 @@ struct Drop {
   const T* x;
   T p, scale;
   __device__ void operator()(int64_t at, T value) const {
-    out[at] = x[at] * (value < p ? T(0) : scale);
+    out[at] = value < p ? T(0) : x[at] * scale;
   }
 };
 
