@@ -1,6 +1,6 @@
 // softmax(scale q kᵀ + mask) v   (Vaswani et al., "Attention is all you need", 2017, equation 1)
 // The scores are never stored: the kernel makes them a block at a time, and again for the
-// derivative (ops/cpu/attention_forward.h), from their sums that the forward pass leaves.
+// derivative (ops/cpu/attention_forward.h), from the maxima and sums that the forward pass leaves.
 #include <algorithm>
 #include <cmath>
 
@@ -61,7 +61,7 @@ Inputs checked(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& 
 }
 
 template <class T>
-AttentionCall<T> describe(const Inputs& in, const Tensor& out, const Tensor& log_sum,
+AttentionCall<T> describe(const Inputs& in, const Tensor& out, const Tensor& saved,
                           const Shape& order) {
   AttentionCall<T> call;
   call.queries = in.q.size(-2), call.depth = in.q.size(-1);
@@ -78,11 +78,11 @@ AttentionCall<T> describe(const Inputs& in, const Tensor& out, const Tensor& log
                   : void(call.mask = operand<const bool>(mask, order));
   }
   call.out = operand<T>(out, order);
-  call.log_sum = operand<T>(log_sum, order);
+  call.softmax = operand<T>(saved, order);
   return call;
 }
 
-std::vector<Tensor> backward(const Inputs& in, const Tensor& log_sum, const Tensor& out,
+std::vector<Tensor> backward(const Inputs& in, const Tensor& saved, const Tensor& out,
                              const Tensor& given, Needed needed) {
   const Tensor g = given.strides().back() == 1 ? given : given.contiguous();
   const auto fresh = [&](size_t i, const Tensor& x) {
@@ -94,7 +94,7 @@ std::vector<Tensor> backward(const Inputs& in, const Tensor& log_sum, const Tens
   const Tensor everywhere = needed[3] ? expand(dbias, in.scores()) : Tensor();
   const Shape order = batch_order_of(needed[3] ? everywhere : in.q);
   for_floats(op, g, [&]<class T>() {
-    AttentionCall<T> call = describe<T>(in, out, log_sum, order);
+    AttentionCall<T> call = describe<T>(in, out, saved, order);
     call.g = operand<const T>(g, order);
     call.dq = operand<T>(dq, order);
     call.dk = operand<T>(dk, order);
@@ -119,21 +119,26 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
 
 // While a graph is recorded the derivative is composed of ops, and so has derivatives of its own:
 // with P = softmax(S), dV = Pᵀ G and dS = P (dP - sum(P dP)), dP = G Vᵀ.
+// Keys that are closed to all queries are zeros here: what they are is multiplied by weights of 0.
 std::vector<Tensor> composed_backward(const Inputs& in, const Tensor& g, Needed needed) {
-  Tensor scores = matmul(mul(in.q, in.scale), transpose(in.k)), allowed;
-  if (in.has_bias())
-    scores = add(scores, in.mask);
-  else
+  Tensor k = in.k, v = in.v, allowed;
+  if (in.mask.defined() && !in.has_bias()) {
     allowed = in.mask;
+    const Tensor pairs = expand(allowed.detach(), in.scores()).to(int64);
+    const Tensor open = transpose(sum(pairs, -2, true)) > 0;
+    k = where(open, k, 0), v = where(open, v, 0);
+  }
+  Tensor scores = matmul(mul(in.q, in.scale), transpose(k));
+  if (in.has_bias()) scores = add(scores, in.mask);
   if (in.causal) {
     const Tensor all = ones({in.q.size(-2), in.k.size(-2)}, {.device = g.device()});
     const Tensor past = tril(all).to(bool_);
     allowed = allowed.defined() ? allowed & past : past;
   }
   const Tensor p = allowed.defined() ? masked_softmax(scores, allowed, -1) : softmax(scores, -1);
-  const Tensor dp = matmul(g, transpose(in.v));
+  const Tensor dp = matmul(g, transpose(v));
   const Tensor ds = mul(p, sub(dp, sum(mul(p, dp), -1, true)));
-  return {mul(matmul(ds, in.k), in.scale), mul(matmul(transpose(ds), in.q), in.scale),
+  return {mul(matmul(ds, k), in.scale), mul(matmul(transpose(ds), in.q), in.scale),
           matmul(transpose(p), g), needed[3] ? sum_to(ds, in.mask.shape()) : Tensor()};
 }
 
@@ -147,16 +152,16 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
                      std::any_of(inputs.begin(), inputs.end(),
                                  [](const Tensor& x) { return x.defined() && x.requires_grad(); });
   Shape shape = in.q.shape(), sums = in.q.shape();
-  shape[shape.rank() - 1] = in.v.size(-1), sums[sums.rank() - 1] = 1;
+  shape[shape.rank() - 1] = in.v.size(-1), sums[sums.rank() - 1] = 2;
   Tensor out = empty_in_order_of(in.q, shape);
-  const Tensor log_sum = saves ? empty(sums, in.q.dtype(), in.q.device()) : Tensor();
+  const Tensor saved = saves ? empty(sums, in.q.dtype(), in.q.device()) : Tensor();
   for_floats(op, in.q, [&]<class T>() {
-    kernels<T>(in.q).attention(describe<T>(in, out, log_sum, batch_order_of(out)));
+    kernels<T>(in.q).attention(describe<T>(in, out, saved, batch_order_of(out)));
   });
   return record(op, std::move(out), inputs,
-                [in, log_sum](const Tensor& g, Needed needed, const Tensor& y) {
+                [in, saved](const Tensor& g, Needed needed, const Tensor& y) {
                   return GradMode::enabled() ? composed_backward(in, g, needed)
-                                             : backward(in, log_sum, y, g, needed);
+                                             : backward(in, saved, y, g, needed);
                 });
 }
 

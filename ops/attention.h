@@ -17,7 +17,7 @@ struct AttentionOperand {
 // out = softmax(scale q kᵀ + bias, where mask and causal allow) v, for each of the batch:
 // q [queries, depth], k [keys, depth], v [keys, width], bias and mask [queries, keys]; true = may
 // attend. Columns are contiguous, except those of bias and mask. A query with nothing to attend to
-// gets zeros.
+// gets zeros, and what has a weight of 0 counts for nothing, even if it is NaN or infinite.
 template <class T>
 struct AttentionCall {
   int64_t queries = 0, keys = 0, depth = 0, width = 0;
@@ -28,10 +28,10 @@ struct AttentionCall {
   AttentionOperand<const T> q, k, v, bias;
   AttentionOperand<const bool> mask;
   AttentionOperand<T> out;  // written; read by the derivative
-  // What the forward pass may save for the derivative, [queries, 1], or null. The cpu's: the
-  // logarithm to base 2 of each query's sum of exponentials, infinity where there is nothing to
-  // sum.
-  AttentionOperand<T> log_sum;
+  // What the forward pass may save for the derivative, [queries, 2], or null: each query's largest
+  // score and 1 / its sum of exponentials, 0 and 0 where there is nothing to sum. As one number,
+  // their logarithm, it would lose the sum beside a large score.
+  AttentionOperand<T> softmax;
 
   // The derivative: dq, dk and dv are written, dbias is added to; each may be null. The last
   // batch dimensions, `shared` members in all, have one dbias.

@@ -1,9 +1,9 @@
 // Fused attention, backward. With shares P = softmax(S), S = scale Q Kᵀ + bias, and output O = P V:
 //   dV = Pᵀ G,  dP = G Vᵀ,  dS = P (dP - delta),  delta_i = sum_e G_ie O_ie,
 //   dQ = scale dS K,  dK = scale dSᵀ Q,  dbias = dS.
-// The shares are computed again, from the logarithm of their sum that the forward pass saved
-// (Dao: FlashAttention-2, 2023). The keys are taken block by block, so that a block's dK and dV
-// stay in the cache while the queries pass; dQ grows block by block in memory.
+// The shares are computed again, from the largest score and the sum that the forward pass saved
+// (as in Dao: FlashAttention-2, 2023). The keys are taken block by block, so that a block's dK and
+// dV stay in the cache while the queries pass; dQ grows block by block in memory.
 #pragma once
 
 #include "ops/cpu/attention_forward.h"
@@ -12,7 +12,7 @@ namespace regrad::simd {
 
 template <class T>
 struct BackwardSpace {
-  T *q, *g, *dq, *log_sum, *delta;        // of all queries
+  T *q, *g, *dq, *shift, *factor, *delta;  // of all queries; P = factor exp(S - shift)
   T *keys, *values, *key_rows, *dk, *dv;  // of a block of keys
   T *shares, *slopes;                     // P and dS of a block of queries and one of keys
 
@@ -22,7 +22,8 @@ struct BackwardSpace {
     q = carver.take<T>(rows * plan.query_stride);
     g = carver.take<T>(rows * plan.width_stride);
     dq = carver.take<T>(rows * plan.query_stride);
-    log_sum = carver.take<T>(rows);
+    shift = carver.take<T>(rows);
+    factor = carver.take<T>(rows);
     delta = carver.take<T>(rows);
     const int64_t columns = plan.key_block + plan.panel;
     keys = carver.take<T>(columns * plan.depth_panels * plan.panel);
@@ -76,22 +77,31 @@ void find_delta(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan
   }
 }
 
+// Of which operands a weight of 0 can be multiplied with anything: all are finite, or none is
+// closed.
+struct Multipliable {
+  bool q, g, k;
+};
+
 // Copies of the queries and of G, with what is known of each row, and no dQ yet. The rows beyond
 // the last have no shares.
 template <class T, class Arch>
-void start_queries(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
-                   const BackwardHead<T>& head, const BackwardSpace<T>& space, T* dq) {
-  const T scale = static_cast<T>(static_cast<double>(call.scale) * log2_of_e);
-  copy_rows<T, Arch>({head.q, call.q.row, call.queries, call.depth}, space.q, plan.query_stride,
-                     plan.tile, scale);
-  copy_rows<T, Arch>({head.g, call.g.row, call.queries, call.width}, space.g, plan.width_stride,
-                     plan.tile, T(1));
+Multipliable start_queries(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
+                           const BackwardHead<T>& head, const BackwardSpace<T>& space, T* dq) {
+  const bool q_finite = copy_rows<T, Arch>({head.q, call.q.row, call.queries, call.depth}, space.q,
+                                           plan.query_stride, plan.tile, call.scale);
+  const bool g_finite = copy_rows<T, Arch>({head.g, call.g.row, call.queries, call.width}, space.g,
+                                           plan.width_stride, plan.tile, T(1));
   find_delta(call, plan, head, space);
   const int64_t padded = call.queries + plan.tile;
   for (int64_t i = 0; i < padded; ++i) {
-    space.log_sum[i] = i < call.queries ? head.log_sum[i * call.log_sum.row] : infinity<T>();
+    const T* const saved = head.softmax + i * call.softmax.row;
+    space.shift[i] = i < call.queries ? saved[0] : T(0);
+    space.factor[i] = i < call.queries ? saved[1] : T(0);
   }
   for (int64_t i = 0; i < padded * plan.query_stride; ++i) dq[i] = 0;
+  const bool all_open = !has_closed_keys(call);
+  return {all_open || q_finite, all_open || g_finite, true};
 }
 
 template <class T, class Arch>
@@ -125,6 +135,7 @@ struct BlockPair {
   const BackwardSpace<T>& space;
   Range queries, keys;
   bool is_masked;
+  Multipliable plain;
 
   REGRAD_INLINE int64_t open_to(int64_t i) const {
     return keys_open_to(call, queries.begin + i, keys);
@@ -172,9 +183,10 @@ struct BlockPair {
                           head.bias + query * call.bias.row + keys.begin * call.bias.column,
                           call.bias.column);
       }
-      const V log_sum(space.log_sum[query]);
+      const V shift(space.shift[query]), factor(space.factor[query]);
       for (int64_t j = 0; j < open; j += plan.lanes) {
-        exp2_of_share<T, Arch>(V::load_unaligned(row + j) - log_sum).store_unaligned(row + j);
+        const V power = exp_of_difference<T, Arch>(V::load_unaligned(row + j) - shift);
+        (power * factor).store_unaligned(row + j);
       }
     }
     clear_closed(space.shares);
@@ -186,7 +198,8 @@ struct BlockPair {
     multiply_pairs(space.g, plan.width_stride, space.values, call.width,
                    [&](int64_t i, int64_t j, V sum) REGRAD_LAMBDA {
                      const int64_t at = i * stride + j;
-                     (V::load_unaligned(space.shares + at) * (sum - V(delta[i])))
+                     const V share = V::load_unaligned(space.shares + at), none(T(0));
+                     v_select(share == none, none, share * (sum - V(delta[i])))
                          .store_unaligned(space.slopes + at);
                    });
     clear_closed(space.slopes);
@@ -200,34 +213,38 @@ struct BlockPair {
     }
   }
 
+  // to += a product, in rows `stride` apart.
+  template <class Span>
+  REGRAD_INLINE void add_product(T* to, int64_t stride, bool is_plain, const Factors<T>& factors,
+                                 int64_t rows, int64_t panels, const Span& span) const {
+    const auto add = [&](int64_t i, int64_t j, V sum) REGRAD_LAMBDA {
+      T* const at = to + i * stride + j;
+      (V::load_unaligned(at) + sum).store_unaligned(at);
+    };
+    is_plain ? multiply<T, Arch>(factors, rows, panels, span, add)
+             : multiply_nonzero<T, Arch>(factors, rows, panels, span, add);
+  }
+
   // to += weightsᵀ rows, a row for each key: what the queries of the block add to it.
-  void add_to_keys(T* to, const T* weights, const T* rows, int64_t stride, int64_t panels) const {
-    multiply<T, Arch>(
-        {weights, 1, plan.key_stride, rows + queries.begin * stride, stride, Plan::panel},
-        keys.size(), panels,
-        [&](int64_t first, int64_t, int64_t) REGRAD_LAMBDA {
-          const int64_t begin = keys.begin + first - queries.begin;  // earlier ones do not see it
-          if (!call.causal || begin <= 0) return Range{0, queries.size()};
-          return begin < queries.size() ? Range{begin, queries.size()} : skipped;
-        },
-        [&](int64_t i, int64_t j, V sum) REGRAD_LAMBDA {
-          T* const at = to + i * stride + j;
-          (V::load_unaligned(at) + sum).store_unaligned(at);
-        });
+  void add_to_keys(T* to, const T* weights, const T* rows, int64_t stride, int64_t panels,
+                   bool is_plain) const {
+    add_product(to, stride, is_plain,
+                {weights, 1, plan.key_stride, rows + queries.begin * stride, stride, Plan::panel},
+                keys.size(), panels, [&](int64_t first, int64_t, int64_t) REGRAD_LAMBDA {
+                  // Earlier queries do not see the key.
+                  const int64_t begin = keys.begin + first - queries.begin;
+                  if (!call.causal || begin <= 0) return Range{0, queries.size()};
+                  return begin < queries.size() ? Range{begin, queries.size()} : skipped;
+                });
   }
 
   void add_to_queries(T* dq) const {
-    const int64_t stride = plan.query_stride;
-    multiply<T, Arch>(
+    add_product(
+        dq + queries.begin * plan.query_stride, plan.query_stride, plain.k,
         {space.slopes, plan.key_stride, 1, space.key_rows, Plan::panel, keys.size() * Plan::panel},
-        queries.size(), plan.depth_panels,
-        [&](int64_t, int64_t end, int64_t) REGRAD_LAMBDA {
+        queries.size(), plan.depth_panels, [&](int64_t, int64_t end, int64_t) REGRAD_LAMBDA {
           const int64_t open = open_to(end - 1);
           return open > 0 ? Range{0, open} : skipped;
-        },
-        [&](int64_t i, int64_t j, V sum) REGRAD_LAMBDA {
-          T* const at = dq + (queries.begin + i) * stride + j;
-          (V::load_unaligned(at) + sum).store_unaligned(at);
         });
   }
 };
@@ -249,31 +266,35 @@ void differentiate(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& p
                    const BackwardHead<T>& head, const BackwardSpace<T>& space, Range blocks,
                    T* dq) {
   using Plan = AttentionPlan<T, Arch>;
-  start_queries(call, plan, head, space, dq);
+  Multipliable plain = start_queries(call, plan, head, space, dq);
   for (int64_t block = blocks.begin; block < blocks.end; ++block) {
     const Range keys{block * plan.key_block, smaller((block + 1) * plan.key_block, call.keys)};
     start_keys(call, plan, head, space, keys);
+    plain.k = !has_closed_keys(call) || all_finite<T, Arch>(head.k + keys.begin * call.k.row,
+                                                            call.k.row, keys.size(), call.depth);
     int64_t begin = call.causal ? keys.begin / Plan::query_block * Plan::query_block : 0;
     for (; begin < call.queries; begin += Plan::query_block) {
       const Range queries{begin, smaller(begin + Plan::query_block, call.queries)};
       const Permitted some = permitted<T, Arch>(call, head.mask, queries, keys);
       if (some == Permitted::none) continue;
-      const BlockPair<T, Arch> pair{
-          call, plan, head, space, queries, keys, some == Permitted::some};
+      const BlockPair<T, Arch> pair{call, plan, head, space, queries, keys, some == Permitted::some,
+                                    plain};
       pair.find_shares();
       if (head.dv) {
-        pair.add_to_keys(space.dv, space.shares, space.g, plan.width_stride, plan.width_panels);
+        pair.add_to_keys(space.dv, space.shares, space.g, plan.width_stride, plan.width_panels,
+                         plain.g);
       }
       if (!head.wants_slopes()) continue;
       pair.find_slopes();
       if (head.dk) {
-        pair.add_to_keys(space.dk, space.slopes, space.q, plan.query_stride, plan.depth_panels);
+        pair.add_to_keys(space.dk, space.slopes, space.q, plan.query_stride, plan.depth_panels,
+                         plain.q);
       }
       if (head.dq) pair.add_to_queries(dq);
     }
-    if (head.dk) {  // the copy of q is in base 2
+    if (head.dk) {  // the copy of q has the scale in it
       write_rows(plan, keys.size(), call.depth, head.dk + keys.begin * call.dk.row, call.dk.row,
-                 space.dk, plan.query_stride, static_cast<T>(1 / log2_of_e));
+                 space.dk, plan.query_stride, T(1));
     }
     if (head.dv) {
       write_rows(plan, keys.size(), call.width, head.dv + keys.begin * call.dv.row, call.dv.row,

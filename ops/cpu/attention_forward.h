@@ -32,7 +32,7 @@ template <class T>
 struct ForwardHead {
   const T *q, *k, *v, *bias;
   const bool* mask;
-  T *out, *log_sum;
+  T *out, *softmax;
   REGRAD_INLINE ForwardHead(const AttentionCall<T>& call, int64_t i)
       : q(member(call, call.q, i)),
         k(member(call, call.k, i)),
@@ -40,20 +40,19 @@ struct ForwardHead {
         bias(member(call, call.bias, i)),
         mask(member(call, call.mask, i)),
         out(member(call, call.out, i)),
-        log_sum(member(call, call.log_sum, i)) {}
+        softmax(member(call, call.softmax, i)) {}
 };
 
-// scores += log2(e) bias, with any step from column to column.
+// scores += bias, with any step from column to column.
 template <class T, class Arch>
 void add_bias(int64_t count, T* scores, const T* bias, int64_t step) {
-  const T unit = static_cast<T>(log2_of_e);
   if (step == 1) {
     for (int64_t j = 0; j < count; j += lanes_of<T, Arch>) {
-      const auto x = load<T, Arch>(bias + j, count - j) * Vec<T, Arch>(unit);
+      const auto x = load<T, Arch>(bias + j, count - j);
       (Vec<T, Arch>::load_unaligned(scores + j) + x).store_unaligned(scores + j);
     }
   } else {
-    for (int64_t j = 0; j < count; ++j) scores[j] += unit * bias[j * step];
+    for (int64_t j = 0; j < count; ++j) scores[j] += bias[j * step];
   }
 }
 
@@ -87,7 +86,7 @@ T weigh_row(int64_t open, int64_t padded, T* scores, T most) {
   V total(T(0));
   int64_t j = 0;
   for (; j < open; j += lanes) {
-    const V share = exp2_of_share<T, Arch>(V::load_unaligned(scores + j) - shift);
+    const V share = exp_of_difference<T, Arch>(V::load_unaligned(scores + j) - shift);
     share.store_unaligned(scores + j);
     total += share;
   }
@@ -95,11 +94,11 @@ T weigh_row(int64_t open, int64_t padded, T* scores, T most) {
   return sum_lanes(total);
 }
 
-// A block of queries, the first of them `at` in the space, and a packed block of keys.
+// A block of queries, the first of them `at` in the space, and a packed block of keys and values.
 template <class T, class Arch>
 void attend_block(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
                   const ForwardHead<T>& head, const ForwardSpace<T>& space, Range queries,
-                  int64_t at, Range keys) {
+                  int64_t at, Range keys, bool values_finite) {
   using V = Vec<T, Arch>;
   using Plan = AttentionPlan<T, Arch>;
   const Permitted some = permitted<T, Arch>(call, head.mask, queries, keys);
@@ -133,7 +132,8 @@ void attend_block(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& pl
     space.most[at + i] = most;
   }
   for (int64_t i = at; i < at + rows; i += plan.lanes) {
-    exp2_of_share<T, Arch>(V::load_unaligned(space.factor + i)).store_unaligned(space.factor + i);
+    const V factor = exp_of_difference<T, Arch>(V::load_unaligned(space.factor + i));
+    factor.store_unaligned(space.factor + i);
   }
   for (int64_t i = 0; i < rows; ++i) {
     const int64_t open = open_to(i), padded = smaller(open + Plan::tile, keys.size());
@@ -141,17 +141,18 @@ void attend_block(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& pl
     sum = sum * space.factor[at + i] +
           weigh_row<T, Arch>(open, padded, space.scores + i * stride, space.most[at + i]);
   }
-  multiply<T, Arch>(
-      {space.scores, stride, 1, space.values, Plan::panel, keys.size() * Plan::panel}, rows,
-      plan.width_panels,
-      [&](int64_t, int64_t end, int64_t) REGRAD_LAMBDA {
-        const int64_t open = open_to(end - 1);
-        return open > 0 ? Range{0, open} : skipped;
-      },
-      [&](int64_t i, int64_t j, V sum) REGRAD_LAMBDA {
-        T* const to = space.out + (at + i) * plan.width_stride + j;
-        multiply_add(V::load_unaligned(to), V(space.factor[at + i]), sum).store_unaligned(to);
-      });
+  const Factors<T> weighted{space.scores, stride,      1,
+                            space.values, Plan::panel, keys.size() * Plan::panel};
+  const auto span = [&](int64_t, int64_t end, int64_t) REGRAD_LAMBDA {
+    const int64_t open = open_to(end - 1);
+    return open > 0 ? Range{0, open} : skipped;
+  };
+  const auto finish = [&](int64_t i, int64_t j, V sum) REGRAD_LAMBDA {
+    T* const to = space.out + (at + i) * plan.width_stride + j;
+    multiply_add(V::load_unaligned(to), V(space.factor[at + i]), sum).store_unaligned(to);
+  };
+  values_finite ? multiply<T, Arch>(weighted, rows, plan.width_panels, span, finish)
+                : multiply_nonzero<T, Arch>(weighted, rows, plan.width_panels, span, finish);
 }
 
 template <class T, class Arch>
@@ -166,11 +167,10 @@ void write_output(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& pl
       store<T, Arch>(to + j, call.width - j,
                      Vec<T, Arch>::load_unaligned(from + j) * Vec<T, Arch>(by));
     }
-    if (head.log_sum == nullptr) continue;
-    head.log_sum[(queries.begin + i) * call.log_sum.row] =
-        sum == 0 ? infinity<T>()
-                 : static_cast<T>(static_cast<double>(space.most[i]) +
-                                  __builtin_log2(static_cast<double>(sum)));
+    if (head.softmax == nullptr) continue;
+    T* const saved = head.softmax + (queries.begin + i) * call.softmax.row;
+    saved[0] = shift_for(space.most[i]);
+    saved[1] = by;
   }
 }
 
@@ -180,10 +180,9 @@ void attend(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
             const ForwardHead<T>& head, Range queries) {
   using Plan = AttentionPlan<T, Arch>;
   const auto space = carve<ForwardSpace<T>>(Scratch::attention, plan, queries.size());
-  const T scale = static_cast<T>(static_cast<double>(call.scale) * log2_of_e);
   const int64_t padded = queries.size() + Plan::tile;
   copy_rows<T, Arch>({head.q + queries.begin * call.q.row, call.q.row, queries.size(), call.depth},
-                     space.q, plan.query_stride, Plan::tile, scale);
+                     space.q, plan.query_stride, Plan::tile, call.scale);
   for (int64_t i = 0; i < padded; ++i) {
     space.most[i] = -infinity<T>();
     space.sum[i] = space.factor[i] = 0;
@@ -197,13 +196,16 @@ void attend(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
                   Plan::panel, call.depth * Plan::panel);
     pack<T, Arch>(head.v + first * call.v.row, call.v.row, 1, keys.size(), call.width, space.values,
                   Plan::panel, keys.size() * Plan::panel);
+    const bool values_finite =
+        !has_closed_keys(call) ||
+        all_finite<T, Arch>(head.v + first * call.v.row, call.v.row, keys.size(), call.width);
     int64_t begin = queries.begin;
     if (call.causal && first > begin)
       begin += (first - begin) / Plan::query_block * Plan::query_block;
     for (; begin < queries.end; begin += Plan::query_block) {
       attend_block(call, plan, head, space,
                    {begin, smaller(begin + Plan::query_block, queries.end)}, begin - queries.begin,
-                   keys);
+                   keys, values_finite);
     }
   }
   write_output(call, plan, head, space, queries);

@@ -103,21 +103,51 @@ struct FarRows {
   }
 };
 
-// to = factor * from, with zeros beyond the last column and in `more` rows beyond the last.
+// Is none of the numbers that it saw NaN or infinite?
 template <class T, class Arch>
-void copy_rows(const FarRows<T>& from, T* to, int64_t to_stride, int64_t more, T factor) {
+struct Finite {
+  Vec<T, Arch> zero = Vec<T, Arch>(T(0));
+  REGRAD_INLINE void see(Vec<T, Arch> x) { zero = multiply_add(x, Vec<T, Arch>(T(0)), zero); }
+  REGRAD_INLINE bool all() const { return sum_lanes(zero) == T(0); }
+};
+
+template <class T, class Arch>
+bool all_finite(const T* rows, int64_t stride, int64_t count, int64_t columns) {
+  Finite<T, Arch> finite;
+  for (int64_t i = 0; i < count; ++i, rows += stride) {
+    for (int64_t j = 0; j < columns; j += lanes_of<T, Arch>) {
+      finite.see(load<T, Arch>(rows + j, columns - j));
+    }
+  }
+  return finite.all();
+}
+
+// to = factor * from, with zeros beyond the last column and in `more` rows beyond the last. Tells
+// whether all of it is finite.
+template <class T, class Arch>
+bool copy_rows(const FarRows<T>& from, T* to, int64_t to_stride, int64_t more, T factor) {
   using V = Vec<T, Arch>;
   constexpr int64_t lanes = lanes_of<T, Arch>;
   const V by(factor);
+  Finite<T, Arch> finite;
   for (int64_t i = 0; i < from.count; ++i, to += to_stride) {
     const T* const row = from[i];
     int64_t j = 0;
     for (; j < from.columns; j += lanes) {
-      (load<T, Arch>(row + j, from.columns - j) * by).store_unaligned(to + j);
+      const V x = load<T, Arch>(row + j, from.columns - j) * by;
+      finite.see(x);
+      x.store_unaligned(to + j);
     }
     for (; j < to_stride; j += lanes) V(T(0)).store_unaligned(to + j);
   }
   for (int64_t i = 0; i < more * to_stride; ++i) to[i] = 0;
+  return finite.all();
+}
+
+// Can a weight be 0 because a key is closed to a query?
+template <class T>
+REGRAD_INLINE bool has_closed_keys(const AttentionCall<T>& call) {
+  return call.causal || call.mask.data != nullptr || call.bias.data != nullptr;
 }
 
 // Which keys of a block the mask lets the queries of a block attend to.

@@ -17,12 +17,14 @@ REGRAD_INLINE Vec<T, Arch> horner(Vec<T, Arch> x, double c, double next, More...
   return multiply_add(horner(x, next, more...), x, Vec<T, Arch>(static_cast<T>(c)));
 }
 
-// 2^x for x <= 0 within 2 units in the last place, and exactly 0 from the end of the normal numbers
-// on; a NaN stays. The scores are kept in base 2: this is half the work of e^x.
+// e^x for x <= 0 within 2 units in the last place, if that of x itself is not counted, and exactly
+// 0 from the end of the normal numbers on; a NaN stays. As a power of 2 it is half the work. x is a
+// difference of scores, each of which may be as large as a number gets.
 template <class T, class Arch>
-REGRAD_INLINE Vec<T, Arch> exp2_of_share(Vec<T, Arch> x) {
+REGRAD_INLINE Vec<T, Arch> exp_of_difference(Vec<T, Arch> x) {
   using V = Vec<T, Arch>;
-  const V bounded = bounded_below(x, is_float<T> ? -127 : -1023);  // 2^n is 0 there
+  const V power = x * V(static_cast<T>(log2_of_e));
+  const V bounded = bounded_below(power, is_float<T> ? -127 : -1023);  // 2^n is 0 there
   const V shifter(Bits<T, Arch>::shifter);
   const V n = (bounded + shifter) - shifter;
   const V rest = bounded - n;
@@ -88,6 +90,26 @@ REGRAD_INLINE void sum_tile(const Factors<T>& f, Range k, int64_t row, int64_t p
 // of row i and a vector of columns from j on. Rows are taken in whole or half tiles, so that up to
 // half a tile more of them is read, and finished, than there are.
 inline constexpr Range skipped{0, -1};
+
+// The same, but that a row of b with a weight of 0 is left out, as it may hold NaNs and infinities.
+template <class T, class Arch, class Span, class Finish>
+void multiply_nonzero(const Factors<T>& f, int64_t rows, int64_t panels, const Span& span,
+                      const Finish& finish) {
+  using V = Vec<T, Arch>;
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t v = 0; v < 2 * panels; ++v) {
+      const Range k = span(i, i + 1, v / 2);
+      V sum(T(0));
+      for (int64_t p = k.begin; p < k.end; ++p) {
+        const T weight = f.a[i * f.a_row + p * f.a_column];
+        if (weight == 0) continue;
+        const T* const b = f.b + v / 2 * f.b_panel + p * f.b_row + v % 2 * lanes_of<T, Arch>;
+        sum = multiply_add(V(weight), V::load_unaligned(b), sum);
+      }
+      if (k.end >= k.begin) finish(i, v * lanes_of<T, Arch>, sum);
+    }
+  }
+}
 
 template <class T, class Arch, class Span, class Finish>
 REGRAD_INLINE void multiply(const Factors<T>& f, int64_t rows, int64_t panels, const Span& span,

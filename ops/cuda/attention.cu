@@ -89,7 +89,7 @@ __global__ void to_slopes(Tile<T> tile, T* slopes) {
     T* const slope = slopes + row * keys;
     double sum = 0;
     for (int64_t j = rank; j < keys; j += threads) {
-      sum += static_cast<double>(weight[j]) * static_cast<double>(slope[j]);
+      if (weight[j] != T(0)) sum += static_cast<double>(weight[j]) * static_cast<double>(slope[j]);
     }
     const T mean = static_cast<T>(Members::all(sum, Sum()));
     for (int64_t j = rank; j < keys; j += threads) {
@@ -146,15 +146,21 @@ Matrix<T> transposed(Matrix<T> x) {
   return x;
 }
 
+// [members, rows, columns]
 template <class T>
-Matrix<T> matrix_of(const Tile<T>& tile, T* scores) {
-  Matrix<T> result{scores, tile.call.keys, 1};
-  int64_t step = tile.count * tile.call.keys;
-  for (int d = tile.call.batch_rank - 1; d >= 0; --d) {
+Matrix<T> contiguous_matrix(const AttentionCall<T>& call, T* data, int64_t rows, int64_t columns) {
+  Matrix<T> result{data, columns, 1};
+  int64_t step = rows * columns;
+  for (int d = call.batch_rank - 1; d >= 0; --d) {
     result.batch[d] = step;
-    step *= tile.call.batch_sizes[d];
+    step *= call.batch_sizes[d];
   }
   return result;
+}
+
+template <class T>
+Matrix<T> matrix_of(const Tile<T>& tile, T* scores) {
+  return contiguous_matrix(tile.call, scores, tile.count, tile.call.keys);
 }
 
 // c = a b, or c += a b: [m, k] [k, n]
@@ -173,6 +179,66 @@ void multiply(const AttentionCall<T>& call, int64_t m, int64_t k, int64_t n, con
     product.c_batch[d] = c.batch[d];
   }
   gemm(product);
+}
+
+template <class T>
+__device__ inline bool is_finite(T x) {
+  return x - x == T(0);
+}
+
+// Of b [members, k, n], the finite numbers, with zeros for the others; and which members have any.
+template <class T, class B>
+struct TakeFinite {
+  AttentionCall<T> call;
+  Matrix<B> b;
+  int64_t k, n;
+  T* finite;
+  int* has_others;
+  __device__ void operator()(int64_t at) const {
+    const int64_t column = at % n, row = at / n % k, member = at / n / k;
+    const T x = b.data[offset_of(call, b.batch, member) + row * b.row + column * b.column];
+    finite[at] = is_finite(x) ? x : T(0);
+    if (!is_finite(x)) has_others[member] = 1;
+  }
+};
+
+// c [members, m, n] += a b for what in b is not finite and has a weight that is not 0.
+template <class T, class A, class B>
+struct AddOthers {
+  AttentionCall<T> call;
+  Matrix<T> c;
+  Matrix<A> a;
+  Matrix<B> b;
+  int64_t m, k, n;
+  const int* has_others;
+  __device__ void operator()(int64_t at) const {
+    const int64_t column = at % n, row = at / n % m, member = at / n / m;
+    if (has_others[member] == 0) return;
+    T* const to = c.data + offset_of(call, c.batch, member) + row * c.row + column * c.column;
+    const A* const weights = a.data + offset_of(call, a.batch, member) + row * a.row;
+    const B* const from = b.data + offset_of(call, b.batch, member) + column * b.column;
+    for (int64_t p = 0; p < k; ++p) {
+      const T weight = weights[p * a.column], x = from[p * b.row];
+      if (weight != T(0) && !is_finite(x)) *to += weight * x;
+    }
+  }
+};
+
+// The same for weights a: one of 0 leaves out what it is multiplied with, even NaN and infinity.
+template <class T, class A, class B>
+void multiply_weights(const AttentionCall<T>& call, int64_t m, int64_t k, int64_t n,
+                      const Matrix<T>& c, const Matrix<A>& a, const Matrix<B>& b,
+                      bool accumulate = false) {
+  if (!has_closed_keys(call)) return multiply(call, m, k, n, c, a, b, accumulate);
+  const int64_t members = members_of(call);
+  const Scratch<T> finite(members * k * n);
+  const Scratch<int> has_others(members);
+  succeed(
+      cudaMemsetAsync(has_others.data(), 0, static_cast<size_t>(members) * sizeof(int), stream()),
+      "attention");
+  for_each(members * k * n, TakeFinite<T, B>{call, b, k, n, finite.data(), has_others.data()});
+  multiply(call, m, k, n, c, a, contiguous_matrix(call, finite.data(), k, n), accumulate);
+  for_each(members * m * n, AddOthers<T, A, B>{call, c, a, b, m, k, n, has_others.data()});
 }
 
 template <class T>
@@ -208,8 +274,8 @@ void backward_of_tile(const Tile<T>& tile, T* slopes) {
   const auto g = rows_of(call.g, tile.begin);
   find_weights(tile);
   if (call.dv.data != nullptr) {
-    multiply(call, call.keys, tile.count, call.width, rows_of(call.dv, 0), transposed(weight), g,
-             adds);
+    multiply_weights(call, call.keys, tile.count, call.width, rows_of(call.dv, 0),
+                     transposed(weight), g, adds);
   }
   multiply(call, tile.count, call.width, call.keys, slope, g, transposed(rows_of(call.v, 0)));
   launch_rows(tile.members * tile.count, call.keys, to_slopes<warp_threads, T>,
@@ -220,12 +286,12 @@ void backward_of_tile(const Tile<T>& tile, T* slopes) {
     for_each(tile.members / call.shared * rows * columns, AddToBias<T>{tile, slopes});
   }
   if (call.dq.data != nullptr) {
-    multiply(call, tile.count, call.keys, call.depth, rows_of(call.dq, tile.begin), weight,
-             rows_of(call.k, 0));
+    multiply_weights(call, tile.count, call.keys, call.depth, rows_of(call.dq, tile.begin), weight,
+                     rows_of(call.k, 0));
   }
   if (call.dk.data != nullptr) {
-    multiply(call, call.keys, tile.count, call.depth, rows_of(call.dk, 0), transposed(weight),
-             rows_of(call.q, tile.begin), adds);
+    multiply_weights(call, call.keys, tile.count, call.depth, rows_of(call.dk, 0),
+                     transposed(weight), rows_of(call.q, tile.begin), adds);
   }
 }
 
@@ -236,8 +302,8 @@ void attention(const AttentionCall<T>& call) {
   if (flash_attention(call)) return;
   each_tile(call, [&](const Tile<T>& tile) {
     find_weights(tile);
-    multiply(call, tile.count, call.keys, call.width, rows_of(call.out, tile.begin),
-             matrix_of(tile, tile.scores), rows_of(call.v, 0));
+    multiply_weights(call, tile.count, call.keys, call.width, rows_of(call.out, tile.begin),
+                     matrix_of(tile, tile.scores), rows_of(call.v, 0));
   });
 }
 

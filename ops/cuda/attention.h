@@ -25,6 +25,13 @@ __host__ __device__ inline int64_t members_of(const AttentionCall<T>& call) {
   return members;
 }
 
+// Whether a weight can be 0 because a key is closed to a query; then what it is multiplied with may
+// be anything.
+template <class T>
+__host__ __device__ inline bool has_closed_keys(const AttentionCall<T>& call) {
+  return call.causal || call.mask.data != nullptr || call.bias.data != nullptr;
+}
+
 // Whether flash.cu has done it: float32, heads up to 128 wide that fit into this GPU's shared
 // memory, no derivative of a bias.
 bool flash_attention(const AttentionCall<float>&);

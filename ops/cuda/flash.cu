@@ -1,7 +1,7 @@
 // softmax(scale q kᵀ + bias) v and its derivatives without ever storing the scores: a block of
 // threads takes some queries, or for the derivative some keys, and goes through the others tile by
 // tile in shared memory (Dao et al., "FlashAttention", 2022; Milakov and Gimelshein, "Online
-// normalizer calculation for softmax", 2018). Scores are to base 2; log_sum is as on the cpu.
+// normalizer calculation for softmax", 2018). What it saves is what the cpu saves.
 //   With P the weights and dP = g vᵀ:  dS = P (dP - sum(g out)),  dq = scale dS k,
 //   dk = scale dSᵀ q,  dv = Pᵀ g.
 #include "ops/cuda/attention.h"
@@ -14,7 +14,9 @@ namespace {
 
 using Call = AttentionCall<float>;
 constexpr int tile_keys = 64, key_columns = tile_keys / side;
-constexpr float log2_of_e = 1.44269504f, log_of_2 = 0.69314718f;
+
+// e^x for a difference of scores, each of which may be as large as a number gets.
+__device__ inline float exp_of_difference(float x) { return ::exp2f(x * 1.44269504f); }
 
 template <class T>
 __device__ T* member_of(const Call& call, const AttentionOperand<T>& x, int64_t member) {
@@ -26,7 +28,7 @@ struct Head {
   const Call& call;
   const float *q, *k, *v, *g, *bias;
   const bool* mask;
-  float *out, *log_sum, *dk, *dv;
+  float *out, *softmax, *dk, *dv;
 
   __device__ Head(const Call& of, int64_t member)
       : call(of),
@@ -37,7 +39,7 @@ struct Head {
         bias(member_of(of, of.bias, member)),
         mask(member_of(of, of.mask, member)),
         out(member_of(of, of.out, member)),
-        log_sum(member_of(of, of.log_sum, member)),
+        softmax(member_of(of, of.softmax, member)),
         dk(member_of(of, of.dk, member)),
         dv(member_of(of, of.dv, member)) {}
 
@@ -61,14 +63,14 @@ struct Head {
         if (!allows(i, j)) {
           score = -infinity<float>();
         } else if (bias != nullptr) {
-          score = multiply_add(bias[i * call.bias.row + j * call.bias.column], log2_of_e, score);
+          score += bias[i * call.bias.row + j * call.bias.column];
         }
       }
     }
   }
 };
 
-// R rows of scores become powers of two below their greatest, in `weights`; what was summed before
+// R rows of scores become e^(score - greatest), in `weights`; what was summed before
 // is scaled to the new greatest.
 template <int R, int C, class Weights>
 __device__ void weigh(const Part<R, key_columns>& scores, const Weights& weights, float (&most)[R],
@@ -79,12 +81,12 @@ __device__ void weigh(const Part<R, key_columns>& scores, const Weights& weights
 #pragma unroll
     for (int c = 0; c < key_columns; ++c) greatest = v_max(greatest, scores.at[r][c]);
     greatest = over_row(greatest, Larger());
-    const float shift = shift_of(greatest), factor = ::exp2f(most[r] - shift);
+    const float shift = shift_of(greatest), factor = exp_of_difference(most[r] - shift);
     most[r] = greatest;
     float total = 0;
 #pragma unroll
     for (int c = 0; c < key_columns; ++c) {
-      const float weight = ::exp2f(scores.at[r][c] - shift);
+      const float weight = exp_of_difference(scores.at[r][c] - shift);
       weights.at(down() * R + r, spread_column(c)) = weight;
       total += weight;
     }
@@ -106,7 +108,7 @@ struct Forward {
     const auto k = Shared<tile_keys, D>::take(memory), v = Shared<tile_keys, D>::take(memory);
     const auto weights = Shared<rows, tile_keys>::take(memory);
     const Call& call = head.call;
-    q.load(head.q, call.q.row, first, call.queries, call.depth, call.scale * log2_of_e);
+    q.load(head.q, call.q.row, first, call.queries, call.depth, call.scale);
     float most[R], sum[R] = {};
     for (float& one : most) one = -infinity<float>();
     Part<R, C> out;
@@ -114,14 +116,14 @@ struct Forward {
     for (int64_t key = 0; key < end; key += tile_keys) {
       __syncthreads();
       k.load(head.k, call.k.row, key, call.keys, call.depth);
-      v.load(head.v, call.v.row, key, call.keys, call.width);
-      __syncthreads();
+      const bool finite = v.load(head.v, call.v.row, key, call.keys, call.width);
+      const bool plain = __syncthreads_and(finite || !has_closed_keys(call));
       Part<R, key_columns> scores;
       add_times_transposed(scores, q, k);
       head.finish(first, key, scores);
       weigh(scores, weights, most, sum, out);
       __syncwarp();  // the rows of weights that a warp reads are its own
-      add_times(out, weights, v);
+      plain ? add_times(out, weights, v) : add_times<true>(out, weights, v);
     }
     write(head, first, most, sum, out);
   }
@@ -139,11 +141,9 @@ struct Forward {
         const int column = grouped_column<C>(c);
         if (column < call.width) head.out[i * call.out.row + column] = out.at[r][c] * by;
       }
-      if (head.log_sum != nullptr && along() == 0) {
-        head.log_sum[i * call.log_sum.row] =
-            total == 0 ? infinity<float>()
-                       : static_cast<float>(static_cast<double>(most[r]) +
-                                            ::log2(static_cast<double>(total)));
+      if (head.softmax != nullptr && along() == 0) {
+        head.softmax[i * call.softmax.row] = shift_of(most[r]);
+        head.softmax[i * call.softmax.row + 1] = by;
       }
     }
   }
@@ -203,11 +203,13 @@ struct Backward {
   __device__ void find_slopes(const Head& head, int64_t first, int64_t key,
                               const float* sums) const {
     const Call& call = head.call;
-    float lowered[R], mean[R];
+    float shift[R], factor[R], mean[R];
 #pragma unroll
     for (int r = 0; r < R; ++r) {
       const int64_t i = first + down() * R + r;
-      lowered[r] = i < call.queries ? head.log_sum[i * call.log_sum.row] : infinity<float>();
+      const float* const saved = head.softmax + i * call.softmax.row;
+      shift[r] = i < call.queries ? saved[0] : 0.f;
+      factor[r] = i < call.queries ? saved[1] : 0.f;
       mean[r] = i < call.queries ? sums[i] : 0.f;
     }
     Part<R, key_columns> scores, dweights;
@@ -219,7 +221,8 @@ struct Backward {
 #pragma unroll
       for (int c = 0; c < key_columns; ++c) {
         const float score = scores.at[r][c];
-        const float weight = score == -infinity<float>() ? 0.f : ::exp2f(score - lowered[r]);
+        const float weight =
+            score == -infinity<float>() ? 0.f : exp_of_difference(score - shift[r]) * factor[r];
         weights.at(down() * R + r, spread_column(c)) = weight;
         slopes.at(down() * R + r, spread_column(c)) =
             weight == 0 ? 0.f : weight * (dweights.at[r][c] - mean[r]);
@@ -228,7 +231,7 @@ struct Backward {
   }
 
   // dq [queries, D] += dS k
-  __device__ void add_to_dq(int64_t first, int64_t queries, float* dq) const {
+  __device__ void add_to_dq(int64_t first, int64_t queries, float* dq, bool plain) const {
     constexpr int group = C < 4 ? C : 4;
     using Group = Pack<float, group>;
     Part<R, C> part;
@@ -249,7 +252,7 @@ struct Backward {
 #pragma unroll
       for (int c = 0; c < group; ++c) own[c] = before.at[c];
     });
-    add_times(part, slopes, k);
+    plain ? add_times(part, slopes, k) : add_times<true>(part, slopes, k);
     each_group([](const float* own, Group& stored) {
       Group sum;
 #pragma unroll
@@ -273,21 +276,27 @@ struct Backward {
 
   __device__ void run(const Head& head, int64_t key, const float* sums, float* dq) const {
     const Call& call = head.call;
-    k.load(head.k, call.k.row, key, call.keys, call.depth);
+    const bool k_finite = k.load(head.k, call.k.row, key, call.keys, call.depth);
     v.load(head.v, call.v.row, key, call.keys, call.width);
     Part<4, C> dk, dv;
     for (int64_t first = call.causal ? key / rows * rows : 0; first < call.queries; first += rows) {
-      q.load(head.q, call.q.row, first, call.queries, call.depth, call.scale * log2_of_e);
-      g.load(head.g, call.g.row, first, call.queries, call.width);
-      __syncthreads();
+      const bool q_finite = q.load(head.q, call.q.row, first, call.queries, call.depth, call.scale);
+      const bool g_finite = g.load(head.g, call.g.row, first, call.queries, call.width);
+      const bool plain =
+          __syncthreads_and((q_finite && g_finite && k_finite) || !has_closed_keys(call));
       find_slopes(head, first, key, sums);
       __syncthreads();
-      add_transposed_times(dv, weights, g);
-      add_transposed_times(dk, slopes, q);
-      if (dq != nullptr) add_to_dq(first, call.queries, dq);
+      if (plain) {
+        add_transposed_times(dv, weights, g);
+        add_transposed_times(dk, slopes, q);
+      } else {
+        add_transposed_times<true>(dv, weights, g);
+        add_transposed_times<true>(dk, slopes, q);
+      }
+      if (dq != nullptr) add_to_dq(first, call.queries, dq, plain);
       __syncthreads();
     }
-    if (head.dk != nullptr) write(head.dk, call.dk.row, key, call.keys, call.depth, dk, log_of_2);
+    if (head.dk != nullptr) write(head.dk, call.dk.row, key, call.keys, call.depth, dk, 1);
     if (head.dv != nullptr) write(head.dv, call.dv.row, key, call.keys, call.width, dv, 1);
   }
 };
@@ -381,7 +390,7 @@ bool flash_attention(const Call& call) {
 }
 
 bool flash_attention_backward(const Call& call) {
-  if (!suits(call) || call.dbias.data != nullptr || call.log_sum.data == nullptr) return false;
+  if (!suits(call) || call.dbias.data != nullptr || call.softmax.data == nullptr) return false;
   const int64_t widest = std::max(call.depth, call.width);
   return widest <= 32   ? start_backward<32>(call)
          : widest <= 64 ? start_backward<64>(call)

@@ -30,8 +30,8 @@ struct Shared {
     return made;
   }
   // factor times the rows of a matrix from `first` on; zeros beyond its `height` and `width`. All
-  // numbers are on their way before the first arrives.
-  __device__ void load(const float* from, int64_t row_step, int64_t first, int64_t height,
+  // numbers are on their way before the first arrives. Tells whether this thread's are finite.
+  __device__ bool load(const float* from, int64_t row_step, int64_t first, int64_t height,
                        int64_t width, float factor = 1) const {
     constexpr int each = rows * columns / block_threads, row_gap = block_threads / columns;
     const int column = static_cast<int>(threadIdx.x) % columns;
@@ -43,8 +43,13 @@ struct Shared {
     for (int i = 0; i < each; ++i) {
       some[i] = i * row_gap < left ? factor * begin[i * row_gap * row_step] : 0.f;
     }
+    float zero = 0;
 #pragma unroll
-    for (int i = 0; i < each; ++i) at(top + i * row_gap, column) = some[i];
+    for (int i = 0; i < each; ++i) {
+      at(top + i * row_gap, column) = some[i];
+      zero = multiply_add(some[i], 0.f, zero);
+    }
+    return zero == 0;
   }
 };
 
@@ -101,8 +106,14 @@ __device__ inline void grouped_row(const B& b, int row, float (&y)[C]) {
   }
 }
 
+// sum + weight x; with skips_zeros, a weight of 0 leaves out even a NaN or an infinity.
+template <bool skips_zeros>
+__device__ inline float add_weighted(float weight, float x, float sum) {
+  return skips_zeros && weight == 0 ? sum : multiply_add(weight, x, sum);
+}
+
 // part += a b, columns grouped
-template <int R, int C, class A, class B>
+template <bool skips_zeros = false, int R, int C, class A, class B>
 __device__ void add_times(Part<R, C>& part, const A& a, const B& b) {
   static_assert(A::rows == R * side && B::columns == C * side && A::columns == B::rows);
 #pragma unroll 2
@@ -117,14 +128,16 @@ __device__ void add_times(Part<R, C>& part, const A& a, const B& b) {
 #pragma unroll
       for (int r = 0; r < R; ++r) {
 #pragma unroll
-        for (int c = 0; c < C; ++c) part.at[r][c] = multiply_add(x[r].at[e], y[c], part.at[r][c]);
+        for (int c = 0; c < C; ++c) {
+          part.at[r][c] = add_weighted<skips_zeros>(x[r].at[e], y[c], part.at[r][c]);
+        }
       }
     }
   }
 }
 
 // part += aᵀ b, columns grouped
-template <int C, class A, class B>
+template <bool skips_zeros = false, int C, class A, class B>
 __device__ void add_transposed_times(Part<4, C>& part, const A& a, const B& b) {
   static_assert(A::columns == 4 * side && B::columns == C * side && A::rows == B::rows);
 #pragma unroll 4
@@ -135,7 +148,9 @@ __device__ void add_transposed_times(Part<4, C>& part, const A& a, const B& b) {
 #pragma unroll
     for (int r = 0; r < 4; ++r) {
 #pragma unroll
-      for (int c = 0; c < C; ++c) part.at[r][c] = multiply_add(x.at[r], y[c], part.at[r][c]);
+      for (int c = 0; c < C; ++c) {
+        part.at[r][c] = add_weighted<skips_zeros>(x.at[r], y[c], part.at[r][c]);
+      }
     }
   }
 }

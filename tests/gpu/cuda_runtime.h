@@ -56,6 +56,15 @@ inline unsigned lane() { return threadIdx.x % 32; }
 }  // namespace emulated
 
 inline void __syncthreads() { emulated::wait_for_block(); }
+inline int __syncthreads_and(int given) {  // blocks run one after the other
+  static int all = 0;
+  __syncthreads();
+  all = 1;
+  __syncthreads();
+  if (given == 0) all = 0;
+  __syncthreads();
+  return all;
+}
 inline void __syncwarp(unsigned = 0xffffffffu) { emulated::wait_for_warp(); }
 template <class T>
 T __shfl_sync(unsigned, T value, int from) {
