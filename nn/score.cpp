@@ -100,16 +100,4 @@ ScoreFunction make_score(const std::string& name, ScoreSizes sizes, Generator& g
   return LocationScore(sizes.hidden, sizes.max_length, generator);
 }
 
-// |a - b|² = |a|² - 2 a·b + |b|². Both are first moved by b's mean, which changes no distance and
-// keeps the three terms small: far from the origin their difference would be rounding noise.
-Tensor squared_distance(const Tensor& a, const Tensor& b) {
-  check_pair("squared_distance", a, b);
-  check(a.size(-1) == b.size(-1), "squared_distance: rows of {} and {} differ in size",
-        a.shape().str(), b.shape().str());
-  const Tensor centre = mean(b.detach(), -2, true);
-  const Tensor from = a - centre, to = b - centre;
-  return sum(square(from), -1, true) - 2.0 * matmul(from, transpose(to)) +
-         unsqueeze(sum(square(to), -1), -2);
-}
-
 }  // namespace regrad::nn

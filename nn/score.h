@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "nn/layers.h"
+#include "ops/ops.h"
 
 namespace regrad::nn {
 
@@ -99,7 +100,6 @@ struct ScoreSizes {
 ScoreFunction make_score(const std::string& name, ScoreSizes sizes,
                          Generator& generator = default_generator());
 
-// |a_i - b_j|² for every pair of rows: [.., m, h] [.., n, h] -> [.., m, n], without [.., m, n, h].
-Tensor squared_distance(const Tensor& a, const Tensor& b);
+using regrad::squared_distance;
 
 }  // namespace regrad::nn

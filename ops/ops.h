@@ -187,12 +187,16 @@ struct AttentionOptions {
   std::optional<double> scale = std::nullopt;  // 1 / sqrt(d) unless given
 };
 // mask: bool, true = may attend, broadcast to [.., t, s]; or a float bias added to the scores. A
-// query with nothing to attend to gives zeros. The scores are never stored: memory grows with t + s.
+// query with nothing to attend to gives zeros, and a value with a weight of 0 counts for nothing,
+// even if it is NaN. The scores are never stored: memory grows with t + s.
 // The result lies in memory in the order of q's dimensions.
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const Tensor& mask = {}, const AttentionOptions& options = {});
 // Σ_h v_h tanh(q_ih + k_jh) (additive.cpp): query [.., m, h], key [.., n, h], v [h] -> [.., m, n].
 Tensor additive_scores(const Tensor& query, const Tensor& key, const Tensor& v);
+// |a_i - b_j|² of every pair of rows (distance.cpp): [.., m, h], [.., n, h] -> [.., m, n]; never
+// below 0, and as exact as its own size asks for, however far from 0 the rows are.
+Tensor squared_distance(const Tensor& a, const Tensor& b);
 // softmax along dim where mask (bool, true = may attend) lets it; a row with nothing gives zeros.
 Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim);
 

@@ -1,0 +1,81 @@
+// Squared distances of all pairs of rows, d_ij = |a_i - b_j|², from the differences themselves: as
+// |a|² - 2 a·b + |b|² they would be rounding noise beside rows that are far away.
+//   da_i = 2 Σ_j g_ij (a_i - b_j),  db_j = -2 Σ_i g_ij (a_i - b_j)
+// A distance without a gradient (a masked one) gives none, even if it is NaN or infinite.
+#include <algorithm>
+
+#include "ops/dispatch.h"
+#include "ops/ops.h"
+
+namespace regrad {
+namespace {
+
+Tensor differences(const Tensor& a, const Tensor& b) {
+  return sub(unsqueeze(a, -2), unsqueeze(b, -3));
+}
+
+// body(part of a's rows, first, count), with about a million differences in each part.
+template <class Body>
+void each_part(const Tensor& a, const Tensor& b, const Body& body) {
+  const int64_t rows = a.size(-2), each = std::max<int64_t>(b.numel(), 1);
+  const int64_t batch = std::max<int64_t>(a.numel() / std::max<int64_t>(rows * a.size(-1), 1), 1);
+  const int64_t most = std::max<int64_t>((int64_t{1} << 20) / each / batch, 1);
+  for (int64_t first = 0; first < rows; first += most) {
+    const int64_t count = std::min(most, rows - first);
+    body(narrow(a, -2, first, count), first, count);
+  }
+}
+
+// 2 g_ij (a_i - b_j). In a recorded pass g has a gradient too, also where it is 0.
+Tensor pulls(const Tensor& g, const Tensor& a, const Tensor& b) {
+  const Tensor each = unsqueeze(g, -1), all = mul(mul(each, 2), differences(a, b));
+  return GradMode::enabled() ? all : where(each == 0, 0, all);
+}
+
+std::vector<Tensor> backward(const Tensor& g, const Tensor& a, const Tensor& b) {
+  if (GradMode::enabled()) {
+    const Tensor all = pulls(g, a, b);
+    return {sum(all, -2), neg(sum(all, -3))};
+  }
+  std::vector<Tensor> of_a;
+  Tensor of_b = zeros_like(b);
+  each_part(a, b, [&](const Tensor& part, int64_t first, int64_t count) {
+    const Tensor all = pulls(narrow(g, -2, first, count), part, b);
+    of_a.push_back(sum(all, -2));
+    of_b = sub(of_b, sum(all, -3));
+  });
+  return {of_a.empty() ? zeros_like(a) : concat(of_a, -2), of_b};
+}
+
+}  // namespace
+
+Tensor squared_distance(const Tensor& a, const Tensor& b) {
+  check(a.rank() >= 2 && b.rank() >= 2 && a.size(-1) == b.size(-1),
+        "squared_distance: takes rows [.., m, h] and [.., n, h], not {} and {}", called(a),
+        called(b));
+  same_dtype("squared_distance", a, b);
+  const auto batch_of = [](const Tensor& x) {
+    return Shape(x.shape().begin(), x.shape().size() - 2);
+  };
+  const Shape batch = broadcast_shapes("squared_distance", batch_of(a), batch_of(b));
+  const auto over_batch = [&](const Tensor& x) {
+    Shape shape = batch;
+    shape.push_back(x.size(-2)), shape.push_back(x.size(-1));
+    return shape == x.shape() ? x : expand(x, shape);
+  };
+  const Tensor from = over_batch(a), to = over_batch(b);
+  std::vector<Tensor> rows;
+  {
+    const NoGrad guard;
+    each_part(from, to, [&](const Tensor& part, int64_t, int64_t) {
+      rows.push_back(sum(square(differences(part, to)), -1));
+    });
+  }
+  Shape shape = batch;
+  shape.push_back(a.size(-2)), shape.push_back(b.size(-2));
+  Tensor out = rows.empty() ? empty(shape, a.dtype(), a.device()) : concat(rows, -2);
+  return record("squared_distance", std::move(out), {from, to},
+                [from, to](const Tensor& g, Needed) { return backward(g, from, to); });
+}
+
+}  // namespace regrad
