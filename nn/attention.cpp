@@ -13,34 +13,41 @@ Attention::Attention(int64_t hidden_size, Generator& generator)
 AttentionOutput Attention::operator()(const Tensor& hidden, const Tensor& mask) const {
   check(hidden.rank() == 3, "Attention: hidden must be [batch, time, hidden], not {}",
         hidden.shape().str());
-  const Tensor scores = linear(hidden);
-  if (!mask.defined()) return {softmax(scores, 1), scores};
+  if (!mask.defined()) {
+    const Tensor scores = linear(hidden);
+    return {softmax(scores, 1), scores};
+  }
   check(mask.dtype() == bool_ && mask.shape() == Shape{hidden.size(0), hidden.size(1)},
         "Attention: the mask must be bool [{}, {}] (true = may attend), not {} {}", hidden.size(0),
         hidden.size(1), name(mask.dtype()), mask.shape().str());
-  return {masked_softmax(scores, unsqueeze(mask, 2), 1), scores};
+  const Tensor allowed = unsqueeze(mask, 2), scores = linear(where(allowed, hidden, 0.0));
+  return {masked_softmax(scores, allowed, 1), scores};
 }
 
 namespace detail {
 
-void check_hidden(const Tensor& hidden) {
+Tensor open_rows(const Tensor& hidden, const Tensor& mask) {
   check(hidden.rank() == 2 || hidden.rank() == 3,
         "self_attention: h must be [batch, time, hidden] or [time, hidden], not {}",
         hidden.shape().str());
+  const Tensor h = hidden.rank() == 2 ? unsqueeze(hidden, 0) : hidden;
+  if (!mask.defined()) return h;
+  const int64_t batch = h.size(0), steps = h.size(1);
+  const Tensor allowed = hidden.rank() == 2 ? unsqueeze(mask, 0) : mask;
+  check(allowed.dtype() == bool_ && (allowed.shape() == Shape{batch, steps} ||
+                                     allowed.shape() == Shape{batch, steps, steps}),
+        "self_attention: for h {} the mask must be bool (true = may attend), time or time by "
+        "time for each sequence, not {} {}",
+        hidden.shape().str(), name(mask.dtype()), mask.shape().str());
+  if (allowed.rank() == 2) return where(unsqueeze(allowed, 2), h, 0.0);
+  const Tensor pairs = allowed.to(int64);
+  return where(unsqueeze(sum(pairs, 1) + sum(pairs, 2) > 0.0, 2), h, 0.0);
 }
 
-SelfAttentionOutput attend(const Tensor& hidden, const Tensor& scores, const Tensor& mask) {
-  const bool single = hidden.rank() == 2;
-  const Tensor h = single ? unsqueeze(hidden, 0) : hidden;
+SelfAttentionOutput attend(const Tensor& h, const Tensor& scores, const Tensor& mask, bool single) {
   Tensor weights;
   if (mask.defined()) {
-    const int64_t batch = h.size(0), steps = h.size(1);
     Tensor allowed = single ? unsqueeze(mask, 0) : mask;
-    check(allowed.dtype() == bool_ && (allowed.shape() == Shape{batch, steps} ||
-                                       allowed.shape() == Shape{batch, steps, steps}),
-          "self_attention: for h {} the mask must be bool (true = may attend), time or time by "
-          "time for each sequence, not {} {}",
-          hidden.shape().str(), name(mask.dtype()), mask.shape().str());
     if (allowed.rank() == 2) allowed = unsqueeze(allowed, 1) & unsqueeze(allowed, 2);
     weights = masked_softmax(scores, allowed, 2);
   } else {
@@ -147,9 +154,20 @@ MultiheadAttention::MultiheadAttention(int64_t dim, int64_t head_count,
   }
 }
 
+// Keys that do not exist are zeros: the weights' gradients multiply what is there by 0.
 MultiheadAttentionOutput MultiheadAttention::operator()(const Tensor& query, const Tensor& key,
                                                         const Tensor& value,
                                                         const MultiheadAttentionInput& how) const {
+  if (how.key_mask.defined() && key.rank() == 3) {
+    MultiheadAttentionInput rest = how;
+    rest.mask = combined_mask(how), rest.key_mask = {};
+    const auto existing = [&](const Tensor& x) {
+      return where(unsqueeze(how.key_mask, 2), x, 0.0);
+    };
+    const Tensor keys = existing(key);
+    const Tensor values = value.shares_body(key) ? keys : existing(value);
+    return (*this)(query.shares_body(key) ? keys : query, keys, values, rest);
+  }
   if (!query.shares_body(key) || !key.shares_body(value)) {
     check_sequence(*this, query);
     return attend(query, prepare(key, value), how);

@@ -8,7 +8,7 @@ namespace regrad::nn {
 
 struct AttentionOutput {
   Tensor weights;  // [B, T, 1], each sequence's sum to 1
-  Tensor scores;   // [B, T, 1], before the softmax and the mask
+  Tensor scores;   // [B, T, 1], before the softmax and the mask; of zeros where the mask is false
 };
 
 // The tutorial's layer: weights = softmax(linear(hidden)) along time.
@@ -28,8 +28,9 @@ struct SelfAttentionOutput {
 };
 
 namespace detail {
-void check_hidden(const Tensor& hidden);
-SelfAttentionOutput attend(const Tensor& hidden, const Tensor& scores, const Tensor& mask);
+// h [B, T, H], with zeros at the positions that the mask lets take no part.
+Tensor open_rows(const Tensor& hidden, const Tensor& mask);
+SelfAttentionOutput attend(const Tensor& h, const Tensor& scores, const Tensor& mask, bool single);
 }  // namespace detail
 
 // The tutorial's equations: s(i,j) = score(h_i, h_j), a = softmax of s over j, o and O as above.
@@ -37,9 +38,8 @@ SelfAttentionOutput attend(const Tensor& hidden, const Tensor& scores, const Ten
 // that exist, others neither attend nor are attended to; or [B, T, T]: what may attend to what.
 template <class Score>
 SelfAttentionOutput self_attention(const Tensor& h, const Score& score, const Tensor& mask = {}) {
-  detail::check_hidden(h);
-  const Tensor batch = h.rank() == 2 ? h.reshape({1, h.size(0), h.size(1)}) : h;
-  return detail::attend(h, score(batch, batch), mask);
+  const Tensor batch = detail::open_rows(h, mask);
+  return detail::attend(batch, score(batch, batch), mask, h.rank() == 2);
 }
 SelfAttentionOutput self_attention(const Tensor& h, const ScoreFunction& score,
                                    const Tensor& mask = {});

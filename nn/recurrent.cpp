@@ -54,7 +54,9 @@ struct Swept {
 // unchanged: backwards, it thus starts at its own end.
 Tensor states_of_rnn(Cell cell, const RecurrentWeights& w, const Tensor& input, Tensor state,
                      const Tensor& running, bool reverse) {
-  const std::vector<Tensor> projected = unbind(linear(input, w.weight_ih, w.bias_ih));
+  // The weights' gradients multiply what is in the padding by 0: it may be anything.
+  const Tensor x = running.defined() ? where(running, input, 0.0) : input;
+  const std::vector<Tensor> projected = unbind(linear(x, w.weight_ih, w.bias_ih));
   std::vector<Tensor> states(projected.size());
   for (size_t i = 0; i < projected.size(); ++i) {
     const size_t t = reverse ? projected.size() - 1 - i : i;

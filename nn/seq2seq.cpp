@@ -23,8 +23,10 @@ Seq2SeqModelOutput Seq2SeqModel::steps(const Tensor& x, const Tensor& mask) cons
   check(x.rank() == 3 && x.size(1) > 0,
         "Seq2SeqModel: x must be [batch, time, input] with a step or more, not {}",
         x.shape().str());
-  Tensor hidden = hidden_layer(relu(input_layer(x)));
   Tensor allowed = mask;
+  // The weights' gradients multiply what is masked by 0: it may be anything.
+  const Tensor open = mask.defined() && mask.rank() == 2 ? where(unsqueeze(mask, 2), x, 0.0) : x;
+  Tensor hidden = hidden_layer(relu(input_layer(open)));
   std::vector<Tensor> outputs, weights;
   for (int64_t t = 0; t < x.size(1); ++t) {
     weights.push_back(attention(hidden, allowed).weights);

@@ -36,6 +36,12 @@ struct Walk {
   }
 };
 
+// x [t, b, i] with zeros where no sequence runs: the weights' gradients multiply what is there by
+// 0.
+Tensor without_padding(const Tensor& x, const Tensor& runs) {
+  return runs.defined() ? where(unsqueeze(runs, 2), x, 0) : x;
+}
+
 // What the steps of a sequence read, beside the states.
 struct Given {
   Tensor x;  // [t b, i]
@@ -188,7 +194,7 @@ using Step = std::vector<Tensor> (*)(const Tensor& gates_x, const SequenceWeight
 std::vector<Tensor> walk_of_ops(Step step, const Tensor& x, std::vector<Tensor> state,
                                 const SequenceWeights& w, const Tensor& runs, bool reverse) {
   const int64_t steps = x.size(0);
-  const Tensor gates = linear(x, w.weight_ih, w.bias_ih);
+  const Tensor gates = linear(without_padding(x, runs), w.weight_ih, w.bias_ih);
   std::vector<std::vector<Tensor>> all(state.size(),
                                        std::vector<Tensor>(static_cast<size_t>(steps)));
   for (int64_t i = 0; i < steps; ++i) {
@@ -242,11 +248,11 @@ Walk check_sequence(const char* op, int64_t gates, const Tensor& x, const Tensor
 Given plain_inputs(const Walk& walk, const Tensor& x, const SequenceWeights& w,
                    const Tensor& lengths) {
   Given given;
-  given.x = reshape(plain(x), {walk.rows(), x.size(2)});
   given.weights = {plain(w.weight_ih), plain(w.weight_hh), plain(w.bias_ih), plain(w.bias_hh)};
   if (lengths.defined()) {
     given.runs = transpose(length_mask(lengths.to(x.device()), walk.steps)).contiguous();
   }
+  given.x = reshape(plain(without_padding(x.detach(), given.runs)), {walk.rows(), x.size(2)});
   return given;
 }
 
