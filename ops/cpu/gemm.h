@@ -286,7 +286,7 @@ void gemv(const Gemm<T>& g, const GemmPlan<T, Arch>& plan) {
   const bool streams = (one_row ? g.b_col : g.a_row) == 1;
   const int64_t least = streams ? shortest_stream<T> : 4 * plan.lanes;
   const Cut pieces(count, at_most(plan.gemv_pieces, ceil_divide(count, least)));
-  const Cut batches(plan.batches, plan.batch_groups);
+  const Cut batches(plan.batches, plan.batch_groups), blocks(g.k, plan.k_blocks);
   parallel_for(batches.parts * pieces.parts, [&](int64_t chunk) {
     const Range piece = pieces[chunk % pieces.parts], batch = batches[chunk / pieces.parts];
     for (int64_t i = batch.begin; i < batch.end; ++i) {
@@ -297,8 +297,10 @@ void gemv(const Gemm<T>& g, const GemmPlan<T, Arch>& plan) {
         v = {g.k,  at.b,    g.b_row, at.a, g.a_col,      g.a_row,
              at.c, g.c_row, g.bias,  0,    v.accumulate, v.relu};
       }
-      v.column == 1 ? gemv_rows<T, Arch>(v, piece.begin, piece.end)
-                    : gemv_columns<T, Arch>(v, piece.begin, piece.end);
+      for (int64_t b = 0; b < blocks.parts; ++b) {
+        v.column == 1 ? gemv_rows<T, Arch>(v, piece, blocks[b])
+                      : gemv_columns<T, Arch>(v, piece, blocks[b]);
+      }
     }
   });
 }

@@ -1,11 +1,11 @@
 // A matrix times one vector: the memory's speed decides, so each element is read once, in order.
 // Both shapes of the product, one row of C or one column, are the same y[j] = sum_k x[k] M[k, j].
+// An element is summed in the order of k and in the same blocks of k as by a tile (gemm.h), so that
+// a row has the same bits alone as among others.
 #pragma once
 
-#include "ops/cpu/fold.h"
-#include "ops/cpu/parallel.h"
-#include "ops/cpu/scratch.h"
-#include "ops/gemm.h"
+#include "ops/cpu/gemm_plan.h"
+#include "ops/cpu/gemm_vector.h"
 
 namespace regrad::simd {
 
@@ -23,12 +23,16 @@ struct Gemv {
   bool accumulate, relu;
 };
 
+// The sum over a block of k joins those before it.
 template <class T>
-REGRAD_INLINE void finish_gemv(const Gemv<T>& g, int64_t j, T sum) {
+REGRAD_INLINE void finish_gemv(const Gemv<T>& g, Range k, int64_t j, T sum) {
   T& y = g.y[j * g.y_step];
-  if (g.accumulate) sum += y;
-  if (g.bias) sum += g.bias[j * g.bias_step];
-  y = g.relu && sum < T(0) ? T(0) : sum;  // NaN is not below zero, so it stays
+  if (g.accumulate || k.begin > 0) sum += y;
+  if (k.end == g.k) {
+    if (g.bias) sum += g.bias[j * g.bias_step];
+    sum = g.relu && sum < T(0) ? T(0) : sum;  // NaN is not below zero, so it stays
+  }
+  y = sum;
 }
 
 // What a part of the rows of M is at least: a stream that ends soon is fetched too late.
@@ -64,70 +68,93 @@ REGRAD_INLINE void add_scaled_rows(const T* x, int64_t x_step, const T* matrix, 
 }
 
 template <class T, class Arch>
-void gemv_rows(const Gemv<T>& g, int64_t begin, int64_t end) {
+void gemv_rows(const Gemv<T>& g, Range columns, Range k) {
   constexpr int64_t block = 16384 / static_cast<int64_t>(sizeof(T));  // sums stay in the cache
   constexpr int64_t lanes = xsimd::batch<T, Arch>::size;
   alignas(64) T y[block];
-  for (int64_t j = begin; j < end; j += block) {
-    const int64_t count = end - j < block ? end - j : block;
-    for (int64_t i = 0; i < (count + lanes - 1) / lanes * lanes; ++i) y[i] = T(0);
+  for (int64_t j = columns.begin; j < columns.end; j += block) {
+    const int64_t count = at_most(columns.end - j, block);
+    for (int64_t i = 0; i < ceil_divide(count, lanes) * lanes; ++i) y[i] = T(0);
     const T* matrix = g.matrix + j;
-    int64_t p = 0;
-    for (; p + 8 <= g.k; p += 8) {
+    int64_t p = k.begin;
+    for (; p + 8 <= k.end; p += 8) {
       add_scaled_rows<T, Arch, 8>(g.x + p * g.x_step, g.x_step, matrix + p * g.row, g.row, count,
                                   y);
     }
-    for (; p < g.k; ++p) {
+    for (; p < k.end; ++p) {
       add_scaled_rows<T, Arch, 1>(g.x + p * g.x_step, 0, matrix + p * g.row, 0, count, y);
     }
-    for (int64_t i = 0; i < count; ++i) finish_gemv(g, j + i, y[i]);
+    for (int64_t i = 0; i < count; ++i) finish_gemv(g, k, j + i, y[i]);
   }
 }
 
-// Columns of M contiguous: `Columns` inner products at a time, x contiguous too. An element's order
-// of summation does not depend on Columns.
-template <class T, class Arch, int Columns>
-REGRAD_INLINE void inner_products(const Gemv<T>& g, int64_t j) {
-  using Vector = xsimd::batch<T, Arch>;
-  constexpr int64_t lanes = Vector::size;
-  const T* column[Columns];
-  Vector even[Columns], odd[Columns];
-  for (int c = 0; c < Columns; ++c) {
-    column[c] = g.matrix + (j + c) * g.column;
-    even[c] = odd[c] = Vector(T(0));
-  }
-  int64_t p = 0;
-  for (; p + 2 * lanes <= g.k; p += 2 * lanes) {
-    const Vector x0 = Vector::load_unaligned(g.x + p);
-    const Vector x1 = Vector::load_unaligned(g.x + p + lanes);
-    // Columns are short streams: the processor alone would start on the next ones too late.
+// sum += x[p] M[p, j] for a vector of columns, p in the order of k: the columns are contiguous, and
+// what is read of them is transposed in registers.
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> add_columns(const T* const* column, const T* x, int64_t x_step,
+                                                int64_t p, xsimd::batch<T, Arch> sum) {
+  using B = Blocks<T, Arch>;
+  typename B::Vector rows[B::count][B::width];
 #pragma GCC unroll 4
-    for (int c = 0; c < Columns; ++c) {
-      __builtin_prefetch(column[c] + Columns * g.column + p);
-      even[c] = multiply_add(x0, Vector::load_unaligned(column[c] + p), even[c]);
-      odd[c] = multiply_add(x1, Vector::load_unaligned(column[c] + p + lanes), odd[c]);
+  for (int r = 0; r < B::width; ++r) {
+#pragma GCC unroll 4
+    for (int b = 0; b < B::count; ++b) {
+      rows[b][r] = B::gather(column + r, B::width, p + b * B::width);
     }
   }
-  for (; p < g.k; p += lanes) {
-    const FirstLanes<T, Arch> rest(g.k - p < lanes ? g.k - p : lanes);
-    const Vector x = rest.load(g.x + p);
-    for (int c = 0; c < Columns; ++c) {
-      even[c] = multiply_add(x, rest.load(column[c] + p), even[c]);
+#pragma GCC unroll 4
+  for (int b = 0; b < B::count; ++b) {
+    transpose_blocks<T, Arch>(rows[b]);
+#pragma GCC unroll 4
+    for (int r = 0; r < B::width; ++r) {
+      xsimd::batch<T, Arch> row;
+      static_assert(sizeof row == sizeof rows[b][r]);
+      __builtin_memcpy(&row, &rows[b][r], sizeof row);
+      sum = multiply_add(xsimd::batch<T, Arch>(x[(p + b * B::width + r) * x_step]), row, sum);
     }
   }
-  for (int c = 0; c < Columns; ++c) finish_gemv(g, j + c, sum_lanes(even[c] + odd[c]));
+  return sum;
+}
+
+// Columns of M contiguous: `Vectors` vectors of them at a time, so that one's sum need not wait for
+// the other's. Lanes beyond `count` repeat the last column.
+template <class T, class Arch, int Vectors>
+void sum_columns_of(const Gemv<T>& g, int64_t j, int64_t count, Range k) {
+  using Vector = xsimd::batch<T, Arch>;
+  constexpr int64_t lanes = Vector::size, all = Vectors * lanes;
+  const T* column[all];
+  for (int64_t i = 0; i < all; ++i) column[i] = g.matrix + (j + at_most(i, count - 1)) * g.column;
+  Vector sum[Vectors];
+  for (Vector& one : sum) one = Vector(T(0));
+  int64_t p = k.begin;
+  for (; p + lanes <= k.end; p += lanes) {
+    // Columns are short streams: the processor alone would start on the next ones too late.
+    for (int64_t i = 0; i < all; ++i) __builtin_prefetch(column[i] + all * g.column + p);
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) {
+      sum[v] = add_columns<T, Arch>(column + v * lanes, g.x, g.x_step, p, sum[v]);
+    }
+  }
+  alignas(64) T row[all];
+  for (; p < k.end; ++p) {
+    for (int64_t i = 0; i < all; ++i) row[i] = column[i][p];
+    for (int v = 0; v < Vectors; ++v) {
+      sum[v] =
+          multiply_add(Vector(g.x[p * g.x_step]), Vector::load_unaligned(row + v * lanes), sum[v]);
+    }
+  }
+  for (int v = 0; v < Vectors; ++v) sum[v].store_unaligned(row + v * lanes);
+  for (int64_t i = 0; i < count; ++i) finish_gemv(g, k, j + i, row[i]);
 }
 
 template <class T, class Arch>
-void gemv_columns(Gemv<T> g, int64_t begin, int64_t end) {
-  if (g.x_step != 1) {
-    T* x = static_cast<T*>(scratch(Scratch::gemm_a, static_cast<std::size_t>(g.k) * sizeof(T)));
-    for (int64_t p = 0; p < g.k; ++p) x[p] = g.x[p * g.x_step];
-    g.x = x;
+void gemv_columns(const Gemv<T>& g, Range columns, Range k) {
+  constexpr int64_t lanes = xsimd::batch<T, Arch>::size;
+  for (int64_t j = columns.begin; j < columns.end; j += 2 * lanes) {
+    const int64_t count = at_most(columns.end - j, 2 * lanes);
+    count > lanes ? sum_columns_of<T, Arch, 2>(g, j, count, k)
+                  : sum_columns_of<T, Arch, 1>(g, j, count, k);
   }
-  int64_t j = begin;
-  for (; j + 4 <= end; j += 4) inner_products<T, Arch, 4>(g, j);
-  for (; j < end; ++j) inner_products<T, Arch, 1>(g, j);
 }
 
 }  // namespace regrad::simd

@@ -107,6 +107,40 @@ TEST_CASE("what a row gives does not depend on the rows beside it") {
   }
 }
 
+// A product of one row takes a path of its own (ops/cpu/gemv.h).
+TEST_CASE("a row of a product has the same bits alone as among others: rows beside it") {
+  Generator generator(9);
+  for (const DType dtype : {float32, float64}) {
+    const auto random = [&](const Shape& shape) {
+      return randn(shape, generator, {.dtype = dtype, .device = cpu});
+    };
+    for (const int64_t k : {1, 3, 8, 17, 64, 300, 513, 1030}) {
+      for (const int64_t n : {1, 5, 16, 17, 33, 100}) {
+        const Tensor x = random({34, k}), by_rows = random({n, k}), by_columns = random({k, n});
+        const Tensor bias = random({n}), apart = transpose(random({k, 34}));
+        const std::pair<const char*, std::function<Tensor(const Tensor&)>> products[] = {
+            {"linear", [&](const Tensor& rows) { return linear(rows, by_rows, bias); }},
+            {"matmul", [&](const Tensor& rows) { return matmul(rows, by_columns); }},
+            {"matmul, relu after",
+             [&](const Tensor& rows) { return relu(matmul(rows, by_columns)); }}};
+        for (const auto& [name, product] : products) {
+          for (const Tensor& input : {x, apart}) {
+            const Tensor together = product(input);
+            for (const int64_t count : {1, 2, 7, 16}) {
+              const Tensor some = product(narrow(input, 0, 11, count));
+              const bool same = same_bits(some, narrow(together, 0, 11, count));
+              CHECK_MESSAGE(same, name, " of ", count, " rows, k ", k, " n ", n);
+            }
+          }
+        }
+        const Tensor columns = transpose(matmul(by_rows, transpose(x)));  // rows as columns
+        CHECK(same_bits(columns.contiguous(), linear(x, by_rows)));
+        CHECK(same_bits(matmul(by_rows, select(x, 0, 3)), select(linear(x, by_rows), 0, 3)));
+      }
+    }
+  }
+}
+
 TEST_CASE("a row with a NaN or an infinity gives what its numbers give one by one") {
   const Tensor all = mixed_rows(37, 5);
   const std::vector<float> x = all.to_vector<float>();
