@@ -117,29 +117,34 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   return reshape(repeated.empty() ? x : sum(x, repeated), shape);
 }
 
+// weights x, where a weight of 0 leaves out what is not finite: beside another it gives NaN.
+Tensor weighted(const Tensor& weights, const Tensor& x) {
+  const Tensor finite = sub(x, x).detach() == 0;
+  const Tensor counted = weights.detach() != 0, others = logical_not(finite);
+  const Tensor spoiled = matmul(counted.to(x.dtype()), others.to(x.dtype())) > 0;
+  return where(spoiled, std::nan(""), matmul(weights, where(finite, x, 0)));
+}
+
 // While a graph is recorded the derivative is composed of ops, and so has derivatives of its own:
 // with P = softmax(S), dV = Pᵀ G and dS = P (dP - sum(P dP)), dP = G Vᵀ.
-// Keys that are closed to all queries are zeros here: what they are is multiplied by weights of 0.
 std::vector<Tensor> composed_backward(const Inputs& in, const Tensor& g, Needed needed) {
-  Tensor k = in.k, v = in.v, allowed;
-  if (in.mask.defined() && !in.has_bias()) {
+  Tensor scores = matmul(mul(in.q, in.scale), transpose(in.k)), allowed;
+  if (in.has_bias())
+    scores = add(scores, in.mask);
+  else
     allowed = in.mask;
-    const Tensor pairs = expand(allowed.detach(), in.scores()).to(int64);
-    const Tensor open = transpose(sum(pairs, -2, true)) > 0;
-    k = where(open, k, 0), v = where(open, v, 0);
-  }
-  Tensor scores = matmul(mul(in.q, in.scale), transpose(k));
-  if (in.has_bias()) scores = add(scores, in.mask);
   if (in.causal) {
     const Tensor all = ones({in.q.size(-2), in.k.size(-2)}, {.device = g.device()});
     const Tensor past = tril(all).to(bool_);
     allowed = allowed.defined() ? allowed & past : past;
   }
   const Tensor p = allowed.defined() ? masked_softmax(scores, allowed, -1) : softmax(scores, -1);
-  const Tensor dp = matmul(g, transpose(v));
+  Tensor dp = matmul(g, transpose(in.v));
+  if (allowed.defined()) dp = where(allowed, dp, 0);
   const Tensor ds = mul(p, sub(dp, sum(mul(p, dp), -1, true)));
-  return {mul(matmul(ds, k), in.scale), mul(matmul(transpose(ds), in.q), in.scale),
-          matmul(transpose(p), g), needed[3] ? sum_to(ds, in.mask.shape()) : Tensor()};
+  const auto product = allowed.defined() ? weighted : matmul;
+  return {mul(product(ds, in.k), in.scale), mul(product(transpose(ds), in.q), in.scale),
+          product(transpose(p), g), needed[3] ? sum_to(ds, in.mask.shape()) : Tensor()};
 }
 
 }  // namespace

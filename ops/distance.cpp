@@ -28,8 +28,10 @@ void each_part(const Tensor& a, const Tensor& b, const Body& body) {
 
 // 2 g_ij (a_i - b_j). In a recorded pass g has a gradient too, also where it is 0.
 Tensor pulls(const Tensor& g, const Tensor& a, const Tensor& b) {
-  const Tensor each = unsqueeze(g, -1), all = mul(mul(each, 2), differences(a, b));
-  return GradMode::enabled() ? all : where(each == 0, 0, all);
+  const Tensor each = unsqueeze(g, -1), apart = differences(a, b), all = mul(mul(each, 2), apart);
+  Tensor unwanted = each == 0;
+  if (GradMode::enabled()) unwanted = unwanted & (sub(apart, apart) != 0);
+  return where(unwanted, 0, all);
 }
 
 std::vector<Tensor> backward(const Tensor& g, const Tensor& a, const Tensor& b) {

@@ -65,7 +65,7 @@ Tensor composed_gradient(const Tensor& g, const Tensor& x, const Tensor& targets
   const double smoothing = options.label_smoothing;
   const Tensor target =
       add(mul(wanted, 1 - smoothing), smoothing / static_cast<double>(std::max<int64_t>(n, 1)));
-  return mul(unsqueeze(where(counts, g, 0), 1), sub(softmax(x, 1), target));
+  return where(unsqueeze(counts, 1), mul(unsqueeze(g, 1), sub(softmax(x, 1), target)), 0);
 }
 
 constexpr const char* logistic = "binary_cross_entropy_with_logits";

@@ -137,7 +137,7 @@ struct Function<Unary::gelu, V> : OfInput {
 // x sigmoid(x). Beyond 1000 the sigmoid is 0 or 1: an infinity is not multiplied by its 0.
 template <class V>
 struct Function<Unary::silu, V> : OfInput {
-  static constexpr V value(V x, V, V) { return v_max(x, number<V>(-1000)) * v_sigmoid(x); }
+  static constexpr V value(V x, V, V) { return bounded_below(x, -1000) * v_sigmoid(x); }
   static constexpr V slope(V at, V, V) {
     const V x = v_bounded(at, 1000), s = v_sigmoid(x);
     return s * (number<V>(1) + x * (number<V>(1) - s));

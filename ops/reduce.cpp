@@ -80,7 +80,7 @@ Tensor extreme(const char* op, Reduction function, const Tensor& x, const Dims& 
   const Plan work = plan(op, x, dims, keepdim);
   check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, x.shape());
   return record(op, compute(op, function, work),
-                {{x, [x, dims, kept = work.kept](const Tensor& g, const Tensor& y) {
+                {{x, [x, kept = work.kept](const Tensor& g, const Tensor& y) {
                     const Tensor chosen = eq(x, reshape(y.detach(), kept)).to(g.dtype());
                     Dims reduced;
                     for (int64_t d = 0; d < x.rank(); ++d) {
@@ -137,6 +137,17 @@ Tensor var(const Tensor& x, const Dims& dims, bool keepdim, double correction) {
   return mul(total, 1 / std::max(n - correction, 0.0));
 }
 
+// softmax(x) over dims, from the maximum and not from a log-sum-exp, in which a large maximum leaves
+// no digits for the sum. Of -inf alone it is 0, and infinities share it evenly among themselves.
+static Tensor shares(const Tensor& x, const Dims& dims) {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  if (x.numel() == 0) return zeros_like(x);
+  const Tensor most = max(x.detach(), dims, true);
+  const Tensor nothing = most == -inf, shift = where(nothing, 0, most);
+  const Tensor power = exp(where((x == most) & (most == inf), 0, sub(x, shift)));
+  return div(power, where(nothing, 1, sum(power, dims, true)));
+}
+
 // log sum exp(x), shifted by the maximum; its derivative is the softmax.
 Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim) {
   const Plan work = plan("logsumexp", x, dims, keepdim);
@@ -145,15 +156,8 @@ Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim) {
     kernels<T>(work.x).logsumexp(work.rows, raw<T>(out), raw<T>(work.x));
   });
   return record("logsumexp", std::move(out),
-                {{x, [x, dims, kept = work.kept](const Tensor& g, const Tensor& y) {
-                    // -inf of -inf alone: exp(-inf - 0) gives gradients of 0, not NaN. Where there
-                    // is +inf, what is as large shares the gradient: exp(inf - inf) would be NaN.
-                    const Tensor nothing = y == -std::numeric_limits<double>::infinity();
-                    const Tensor top = reshape(where(nothing, 0, y), kept);
-                    const Tensor power = exp(where(x == top, 0, sub(x, top)));
-                    const Tensor many = top == std::numeric_limits<double>::infinity();
-                    const Tensor total = where(many, sum(power, dims, true), 1);
-                    return mul(spread(g, kept, x.shape()), div(power, total));
+                {{x, [x, dims, kept = work.kept](const Tensor& g) {
+                    return mul(spread(g, kept, x.shape()), shares(x, dims));
                   }}});
 }
 

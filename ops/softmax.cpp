@@ -1,6 +1,7 @@
 // softmax(x)_i = exp(x_i - m) / sum_j exp(x_j - m), m = max x, so that nothing overflows.
 //   dx = y (g - sum(g y))              log_softmax: dx = g - exp(y) sum(g)
-// A row of -inf alone (nothing to attend to) gives zeros, and zero gradients.
+// A row of -inf alone (nothing to attend to) gives zeros, and zero gradients. What a mask closes
+// counts for nothing: neither its score nor the gradient that comes for its weight of 0.
 #include <limits>
 
 #include "ops/dispatch.h"
@@ -68,7 +69,16 @@ Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim) {
   check(broadcast_shapes("masked_softmax", x.shape(), mask.shape()) == x.shape(),
         "masked_softmax: a mask of shape {} does not fit scores of shape {}", mask.shape(),
         x.shape());
-  return softmax(where(mask, x, -std::numeric_limits<double>::infinity()), dim);
+  const int64_t d = x.shape().dim(dim, "masked_softmax");
+  Tensor y;
+  {
+    const NoGrad guard;
+    y = softmax(where(mask, x, -std::numeric_limits<double>::infinity()), d);
+  }
+  return record("masked_softmax", std::move(y),
+                {{x, [mask, d](const Tensor& g, const Tensor& out) {
+                    return softmax_backward(where(mask, g, 0), out, d);
+                  }}});
 }
 
 }  // namespace regrad

@@ -128,8 +128,6 @@ void sum_columns_of(const Gemv<T>& g, int64_t j, int64_t count, Range k) {
   for (Vector& one : sum) one = Vector(T(0));
   int64_t p = k.begin;
   for (; p + lanes <= k.end; p += lanes) {
-    // Columns are short streams: the processor alone would start on the next ones too late.
-    for (int64_t i = 0; i < all; ++i) __builtin_prefetch(column[i] + all * g.column + p);
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v) {
       sum[v] = add_columns<T, Arch>(column + v * lanes, g.x, g.x_step, p, sum[v]);

@@ -64,10 +64,14 @@ __host__ __device__ inline T v_sigmoid(T x) {
   return x < T(0) ? small - small * small * inverse : inverse;
 }
 
-// x within [-limit, limit]; a NaN stays.
+// x, but not beyond a limit; a NaN stays.
+template <class T>
+__host__ __device__ inline T bounded_below(T x, double limit) {
+  return v_max(x, static_cast<T>(limit));
+}
 template <class T>
 __host__ __device__ inline T v_bounded(T x, double limit) {
-  return v_min(v_max(x, static_cast<T>(-limit)), static_cast<T>(limit));
+  return v_min(bounded_below(x, -limit), static_cast<T>(limit));
 }
 
 // Phi(x), the chance of being below x, and its density e^(-x^2/2) / sqrt(2 pi). -x / sqrt(2) is

@@ -91,7 +91,9 @@ TEST_CASE("losses, logsumexp and dropout at infinity") {
          {std::pair{std::vector<double>{inf, 0}, std::vector<double>{1, 0}},
           std::pair{std::vector<double>{inf, -inf}, std::vector<double>{1, 0}},
           std::pair{std::vector<double>{inf, 3, inf}, std::vector<double>{0.5, 0, 0.5}},
-          std::pair{std::vector<double>{-inf, 3}, std::vector<double>{0, 1}}}) {
+          std::pair{std::vector<double>{-inf, 3}, std::vector<double>{0, 1}},
+          std::pair{std::vector<double>{-inf, -inf}, std::vector<double>{0, 0}},
+          std::pair{std::vector<double>{1e30, 1e30}, std::vector<double>{0.5, 0.5}}}) {
       const auto n = static_cast<int64_t>(values.size());
       const Tensor x = tensor(values, {n}, {.dtype = dtype}).set_requires_grad(true);
       CHECK(grad({logsumexp(x)}, {x})[0].to_vector<double>() == wanted);

@@ -80,6 +80,38 @@ TEST_CASE("attention: a value that some may not look at spoils only those who do
   }
 }
 
+TEST_CASE("attention: a recorded pass sees nothing of the future either") {
+  const Tensors clean = attention_inputs(float64, 9, 14, 5);
+  const auto causal = [](const Tensors& t) {
+    return scaled_dot_product_attention(t[0], t[1], t[2], {}, {.causal = true});
+  };
+  Tensors spoiled = {clean[0], clean[1].clone(), clean[2].clone()};
+  for (size_t k : {1, 2}) spoil_rows(spoiled[k], 9, 5, nan_value);  // beyond the last query
+  const Tensor g = ones({2, 9, 5}, {.dtype = float64});
+  const Tensors wanted = gradients(causal, clean, g), found = gradients(causal, spoiled, g, true);
+  for (size_t k = 0; k < 3; ++k) {
+    CHECK(difference(to_array(found[k]), to_array(wanted[k]), 1e-12) == "");
+  }
+}
+
+TEST_CASE("a masked weight's gradient and an ignored row count for nothing") {
+  const Tensor mask = tensor({true, false, true}, {1, 3});
+  const Function open = [&](const Tensors& x) { return masked_softmax(x[0], mask, 1); };
+  const Tensor x = tensor({1., 2., 3.}, {1, 3});
+  for (const bool recorded : {false, true}) {
+    const Tensor found = gradients(open, {x}, tensor({1., nan_value, 3.}, {1, 3}), recorded)[0];
+    CHECK(difference(to_array(found),
+                     to_array(gradients(open, {x}, tensor({1., 0., 3.}, {1, 3}))[0]), 1e-12) == "");
+    const Tensor scores = tensor({1., 2., nan_value, nan_value}, {2, 2});
+    const Function loss = [](const Tensors& t) {
+      return cross_entropy(t[0], tensor({1, -100}, {2}));
+    };
+    const Tensor slope = gradients(loss, {scores}, scalar(1, float64), recorded)[0];
+    CHECK(all_finite(slope));
+    CHECK(narrow(slope, 0, 1, 1).to_vector<double>() == std::vector<double>{0, 0});
+  }
+}
+
 TEST_CASE("attention: scores as large as a number gets") {
   for (const DType dtype : {float32, float64}) {
     const double most = dtype == float32 ? static_cast<double>(std::numeric_limits<float>::max())
@@ -159,7 +191,7 @@ TEST_CASE("squared_distance: every shape, and its derivatives") {
                    1e-9) == "");
 }
 
-TEST_CASE("a masked distance may be NaN") {
+TEST_CASE("a masked distance may be NaN, in a recorded pass too") {
   Tensor keys = tensor({1., 0., nan_value, 2., 0., 3.}, {3, 2});
   const Tensor mask = tensor({true, false, true}, {1, 3});
   const Function op = [&](const Tensors& x) {
@@ -167,7 +199,11 @@ TEST_CASE("a masked distance may be NaN") {
   };
   const Tensors x = {tensor({0.5, 0.25}, {1, 2}), keys};
   CHECK(all_finite(op(x)));
-  for (const Tensor& g : gradients(op, x, tensor({1., 2., 3.}, {1, 3}))) CHECK(all_finite(g));
+  for (const bool recorded : {false, true}) {
+    for (const Tensor& g : gradients(op, x, tensor({1., 2., 3.}, {1, 3}), recorded)) {
+      CHECK(all_finite(g));
+    }
+  }
 }
 
 TEST_SUITE_END();
