@@ -18,7 +18,25 @@ bool has(const std::string& letters, char letter) {
   return letters.find(letter) != std::string::npos;
 }
 
-// "ii" takes the diagonal: x masked to i = j, summed over the second.
+// The part of x where dimension i and a later one, j, stand at the same place, without j: a view.
+Tensor diagonal(const Tensor& x, int64_t i, int64_t j) {
+  Shape shape, strides;
+  for (int64_t d = 0; d < x.rank(); ++d) {
+    if (d == j) continue;
+    shape.push_back(x.shape()[d]);
+    strides.push_back(x.strides()[d]);
+  }
+  if (shape[i] > 1) strides[i] += x.strides()[j];
+  return record("diagonal", view_of(x, shape, strides, x.body().offset),
+                {{x, [before = x.shape(), i, j](const Tensor& g) {
+                    Tensor on_diagonal = zeros(before, {.dtype = g.dtype(), .device = g.device()});
+                    diagonal(on_diagonal, i, j).copy_(g);
+                    return record("diagonal", std::move(on_diagonal),
+                                  {{g, [i, j](const Tensor& h) { return diagonal(h, i, j); }}});
+                  }}});
+}
+
+// "ii" takes the diagonal.
 Named without_repeats(Named a) {
   for (size_t i = 0; i < a.letters.size(); ++i) {
     for (size_t j = a.letters.size() - 1; j > i; --j) {
@@ -27,10 +45,7 @@ Named without_repeats(Named a) {
       check(n == a.x.shape()[static_cast<int64_t>(j)],
             "einsum: '{}' is both {} and {} in shape {}", a.letters[i], n,
             a.x.shape()[static_cast<int64_t>(j)], a.x.shape());
-      Shape shape(std::vector<int64_t>(a.letters.size(), 1));
-      shape[static_cast<int64_t>(i)] = shape[static_cast<int64_t>(j)] = n;
-      const Tensor diagonal = reshape(eye(n, {.dtype = a.x.dtype(), .device = a.x.device()}), shape);
-      a.x = sum(mul(a.x, diagonal), static_cast<int64_t>(j));
+      a.x = diagonal(a.x, static_cast<int64_t>(i), static_cast<int64_t>(j));
       a.letters.erase(j, 1);
     }
   }
