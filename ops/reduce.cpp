@@ -102,6 +102,11 @@ Tensor arg_extreme(const char* op, int sign, const Tensor& x, const Dims& dims, 
   return out;
 }
 
+// How many elements of x there are to one of y.
+double each(const Tensor& x, const Tensor& y) {
+  return static_cast<double>(x.numel()) / static_cast<double>(y.numel());
+}
+
 }  // namespace
 
 Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
@@ -114,10 +119,9 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
 }
 
 Tensor mean(const Tensor& x, const Dims& dims, bool keepdim) {
-  if (!is_float(x.dtype())) return mean(x.to(float32), dims, keepdim);
+  if (!is_float(x.dtype())) return mean(x.to(float64), dims, keepdim).to(float32);
   const Tensor total = sum(x, dims, keepdim);
-  const double n = static_cast<double>(x.numel()) / static_cast<double>(total.numel());
-  return mul(total, 1 / n);
+  return div(total, each(x, total));
 }
 
 Tensor max(const Tensor& x, const Dims& dims, bool keepdim) {
@@ -128,13 +132,15 @@ Tensor min(const Tensor& x, const Dims& dims, bool keepdim) {
   return extreme("min", Reduction::min, x, dims, keepdim);
 }
 
-// sum((x - mean)²) / (n - correction), in two passes: the first form loses all digits at a far mean.
+// With d = x - mean, (sum(d²) - sum(d)² / n) / (n - correction): without the second term what a
+// rounded mean is off by would count as spread. It is the same for d from any number, so that the
+// mean is a number here.
 Tensor var(const Tensor& x, const Dims& dims, bool keepdim, double correction) {
-  if (!is_float(x.dtype())) return var(x.to(float32), dims, keepdim, correction);
-  const Tensor centred = sub(x, mean(x, dims, true));
-  const Tensor total = sum(square(centred), dims, keepdim);
-  const double n = static_cast<double>(x.numel()) / static_cast<double>(total.numel());
-  return mul(total, 1 / std::max(n - correction, 0.0));
+  if (!is_float(x.dtype())) return var(x.to(float64), dims, keepdim, correction).to(float32);
+  const Tensor centred = sub(x, mean(x.detach(), dims, true));
+  const Tensor squares = sum(square(centred), dims, keepdim), rest = sum(centred, dims, keepdim);
+  const double n = each(x, squares);
+  return div(sub(squares, div(square(rest), n)), std::max(n - correction, 0.0));
 }
 
 // softmax(x) over dims, from the maximum and not from a log-sum-exp, in which a large maximum leaves

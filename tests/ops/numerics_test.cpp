@@ -121,6 +121,43 @@ TEST_CASE("infinities in log-sum-exp") {
   CHECK(all_finite(gradients(op, {full({3}, -inf)}, scalar(1))[0]));
 }
 
+TEST_CASE("what averages divides: the mean of ones is 1, in every order and dtype") {
+  for (const DType dtype : {float32, float64}) {
+    for (int64_t n = 1; n < 400; ++n) {
+      const Tensor x = ones({n, 3}, {.dtype = dtype}), target = zeros({n, 3}, {.dtype = dtype});
+      CHECK(mean(x).item<double>() == 1);
+      CHECK(mean(x, 0).to_vector<double>() == std::vector<double>(3, 1));
+      CHECK(mean(transpose(x), 1).to_vector<double>() == std::vector<double>(3, 1));
+      CHECK(mse_loss(x, target).item<double>() == 1);
+      CHECK(nll_loss(-x, zeros({n}, {.dtype = int64})).item<double>() == 1);
+      if (n > 1) CHECK(var(x, 0).to_vector<double>() == std::vector<double>(3, 0));
+      Tensor leaf = x.clone().set_requires_grad(true);
+      mean(leaf, 0).backward(full({3}, static_cast<double>(n), {.dtype = dtype}));
+      CHECK(leaf.grad().to_vector<double>() == std::vector<double>(static_cast<size_t>(3 * n), 1));
+    }
+  }
+}
+
+TEST_CASE("var far from 0, where no float32 is the mean") {
+  CHECK(var(tensor({1e7f, 1e7f + 1, 1e7f + 2}, {3})).item<float>() == 1);
+  CHECK(var(tensor({16777216.0f, 16777218.0f}, {2})).item<float>() == 2);
+  CHECK(var(tensor({1e8f, 1e8f + 8}, {2}), {}, false, 0).item<float>() == 16);
+  CHECK(var(tensor({9007199254740992.0, 9007199254740994.0}, {2})).item<double>() == 2);
+  for (const int64_t n : {4, 100, 1000, 5000}) {  // 1e7 + 0, 1, 2, 0, 1, 2, ..
+    Array x{{3, n}, {}}, wanted{{3}, {}};
+    for (int64_t i = 0; i < 3 * n; ++i) x.values.push_back(1e7 + static_cast<double>(i % n % 3));
+    double total = 0, squares = 0;
+    for (int64_t i = 0; i < n; ++i) total += static_cast<double>(i % 3);
+    for (int64_t i = 0; i < n; ++i) {
+      squares += std::pow(static_cast<double>(i % 3) - total / static_cast<double>(n), 2);
+    }
+    wanted.values.assign(3, squares / static_cast<double>(n - 1));
+    const Tensor rows = to_tensor(x, float32);
+    CHECK(difference(to_array(var(rows, 1)), wanted, 1e-5) == "");
+    CHECK(difference(to_array(var(transpose(rows).contiguous(), 0)), wanted, 1e-5) == "");
+  }
+}
+
 TEST_CASE("denormal numbers are kept") {
   const Tensor x = full({20}, 1e-40);
   CHECK((x * 0.5).to_vector<float>() == std::vector<float>(20, 1e-40f * 0.5f));
