@@ -31,7 +31,8 @@ std::vector<Tensor> composed_backward(const Tensor& g, const Tensor& x, const Te
   const Tensor u = weight.defined() ? mul(g, weight) : g;
   const Tensor dx =
       mul(rstd, sub(sub(u, mean(u, -1, true)), mul(xhat, mean(mul(u, xhat), -1, true))));
-  const Shape rows{-1, x.shape().back()};
+  const int64_t n = x.shape().back();
+  const Shape rows{n == 0 ? 0 : x.numel() / n, n};
   return {dx, sum(reshape(mul(g, xhat), rows), 0), sum(reshape(g, rows), 0)};
 }
 
