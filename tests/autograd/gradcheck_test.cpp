@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "regrad.h"
+#include "tests/errors.h"
 
 using namespace regrad;
 
@@ -38,6 +39,14 @@ TEST_CASE("gradcheck says which element, and by how much") {
   const auto result = gradcheck(
       squared([](const Tensor& g, const Tensor& v) { return g * v; }), {tensor({1.0}, {1})});
   CHECK(result.message.find("input 0, element [0]: the derivative says") == 0);
+}
+
+TEST_CASE("with no float64 input there is nothing to check, which is an error") {
+  const auto wrong = squared([](const Tensor& g, const Tensor& v) { return g * v * 7; });
+  for (const Tensors& inputs : {Tensors{ones({2})}, Tensors{arange(2)}, Tensors{}}) {
+    CHECK_ERROR(gradcheck(wrong, inputs), "gradcheck: needs at least one float64 input");
+    CHECK_ERROR(gradgradcheck(wrong, inputs), "gradgradcheck: needs at least one float64 input");
+  }
 }
 
 TEST_CASE("gradgradcheck sees what gradcheck cannot") {
