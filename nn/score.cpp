@@ -24,9 +24,14 @@ Tensor products(const char* score, const Tensor& query, const Tensor& key) {
   return matmul(query, transpose(key));
 }
 
+// x / max(|x|, eps), of rows that are first divided by their greatest element: squares of 1e20 would
+// be infinite in float32.
 Tensor unit_rows(const Tensor& x, double eps) {
+  if (x.size(-1) == 0) return x;
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  return x * rsqrt(clamp(sum(square(x), -1, true), eps * eps, infinity));
+  const Tensor greatest = clamp(max(abs(x.detach()), -1, true), eps, infinity);
+  const Tensor scaled = x / greatest;
+  return scaled * rsqrt(maximum(sum(square(scaled), -1, true), square(eps / greatest)));
 }
 
 }  // namespace
