@@ -7,31 +7,43 @@
 namespace regrad {
 namespace {
 
-// Gathers what a kernel takes, for the float32 parameters and then for the float64 ones.
-template <class Row, class T, class Kernel>
-void run(std::vector<ParameterUpdate>& updates, const Row& row, const Kernel& kernel) {
+// What can fail does so before anything is moved.
+void prepare(std::vector<ParameterUpdate>& updates) {
+  for (ParameterUpdate& update : updates) {
+    const Tensor& parameter = update.parameter;
+    check(parameter.is_contiguous(), "step: parameter {} must be contiguous", called(parameter));
+    same_device("step", updates[0].parameter, parameter);
+    same_device("step", parameter, update.gradient);
+    update.gradient = apart(update.gradient.contiguous(), parameter);
+  }
+}
+
+// What a kernel takes, of the parameters of one dtype.
+template <class T, class Row>
+auto rows_of(const std::vector<ParameterUpdate>& updates, const Row& row) {
   std::vector<decltype(row(updates[0], T()))> rows;
   rows.reserve(updates.size());
-  const Tensor* some = nullptr;
-  for (ParameterUpdate& update : updates) {
-    if (update.parameter.dtype() != dtype_of<T>) continue;
-    check(update.parameter.is_contiguous(), "step: parameter {} must be contiguous",
-          called(update.parameter));
-    update.gradient = update.gradient.contiguous();
-    update.parameter.written("step");
-    rows.push_back(row(update, T()));
-    some = &update.parameter;
+  for (const ParameterUpdate& update : updates) {
+    if (update.parameter.dtype() == dtype_of<T>) rows.push_back(row(update, T()));
   }
-  if (some != nullptr) {
-    kernel(kernels<T>(*some), static_cast<int64_t>(rows.size()), rows.data());
-  }
+  return rows;
 }
 
 template <class Row, class Kernel>
 void run_all(std::vector<ParameterUpdate>& updates, const Row& row, const Kernel& kernel) {
+  if (updates.empty()) return;
   const NoGrad guard;
-  run<Row, float>(updates, row, kernel);
-  run<Row, double>(updates, row, kernel);
+  prepare(updates);
+  const auto narrow = rows_of<float>(updates, row);
+  const auto wide = rows_of<double>(updates, row);
+  const Tensor& some = updates[0].parameter;
+  for (ParameterUpdate& update : updates) update.parameter.written("step");
+  const auto run = [&]<class T>(const auto& rows) {
+    if (rows.empty()) return;
+    kernel(kernels<T>(some), static_cast<int64_t>(rows.size()), rows.data());
+  };
+  run.template operator()<float>(narrow);
+  run.template operator()<double>(wide);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ struct SgdFormula {
   double lr, momentum, dampening, weight_decay;
   bool nesterov;
 };
+// Nothing is moved where one of the parameters cannot be.
 void sgd_update(std::vector<ParameterUpdate>& updates, const SgdFormula& formula);
 
 struct AdamFormula {

@@ -43,13 +43,19 @@ void Adam::step() {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor& parameter = parameters_[i];
     if (!parameter.grad().defined()) continue;
-    if (!mean_[i].defined()) mean_[i] = zeros_like(parameter);
-    if (!square_[i].defined()) square_[i] = zeros_like(parameter);
-    updates.push_back({parameter, parameter.grad(), mean_[i], square_[i], ++steps_[i]});
+    updates.push_back({parameter, parameter.grad(), remembered(mean_[i], parameter),
+                       remembered(square_[i], parameter), steps_[i] + 1});
   }
   check_held(!updates.empty());
   const auto [beta1, beta2] = options_.betas;
   adam_update(updates, {lr_, beta1, beta2, options_.eps, options_.weight_decay, decoupled_});
+  for (size_t i = 0, next = 0; next < updates.size(); ++i) {  // now that nothing can fail
+    if (!parameters_[i].grad().defined()) continue;
+    ParameterUpdate& update = updates[next++];
+    mean_[i] = std::move(update.first);
+    square_[i] = std::move(update.second);
+    steps_[i] = update.step;
+  }
 }
 
 }  // namespace regrad::optim

@@ -53,7 +53,7 @@ std::string key(const std::string& slot, size_t i) { return fmt::format("{}.{}",
 }  // namespace
 
 Optimizer::Optimizer(const char* name, std::vector<Tensor> parameters, double lr)
-    : name_(name), parameters_(std::move(parameters)), lr_(lr) {
+    : name_(name), parameters_(std::move(parameters)), lr_(lr), base_lr_(lr) {
   check_lr(name, lr);
   check(!parameters_.empty(), "{}: there are no parameters to optimise", name);
   for (size_t i = 0; i < parameters_.size(); ++i) {
@@ -83,13 +83,22 @@ void Optimizer::check_held(bool moves_any) const {
 }
 
 void Optimizer::set_lr(double lr) {
+  follow(lr);
+  base_lr_ = lr;
+}
+
+void Optimizer::follow(double lr) {
   check_lr(name_, lr);
   lr_ = lr;
 }
 
+Tensor Optimizer::remembered(const Tensor& slot, const Tensor& parameter) {
+  return slot.defined() ? slot : zeros_like(parameter);
+}
+
 State Optimizer::state_dict() const {
   auto& self = const_cast<Optimizer&>(*this);  // slots() serves loading too
-  State state = {{"lr", scalar(lr_, float64)}};
+  State state = {{"lr", scalar(lr_, float64)}, {"initial_lr", scalar(base_lr_, float64)}};
   for (const auto& [name, slots] : self.slots()) {
     for (size_t i = 0; i < slots->size(); ++i) {
       if ((*slots)[i].defined()) state.emplace_back(key(name, i), (*slots)[i]);
@@ -105,6 +114,7 @@ void Optimizer::load_state_dict(const State& state) {
   Reader reader(state);
   const NoGrad guard;
   const Tensor lr = reader.take("lr", {}, float64, true);
+  const Tensor base = reader.take("initial_lr", {}, float64, false);  // older states have none
   std::vector<std::pair<std::vector<int64_t>*, std::vector<int64_t>>> counted;
   std::vector<bool> stepped(parameters_.size(), false);  // and so has something to remember
   for (const auto& [name, counts] : counters()) {
@@ -129,7 +139,10 @@ void Optimizer::load_state_dict(const State& state) {
     loaded.emplace_back(slots, std::move(values));
   }
   reader.check_all(name_);
-  set_lr(lr.item<double>());
+  const double rate = lr.item<double>(), base_rate = base.defined() ? base.item<double>() : base_lr_;
+  check_lr(name_, base_rate);
+  follow(rate);
+  base_lr_ = base_rate;
   for (auto& [slots, values] : loaded) *slots = std::move(values);
   for (auto& [counts, values] : counted) *counts = std::move(values);
 }

@@ -19,9 +19,11 @@ class Optimizer {
   void zero_grad();
   double lr() const { return lr_; }
   void set_lr(double lr);  // takes effect with the next step
+  // The rate that the user gave last: what a schedule changes, now or before the state was saved.
+  double base_lr() const { return base_lr_; }
   const std::vector<Tensor>& parameters() const { return parameters_; }
 
-  // The learning rate and what the optimiser remembers of each parameter, by the parameter's
+  // The learning rates and what the optimiser remembers of each parameter, by the parameter's
   // number. The tensors share memory with the optimiser: save or clone them before the next step.
   State state_dict() const;
   // One Error for anything missing, left over or of a wrong shape; nothing is changed then.
@@ -34,12 +36,22 @@ class Optimizer {
   virtual std::vector<std::pair<std::string, Slots*>> slots() = 0;
   virtual std::vector<std::pair<std::string, std::vector<int64_t>*>> counters() { return {}; }
 
+  // The slot's tensor, or zeros where the parameter is stepped for the first time.
+  static Tensor remembered(const Tensor& slot, const Tensor& parameter);
+
   // An Error where a step moves nothing because nobody else has the parameters any more.
   void check_held(bool moves_any) const;
 
   const char* name_;
   std::vector<Tensor> parameters_;
   double lr_;
+
+ private:
+  friend class Schedule;
+  friend class ReduceOnPlateau;
+  void follow(double lr);  // the rate of a schedule, which leaves base_lr() as it is
+
+  double base_lr_;
 };
 
 }  // namespace regrad::optim

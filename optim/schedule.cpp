@@ -16,7 +16,7 @@ double half_cosine(double done) { return (1 + std::cos(std::numbers::pi * done))
 void Schedule::set_steps(int64_t steps) {
   check(steps >= 0, "a schedule cannot stand at step {}", steps);
   steps_ = steps;
-  optimizer_.set_lr(rate(steps));
+  apply();
 }
 
 StepLR::StepLR(Optimizer& optimizer, int64_t step_size, double gamma)
@@ -45,14 +45,14 @@ WarmupLR::WarmupLR(Optimizer& optimizer, int64_t warmup_steps, WarmupOptions opt
         "WarmupLR: cosine_to must be above the {} steps of the warm-up, and without inverse_sqrt, "
         "not {}",
         warmup_steps, options.cosine_to);
-  optimizer.set_lr(rate(0));
+  apply();
 }
 
 double WarmupLR::rate(int64_t steps) const {
-  const double share = static_cast<double>(steps + 1) / static_cast<double>(warmup_steps_);
+  const double share = (static_cast<double>(steps) + 1) / static_cast<double>(warmup_steps_);
   if (share <= 1) return base_lr() * share;
   if (options_.cosine_to > 0) {
-    const double done = static_cast<double>(steps + 1 - warmup_steps_) /
+    const double done = (static_cast<double>(steps - warmup_steps_) + 1) /
                         static_cast<double>(options_.cosine_to - warmup_steps_);
     return base_lr() * half_cosine(std::min(done, 1.0));
   }
@@ -68,8 +68,8 @@ ReduceOnPlateau::ReduceOnPlateau(Optimizer& optimizer, PlateauOptions options)
 
 void ReduceOnPlateau::step(double metric) {
   const double best = progress_.best;
-  const bool better = options_.maximise ? metric > best * (1 + options_.threshold)
-                                        : metric < best * (1 - options_.threshold);
+  const double margin = std::isfinite(best) ? std::abs(best) * options_.threshold : 0;
+  const bool better = options_.maximise ? metric > best + margin : metric < best - margin;
   if (better) {
     progress_.best = metric;
     progress_.bad_steps = 0;
@@ -84,7 +84,7 @@ void ReduceOnPlateau::step(double metric) {
   progress_.cooldown_left = options_.cooldown;
   progress_.bad_steps = 0;
   const double reduced = std::max(optimizer_.lr() * options_.factor, options_.min_lr);
-  if (optimizer_.lr() - reduced > 1e-8) optimizer_.set_lr(reduced);
+  if (optimizer_.lr() - reduced > 1e-8) optimizer_.follow(reduced);
 }
 
 }  // namespace regrad::optim

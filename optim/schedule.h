@@ -1,6 +1,7 @@
 // Learning rates that change: call step() once after each epoch (or step) of the optimiser, which
-// must outlive its schedule. The rate at the time of construction is the base: so one schedule to
-// an optimiser, and a cosine after a warm-up is WarmupLR's cosine_to.
+// must outlive its schedule. The base is the optimiser's base_lr(): what the user gave it, not what
+// a schedule has made of that, here or in a state that was loaded. So one schedule to an optimiser, and
+// a cosine after a warm-up is WarmupLR's cosine_to.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +15,15 @@ namespace regrad::optim {
 class Schedule {
  public:
   virtual ~Schedule() = default;
-  void step() { set_steps(steps_ + 1); }
+  void step() { set_steps(steps_ < INT64_MAX ? steps_ + 1 : steps_); }
   int64_t steps() const { return steps_; }
   void set_steps(int64_t steps);
   double base_lr() const { return base_; }
 
  protected:
-  explicit Schedule(Optimizer& optimizer) : optimizer_(optimizer), base_(optimizer.lr()) {}
+  explicit Schedule(Optimizer& optimizer) : optimizer_(optimizer), base_(optimizer.base_lr()) {}
   virtual double rate(int64_t steps) const = 0;
+  void apply() { optimizer_.follow(rate(steps_)); }
 
  private:
   Optimizer& optimizer_;
@@ -76,7 +78,8 @@ struct PlateauOptions {
   bool maximise = false;  // the metric is an accuracy, not a loss
 };
 
-// Multiplies the rate by factor when the metric has stopped improving.
+// Multiplies the rate by factor when the metric has stopped improving. The threshold is a share of
+// the best's size, whatever its sign.
 class ReduceOnPlateau {
  public:
   explicit ReduceOnPlateau(Optimizer& optimizer, PlateauOptions options = {});

@@ -30,14 +30,17 @@ void SGD::step() {
     if (!update.gradient.defined()) continue;
     if (options_.momentum != 0) {
       update.step = momentum_[i].defined() ? 2 : 1;
-      if (update.step == 1) momentum_[i] = zeros_like(parameters_[i]);
-      update.first = momentum_[i];
+      update.first = remembered(momentum_[i], parameters_[i]);
     }
     updates.push_back(std::move(update));
   }
   check_held(!updates.empty());
   sgd_update(updates, {lr_, options_.momentum, options_.dampening, options_.weight_decay,
                        options_.nesterov});
+  if (options_.momentum == 0) return;
+  for (size_t i = 0, next = 0; next < updates.size(); ++i) {  // now that nothing can fail
+    if (parameters_[i].grad().defined()) momentum_[i] = std::move(updates[next++].first);
+  }
 }
 
 }  // namespace regrad::optim
