@@ -1,6 +1,8 @@
 #include "nn/module.h"
 
 #include <algorithm>
+#include <cstring>
+#include <set>
 
 #include "autograd/check.h"
 
@@ -14,6 +16,34 @@ auto find(const NamedTensors& tensors, std::string_view name) {
 
 std::string shown(const Tensor& x) {
   return fmt::format("{} {}", x.shape().str(), name(x.dtype()));
+}
+
+bool is_same_memory(const Tensor& a, const Tensor& b) {
+  const TensorBody &x = a.body(), &y = b.body();
+  return x.storage.get() == y.storage.get() && x.offset == y.offset && x.strides == y.strides;
+}
+
+bool holds_same_numbers(const Tensor& a, const Tensor& b) {
+  if (is_same_memory(a, b)) return true;
+  const NoGrad guard;
+  const Tensor x = a.to(cpu).contiguous(), y = b.to(cpu).contiguous();
+  const size_t bytes = static_cast<size_t>(x.numel()) * item_size(x.dtype());
+  return bytes == 0 || std::memcmp(x.address(x.dtype()), y.address(y.dtype()), bytes) == 0;
+}
+
+// Two names of one parameter for which `state`, which fits otherwise, has different numbers.
+std::string differing_copies(const NamedTensors& parameters, const NamedTensors& state) {
+  std::map<const Storage*, size_t> first;
+  std::string text;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const auto& [name, parameter] = parameters[i];
+    const auto [at, is_new] = first.emplace(parameter.body().storage.get(), i);
+    const auto& [other_name, other] = parameters[at->second];
+    if (is_new || !is_same_memory(parameter, other)) continue;
+    if (holds_same_numbers(state.at(name), state.at(other_name))) continue;
+    text += fmt::format("\n  {} and {} are one parameter, and their numbers differ", other_name, name);
+  }
+  return text;
 }
 
 // What keeps `state` from being loaded into `parameters`, one line each; empty when nothing does.
@@ -80,12 +110,18 @@ void add_distinct(NamedTensors& found, const std::string& path, Tensor& paramete
 }
 
 void load(const NamedTensors& parameters, const NamedTensors& state) {
-  const std::string wrong = mismatches(parameters, state);
+  std::string wrong = mismatches(parameters, state);
+  if (wrong.empty()) wrong = differing_copies(parameters, state);
   check(wrong.empty(), "load_state_dict: the tensors do not fit the model:{}", wrong);
   const NoGrad guard;
+  std::set<const Storage*> written;
+  for (const auto& [name, parameter] : parameters) written.insert(parameter.body().storage.get());
   std::vector<Tensor> staged;  // so that what can fail has failed before the first write
   for (const auto& [name, parameter] : parameters) {
-    staged.push_back(state.at(name).to(parameter.device()));
+    const Tensor value = state.at(name).to(parameter.device());
+    const bool overwritten =
+        written.contains(value.body().storage.get()) && !is_same_memory(value, parameter);
+    staged.push_back(overwritten ? value.clone() : value);
   }
   for (size_t i = 0; i < parameters.size(); ++i) {
     Tensor parameter = parameters[i].second;

@@ -105,6 +105,40 @@ TEST_CASE("a parameter used twice counts once and stays one through clone and to
   CHECK(model.in.weight.dtype() == float32);
 }
 
+struct Named {
+  Tensor one = ones({2, 2}, {.requires_grad = true}), also = one, other = zeros({2, 2});
+  void visit(auto&& each) {
+    each("one", one);
+    each("also", also);
+    each("other", other);
+  }
+};
+
+TEST_CASE("a parameter of two names takes one value: copies that differ are an error") {
+  Named model;
+  nn::NamedTensors state = nn::state_dict(model);
+  for (auto& [name, value] : state) value = full({2, 2}, 5);
+  nn::load_state_dict(model, state);
+  CHECK(model.one.to_vector<float>() == std::vector<float>(4, 5));
+  state["also"] = tensor({7.0f, 7.0f, 7.0f, 8.0f}, {2, 2});
+  state["one"] = full({2, 2}, 7);
+  CHECK_ERROR(nn::load_state_dict(model, state), "one and also are one parameter");
+  CHECK(model.one.to_vector<float>() == std::vector<float>(4, 5));
+  state["also"] = transpose(full({2, 2}, 7));
+  nn::load_state_dict(model, state);
+  CHECK(model.one.to_vector<float>() == std::vector<float>(4, 7));
+}
+
+TEST_CASE("parameters that are each other's state change places") {
+  Named model;
+  nn::NamedTensors state = nn::state_dict(model);
+  std::swap(state["one"], state["other"]);
+  state["also"] = state["one"];
+  nn::load_state_dict(model, state);
+  CHECK(model.one.to_vector<float>() == std::vector<float>(4, 0));
+  CHECK(model.other.to_vector<float>() == std::vector<float>(4, 1));
+}
+
 TEST_CASE("state_dict and load_state_dict") {
   nn::Linear from(3, 2), to(3, 2);
   const nn::NamedTensors state = nn::state_dict(from);
