@@ -146,10 +146,10 @@ MultiheadAttention::MultiheadAttention(int64_t dim, int64_t head_count,
       heads(head_count) {
   check(dim > 0 && heads > 0 && dim % heads == 0,
         "MultiheadAttention: {} features cannot be shared out among {} heads", dim, heads);
-  in_proj_weight = init::xavier_uniform_(zeros({3 * dim, dim}), 1, generator);
+  in_proj_weight = init::xavier_uniform_(zeros({checked_mul(3, dim), dim}), 1, generator);
   in_proj_weight.set_requires_grad(true);
   if (options.bias) {
-    in_proj_bias = zeros({3 * dim}, {.requires_grad = true});
+    in_proj_bias = zeros({checked_mul(3, dim)}, {.requires_grad = true});
     init::zeros_(out_proj.bias);
   }
 }

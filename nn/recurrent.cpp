@@ -126,8 +126,8 @@ Recurrent::Recurrent(Cell cell, int64_t input_size, int64_t hidden_size,
       dropout_(options.dropout, generator) {
   check(options.layers > 0, "recurrent layers: there must be 1 or more, not {}", options.layers);
   const int64_t directions = options.bidirectional ? 2 : 1;
-  for (int64_t i = 0; i < options.layers * directions; ++i) {
-    const int64_t in = i < directions ? input_size : directions * hidden_size;
+  for (int64_t i = 0; i < checked_mul(options.layers, directions); ++i) {
+    const int64_t in = i < directions ? input_size : checked_mul(directions, hidden_size);
     weights_.push_back(make_weights(cell, in, hidden_size, options.bias, generator));
   }
 }

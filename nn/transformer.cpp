@@ -105,7 +105,7 @@ Tensor sinusoidal_positions(int64_t length, int64_t dim, TensorOptions options, 
   for (int64_t t = 0; t < length; ++t) {
     for (int64_t i = 0; i < dim; ++i) {
       const double share = static_cast<double>(i - i % 2) / static_cast<double>(dim);
-      const double angle = static_cast<double>(first + t) / std::pow(10000.0, share);
+      const double angle = (static_cast<double>(first) + static_cast<double>(t)) / std::pow(10000.0, share);
       values[static_cast<size_t>(t * dim + i)] = i % 2 == 0 ? std::sin(angle) : std::cos(angle);
     }
   }
@@ -134,9 +134,9 @@ LearnedPositionalEncoding::LearnedPositionalEncoding(int64_t max_length, int64_t
 Tensor LearnedPositionalEncoding::operator()(const Tensor& x, int64_t first) const {
   check(x.rank() >= 2 && x.size(-1) == weight.size(1),
         "LearnedPositionalEncoding: takes [.., time, {}], not {}", weight.size(1), x.shape().str());
-  check(first >= 0 && first + x.size(-2) <= weight.size(0),
+  check(first >= 0 && first <= weight.size(0) - x.size(-2),
         "LearnedPositionalEncoding: positions {} to {} were asked for; there are {}", first,
-        first + x.size(-2) - 1, weight.size(0));
+        static_cast<double>(first) + static_cast<double>(x.size(-2) - 1), weight.size(0));
   return dropout(x + narrow(weight, 0, first, x.size(-2)));
 }
 

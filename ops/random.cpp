@@ -92,8 +92,11 @@ Tensor multinomial(const Tensor& p, int64_t count, Generator& generator, bool re
         p.shape(), p.dtype(), count);
   const int64_t classes = p.size(-1);
   check(classes > 0, "multinomial: {} has no classes to draw from", p.shape());
+  Shape shape = p.shape();
+  shape[p.rank() - 1] = count;
+  const Tensor out = empty(shape, int64, cpu);
   std::vector<double> chances = p.to_vector<double>();
-  std::vector<int64_t> drawn;
+  int64_t* drawn = raw<int64_t>(out);
   for (auto row = chances.begin(); row != chances.end(); row += classes) {
     const std::span<double> of_row(row, row + classes);
     for (const double chance : of_row) {
@@ -105,13 +108,11 @@ Tensor multinomial(const Tensor& p, int64_t count, Generator& generator, bool re
       check(left > 0, "multinomial: {} numbers are wanted of a row with {} chances above 0{}",
             count, k, replacement ? "" : " (each is drawn once, without replacement)");
       const size_t at = pick(of_row, uniform_number(generator.seed(), generator.advance(1)));
-      drawn.push_back(static_cast<int64_t>(at));
+      *drawn++ = static_cast<int64_t>(at);
       if (!replacement) of_row[at] = 0;
     }
   }
-  Shape shape = p.shape();
-  shape[p.rank() - 1] = count;
-  return tensor(drawn, shape, {.device = p.device()});
+  return out.to(p.device());
 }
 
 // y = x m, with m = 0 with chance p and 1/(1-p) otherwise; dx = g m. m is drawn twice, and never

@@ -32,9 +32,10 @@ Tensor plain(const Tensor& x) { return x.detach().contiguous(); }
 
 void check_state(const char* op, const Tensor& gates, const Tensor& state, int64_t count) {
   check(gates.rank() == 2 && state.rank() == 2 && gates.size(0) == state.size(0) &&
-            gates.size(1) == count * state.size(1),
+            gates.size(1) == checked_mul(count, state.size(1)),
         "{}: takes gates [batch, {} hidden] and a state [batch, hidden], not {} and {}", op, count,
         called(gates), called(state));
+  static_cast<void>(checked_mul(5, state.size(1)));  // what is kept for the way back
   same_dtype(op, gates, state);
 }
 
