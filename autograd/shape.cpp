@@ -38,7 +38,7 @@ Shape Shape::contiguous_strides() const {
   int64_t stride = 1;
   for (int64_t i = rank_ - 1; i >= 0; --i) {
     strides[i] = stride;
-    stride *= std::max<int64_t>(sizes_[i], 1);
+    stride = checked_mul(stride, std::max<int64_t>(sizes_[i], 1));
   }
   return strides;
 }
@@ -49,6 +49,11 @@ std::string Shape::str() const {
     text += (i > 0 ? ", " : "") + std::to_string(sizes_[i]);
   }
   return text + "]";
+}
+
+int64_t Shape::at(int64_t d, const char* op) const {
+  check(rank_ > 0, "{}: a single element has no dimension {}", op, d);
+  return sizes_[dim(d, op)];
 }
 
 int64_t Shape::dim(int64_t d, const char* op) const {

@@ -36,8 +36,9 @@ class Shape {
   void push_back(int64_t size);
 
   int64_t numel() const;              // the product of the sizes
-  Shape contiguous_strides() const;   // row-major: the last dimension has stride 1
+  Shape contiguous_strides() const;   // row-major; an Error where they, or those of an empty tensor, do not fit
   std::string str() const;            // "[2, 3]"
+  int64_t at(int64_t d, const char* op) const;   // the size of a dimension; -1 is the last
   int64_t dim(int64_t d, const char* op) const;  // -1 is the last; an Error naming op if out of range
 
   bool operator==(const Shape& other) const {

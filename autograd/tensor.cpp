@@ -1,5 +1,7 @@
 #include "autograd/tensor.h"
 
+#include <cstdlib>
+
 #include "autograd/check.h"
 #include "autograd/node.h"
 
@@ -71,10 +73,34 @@ const void* Tensor::address(DType wanted) const {
   return bytes + body().offset * static_cast<int64_t>(item_size(dtype()));
 }
 
+namespace {
+
+// Whether two elements share a place. Dimensions whose strides interleave count as if they did.
+bool shares_places(const Shape& shape, const Shape& strides) {
+  if (shape.numel() == 0) return false;
+  for (int64_t d = 0; d < shape.rank(); ++d) {
+    if (shape[d] == 1) continue;
+    const int64_t stride = std::abs(strides[d]);
+    int64_t reach = 0;  // of the dimensions with smaller strides
+    for (int64_t e = 0; e < shape.rank(); ++e) {
+      const int64_t other = std::abs(strides[e]);
+      if (other < stride || (other == stride && e < d)) reach += (shape[e] - 1) * other;
+    }
+    if (stride <= reach || stride == 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 void Tensor::written(const char* op) {
   check(!requires_grad() || !GradMode::enabled(),
         "{}: this tensor of shape {} is part of a graph; write it in place under NoGrad, "
         "or make a new tensor",
+        op, shape());
+  check(is_contiguous() || !shares_places(shape(), strides()),
+        "{}: several elements of this tensor of shape {} lie in one place, as expand() makes them; "
+        "write into a clone() of it",
         op, shape());
   body().storage->written();
 }

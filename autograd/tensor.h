@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "autograd/grad_mode.h"
+#include "autograd/number.h"
 #include "autograd/shape.h"
 #include "autograd/storage.h"
 
@@ -52,7 +53,7 @@ class Tensor {
   bool defined() const { return static_cast<bool>(body_); }
   const Shape& shape() const { return body().shape; }
   const Shape& strides() const { return body().strides; }
-  int64_t size(int64_t d) const { return shape()[shape().dim(d, "size")]; }
+  int64_t size(int64_t d) const { return shape().at(d, "size"); }
   int64_t rank() const { return shape().rank(); }
   int64_t numel() const { return shape().numel(); }
   DType dtype() const { return body().dtype; }
@@ -85,9 +86,11 @@ class Tensor {
   Tensor reshape(const Shape& shape) const;
   Tensor transpose(int64_t d0, int64_t d1) const;
 
-  // Writing in place: for parameters, under NoGrad, and for tensors outside any graph.
+  // Writing in place: for parameters, under NoGrad, and for tensors outside any graph. A source that
+  // lies in the same memory is read before anything is written; a tensor whose elements share places
+  // (an expanded one) is an Error.
   Tensor& copy_(const Tensor& source);  // broadcasts and converts
-  Tensor& fill_(double value);
+  Tensor& fill_(Number value);
   Tensor& add_(const Tensor& other, double scale = 1);  // this += scale other
   Tensor& mul_(double factor);
 
@@ -116,7 +119,7 @@ class Tensor {
   bool shares_body(const Tensor& other) const { return body_.get() == other.body_.get(); }
   bool is_held_once() const;   // no other Tensor shows these numbers
   bool sole_owner() const;     // nor will a graph: they may be written over
-  void written(const char* op);  // counts a write; an Error inside a recorded graph
+  void written(const char* op);  // counts a write; an Error where there must be none
 
  private:
   friend class CaptureScope;
@@ -138,7 +141,7 @@ Tensor view_of(const Tensor& base, const Shape& shape, const Shape& strides, int
 // Made from numbers (ops/create.cpp).
 Tensor zeros(const Shape& shape, TensorOptions options = {});
 Tensor ones(const Shape& shape, TensorOptions options = {});
-Tensor full(const Shape& shape, double value, TensorOptions options = {});
+Tensor full(const Shape& shape, Number value, TensorOptions options = {});
 
 // Gradients of sum(outputs * grad_outputs) with respect to inputs; nothing is accumulated.
 struct GradOptions {

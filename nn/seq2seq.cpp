@@ -211,7 +211,7 @@ Decoded Seq2Seq::greedy(const Tensor& source, const Tensor& lengths,
   decoded.ids.resize(batch);
   std::vector<bool> ended(batch, false);
   std::vector<Tensor> rows;
-  Tensor ids = full({source.size(0)}, static_cast<double>(options.bos), {.dtype = int64});
+  Tensor ids = full({source.size(0)}, options.bos, {.dtype = int64});
   for (int64_t t = 0; t < options.max_length; ++t) {
     DecoderStep next = step(state, ids.to(source.device()));
     state = std::move(next.state);

@@ -1,5 +1,7 @@
 // Arithmetic of two tensors. Broadcasting is expand(), a view; its derivative, a sum, is
 // expand()'s own, so the derivatives here only ever see equal shapes.
+#include <cmath>
+
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -59,10 +61,38 @@ Tensor chosen(const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y
   return where(eq(a, y), mul(g, share), 0);
 }
 
-Tensor number_like(const Tensor& x, double value) {
-  const bool exact =
-      x.dtype() == int64 && value == static_cast<double>(static_cast<int64_t>(value));
-  return scalar(value, is_float(x.dtype()) ? x.dtype() : exact ? int64 : float32, x.device());
+// A number takes x's dtype, or that of its own kind where x's comes before it: bool, int64, float32.
+Tensor number_like(const char* op, const Tensor& x, Number value) {
+  DType dtype = x.dtype();
+  if (!is_float(dtype) && !(dtype == bool_ && value.dtype() == bool_)) {
+    dtype = value.whole() ? int64 : float32;
+  }
+  return filled(op, {}, value, dtype, x.device());
+}
+
+// A comparison with a number as one with a whole number, which holds for the same whole numbers.
+struct WholeComparison {
+  Compare function;
+  int64_t number;
+};
+
+WholeComparison among_whole(Compare function, Number number) {
+  if (const auto whole = number.whole()) return {function, *whole};
+  constexpr WholeComparison all{Compare::greater_equal, INT64_MIN}, none{Compare::less, INT64_MIN};
+  const double x = number.real();
+  const bool below = function == Compare::less || function == Compare::less_equal;
+  if (function == Compare::not_equal) return all;
+  if (function == Compare::equal || std::isnan(x)) return none;
+  if (x >= 0x1p63) return below ? all : none;
+  if (x < -0x1p63) return below ? none : all;
+  return {below ? Compare::less_equal : Compare::greater, static_cast<int64_t>(std::floor(x))};
+}
+
+Tensor compare(const char* op, Compare function, const Tensor& a, Number number) {
+  if (is_float(a.dtype())) return compare(op, function, a, number_like(op, a, number));
+  const WholeComparison whole = among_whole(function, number);
+  return compare(op, whole.function, a.to(int64),
+                 filled(op, {}, whole.number, int64, a.device()));
 }
 
 }  // namespace
@@ -91,8 +121,8 @@ Tensor mul(const Tensor& left, const Tensor& right) {
 
 Tensor div(const Tensor& left, const Tensor& right) {
   const bool integers = !is_float(left.dtype()) && !is_float(right.dtype());
-  const auto [a, b] =
-      integers ? aligned("div", left.to(float32), right.to(float32)) : aligned("div", left, right);
+  if (integers) return div(left.to(float64), right.to(float64)).to(float32);
+  const auto [a, b] = aligned("div", left, right);
   return record(
       "div", compute("div", Binary::div, {a, b}),
       {{a, [b = b](const Tensor& g) { return div(g, b); }},
@@ -146,17 +176,17 @@ Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no) {
                  {b, [choose](const Tensor& g) { return where(choose, 0, g); }}});
 }
 
-Tensor add(const Tensor& a, double b) { return add(a, number_like(a, b)); }
-Tensor sub(const Tensor& a, double b) { return sub(a, number_like(a, b)); }
-Tensor sub(double a, const Tensor& b) { return sub(number_like(b, a), b); }
-Tensor mul(const Tensor& a, double b) { return mul(a, number_like(a, b)); }
-Tensor div(const Tensor& a, double b) { return div(a, number_like(a, b)); }
-Tensor div(double a, const Tensor& b) { return div(number_like(b, a), b); }
-Tensor where(const Tensor& condition, const Tensor& yes, double no) {
-  return where(condition, yes, number_like(yes, no));
+Tensor add(const Tensor& a, Number b) { return add(a, number_like("add", a, b)); }
+Tensor sub(const Tensor& a, Number b) { return sub(a, number_like("sub", a, b)); }
+Tensor sub(Number a, const Tensor& b) { return sub(number_like("sub", b, a), b); }
+Tensor mul(const Tensor& a, Number b) { return mul(a, number_like("mul", a, b)); }
+Tensor div(const Tensor& a, Number b) { return div(a, number_like("div", a, b)); }
+Tensor div(Number a, const Tensor& b) { return div(number_like("div", b, a), b); }
+Tensor where(const Tensor& condition, const Tensor& yes, Number no) {
+  return where(condition, yes, number_like("where", yes, no));
 }
-Tensor where(const Tensor& condition, double yes, const Tensor& no) {
-  return where(condition, number_like(no, yes), no);
+Tensor where(const Tensor& condition, Number yes, const Tensor& no) {
+  return where(condition, number_like("where", no, yes), no);
 }
 
 Tensor eq(const Tensor& a, const Tensor& b) { return compare("eq", Compare::equal, a, b); }
@@ -166,9 +196,14 @@ Tensor le(const Tensor& a, const Tensor& b) { return compare("le", Compare::less
 Tensor gt(const Tensor& a, const Tensor& b) { return compare("gt", Compare::greater, a, b); }
 Tensor ge(const Tensor& a, const Tensor& b) { return compare("ge", Compare::greater_equal, a, b); }
 
-Tensor logical_not(const Tensor& a) {
-  return eq(a.to(bool_).to(int64), scalar(0, int64, a.device()));
-}
+Tensor eq(const Tensor& a, Number b) { return compare("eq", Compare::equal, a, b); }
+Tensor ne(const Tensor& a, Number b) { return compare("ne", Compare::not_equal, a, b); }
+Tensor lt(const Tensor& a, Number b) { return compare("lt", Compare::less, a, b); }
+Tensor le(const Tensor& a, Number b) { return compare("le", Compare::less_equal, a, b); }
+Tensor gt(const Tensor& a, Number b) { return compare("gt", Compare::greater, a, b); }
+Tensor ge(const Tensor& a, Number b) { return compare("ge", Compare::greater_equal, a, b); }
+
+Tensor logical_not(const Tensor& a) { return eq(a.to(bool_), 0); }
 Tensor logical_and(const Tensor& a, const Tensor& b) {
   return mul(a.to(bool_).to(int64), b.to(bool_).to(int64)).to(bool_);
 }
@@ -197,8 +232,9 @@ Tensor& Tensor::add_(const Tensor& other, double scale) {
   check(is_contiguous(), "add_: writes in place into a contiguous tensor only");
   written("add_");
   const NoGrad guard;
-  const Tensor from = spread(other, broadcast_shapes("add_", shape(), other.shape())).contiguous();
+  Tensor from = spread(other, broadcast_shapes("add_", shape(), other.shape())).contiguous();
   check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape(), shape());
+  from = apart(from, *this);
   for_floats("add_", *this, [&]<class T>() {
     kernels<T>(*this).axpy(numel(), raw<T>(*this), static_cast<T>(scale), raw<T>(from));
   });

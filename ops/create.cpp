@@ -1,4 +1,5 @@
 // Tensors from numbers, and numbers from tensors.
+#include <algorithm>
 #include <cmath>
 #include <ostream>
 
@@ -24,57 +25,92 @@ Tensor from_values(const std::vector<T>& values, const Shape& shape, const Tenso
   return finish(x.to(options.dtype.value_or(dtype_of<T>)).to(options.device), options);
 }
 
-template <class Value>
+template <class T, class Value>
 Tensor filled_by(int64_t count, DType dtype, const TensorOptions& options, const Value& value) {
-  Tensor x = empty({count}, float64, cpu);
-  double* out = raw<double>(x);
+  Tensor x = empty({count}, dtype_of<T>, cpu);
+  T* out = raw<T>(x);
   for (int64_t i = 0; i < count; ++i) out[i] = value(i);
   return finish(x.to(options.dtype.value_or(dtype)).to(options.device), options);
 }
 
+// The same in int64, without a rounding: unsigned numbers hold every difference of two.
+Tensor whole_arange(int64_t start, int64_t end, int64_t step, const TensorOptions& options) {
+  check(step != 0 && (end == start || (end > start) == (step > 0)),
+        "arange: a step of {} does not lead from {} to {}", step, start, end);
+  const auto from = static_cast<uint64_t>(start), by = static_cast<uint64_t>(step);
+  const uint64_t way = step > 0 ? static_cast<uint64_t>(end) - from
+                                : from - static_cast<uint64_t>(end);
+  const uint64_t length = step > 0 ? by : 0 - by;
+  const uint64_t count = way / length + (way % length != 0 ? 1 : 0);
+  check(count <= uint64_t{INT64_MAX}, "arange: {} to {} are too many numbers", start, end);
+  return filled_by<int64_t>(
+      static_cast<int64_t>(count), int64, options,
+      [=](int64_t i) { return static_cast<int64_t>(from + static_cast<uint64_t>(i) * by); });
+}
+
 }  // namespace
 
-Tensor full(const Shape& shape, double value, TensorOptions options) {
-  Tensor x = empty(shape, options.dtype.value_or(float32), options.device);
+Tensor filled(const char* op, const Shape& shape, Number value, DType dtype, Device device) {
+  Tensor x = empty(shape, dtype, device);
   for_all(x, [&]<class T>() {
-    kernels<T>(x).fill(x.numel(), raw<T>(x), static_cast<T>(value));
+    const T element = value.as<T>(op);
+    if (device == cpu && shape.empty()) {
+      *raw<T>(x) = element;
+    } else {
+      kernels<T>(x).fill(x.numel(), raw<T>(x), element);
+    }
   });
-  return finish(std::move(x), options);
+  return x;
+}
+
+Tensor full(const Shape& shape, Number value, TensorOptions options) {
+  return finish(filled("full", shape, value, options.dtype.value_or(float32), options.device),
+                options);
 }
 
 Tensor zeros(const Shape& shape, TensorOptions options) { return full(shape, 0, options); }
 Tensor ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
-Tensor full_like(const Tensor& x, double value) {
-  return full(x.shape(), value, {.dtype = x.dtype(), .device = x.device()});
+Tensor full_like(const Tensor& x, Number value) {
+  return filled("full_like", x.shape(), value, x.dtype(), x.device());
 }
 Tensor zeros_like(const Tensor& x) { return full_like(x, 0); }
 Tensor ones_like(const Tensor& x) { return full_like(x, 1); }
 
-Tensor scalar(double value, DType dtype, Device device) {
-  if (device != cpu) return full({}, value, {.dtype = dtype, .device = device});
-  Tensor x = empty({}, dtype, cpu);
-  for_all(x, [&]<class T>() { *raw<T>(x) = static_cast<T>(value); });
-  return x;
+Tensor scalar(Number value, DType dtype, Device device) {
+  return filled("scalar", {}, value, dtype, device);
 }
 
-Tensor arange(int64_t end, TensorOptions options) {
-  check(end >= 0, "arange: the end must be 0 or more, not {}", end);
-  return filled_by(end, int64, options, [](int64_t i) { return static_cast<double>(i); });
+Tensor arange(Number end, TensorOptions options) {
+  check(end.real() >= 0, "arange: the end must be 0 or more, not {}", end.str());
+  return arange(0, end, 1, options);
 }
 
-Tensor arange(double start, double end, double step, TensorOptions options) {
-  check(step != 0 && (end - start) / step >= 0, "arange: a step of {} does not lead from {} to {}",
-        step, start, end);
-  const auto count = static_cast<int64_t>(std::ceil((end - start) / step));
-  return filled_by(count, float32, options,
-                   [=](int64_t i) { return start + static_cast<double>(i) * step; });
+Tensor arange(Number start, Number end, Number step, TensorOptions options) {
+  if (!is_float(start.dtype()) && !is_float(end.dtype()) && !is_float(step.dtype())) {
+    return whole_arange(*start.whole(), *end.whole(), *step.whole(), options);
+  }
+  const double from = start.real(), to = end.real(), by = step.real(), steps = (to - from) / by;
+  check(by != 0 && steps >= 0 && steps < 0x1p62, "arange: a step of {} does not lead from {} to {}",
+        step.str(), start.str(), end.str());
+  if (options.dtype == int64) {
+    const Number last = by > 0 ? std::ceil(to) : std::floor(to);
+    return whole_arange(start.as<int64_t>("arange"), last.as<int64_t>("arange"),
+                        step.as<int64_t>("arange"), options);
+  }
+  return filled_by<double>(static_cast<int64_t>(std::ceil(steps)), float32, options,
+                           [=](int64_t i) { return from + static_cast<double>(i) * by; });
 }
 
+// From both ends to the middle, so that each is met and the numbers lie symmetrically.
 Tensor linspace(double start, double end, int64_t count, TensorOptions options) {
   check(count >= 0, "linspace: the count must be 0 or more, not {}", count);
-  const double step = count > 1 ? (end - start) / static_cast<double>(count - 1) : 0;
-  return filled_by(count, float32, options,
-                   [=](int64_t i) { return start + static_cast<double>(i) * step; });
+  const auto steps = static_cast<double>(std::max<int64_t>(count - 1, 1));
+  const double whole = (end - start) / steps;
+  const double step = std::isfinite(whole) ? whole : end / steps - start / steps;
+  return filled_by<double>(count, float32, options, [=](int64_t i) {
+    return i < count / 2 || count == 1 ? start + static_cast<double>(i) * step
+                                       : end - static_cast<double>(count - 1 - i) * step;
+  });
 }
 
 Tensor eye(int64_t n, TensorOptions options) {
@@ -121,15 +157,16 @@ template bool Tensor::item() const;
 
 namespace {
 
-std::string number_text(const Tensor& x, double value) {
-  if (x.dtype() == bool_) return value != 0 ? "true" : "false";
-  return fmt::format("{:.4g}", value);
+std::string number_text(const Tensor& x) {
+  if (x.dtype() == bool_) return x.item<bool>() ? "true" : "false";
+  if (x.dtype() == int64) return std::to_string(x.item<int64_t>());
+  return fmt::format("{:.4g}", x.item<double>());
 }
 
 void print(const Tensor& x, int64_t depth, std::string& text) {
   constexpr int64_t edge = 3;  // of a long dimension, this many at each end are shown
   if (x.rank() == 0) {
-    text += number_text(x, x.item<double>());
+    text += number_text(x);
     return;
   }
   const int64_t size = x.shape()[0];

@@ -29,6 +29,7 @@ Loop make_loop(std::initializer_list<const Tensor*> operands) {
                   [](const Tensor* x) { return x->is_contiguous(); })) {
     return flat_loop(shape.numel(), count);
   }
+  if (shape.numel() == 0) return flat_loop(0, count);
   Loop loop;
   for (int64_t d = 0; d < shape.rank(); ++d) {
     if (shape[d] == 1) continue;
@@ -43,6 +44,12 @@ Loop make_loop(std::initializer_list<const Tensor*> operands) {
     }
   }
   return loop.rank == 0 ? flat_loop(1, count) : loop;
+}
+
+Tensor apart(const Tensor& source, const Tensor& to) {
+  const TensorBody &a = source.body(), &b = to.body();
+  const bool same_places = a.offset == b.offset && a.shape == b.shape && a.strides == b.strides;
+  return a.storage.get() != b.storage.get() || same_places ? source : source.clone();
 }
 
 void same_dtype(const char* op, const Tensor& a, const Tensor& b) {

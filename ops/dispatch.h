@@ -61,6 +61,13 @@ T* raw(const Tensor& x) {
 // A Loop over tensors of one shape, output first, with neighbouring dimensions joined.
 Loop make_loop(std::initializer_list<const Tensor*> operands);
 
+// A tensor of one number; an Error that names op where the dtype cannot hold it.
+Tensor filled(const char* op, const Shape& shape, Number value, DType dtype, Device device);
+
+// What is written into `to`: source, or a copy of it where both lie in one memory and an element
+// written might be one still to be read.
+Tensor apart(const Tensor& source, const Tensor& to);
+
 void same_dtype(const char* op, const Tensor& a, const Tensor& b);
 void same_device(const char* op, const Tensor& a, const Tensor& b);
 void check_index(const char* op, const Tensor& index, int64_t size);  // int64, all in [0, size);

@@ -81,13 +81,16 @@ Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
                                             }}});
 }
 
-// bool [rows, columns]: column - row <= diagonal.
-Tensor below(const Tensor& x, int64_t diagonal) {
-  check(x.rank() >= 2, "tril, triu: need at least 2 dimensions, {} has {}", x.shape(),
-        x.rank());
-  const Tensor distance = sub(arange(x.size(-1), {.device = x.device()}),
-                              unsqueeze(arange(x.size(-2), {.device = x.device()}), 1));
-  return le(distance, scalar(static_cast<double>(diagonal), int64, x.device()));
+// column - row, [rows, columns].
+Tensor diagonals(const char* op, const Tensor& x) {
+  check(x.rank() >= 2, "{}: needs at least 2 dimensions, {} has {}", op, x.shape(), x.rank());
+  return sub(arange(x.size(-1), {.device = x.device()}),
+             unsqueeze(arange(x.size(-2), {.device = x.device()}), 1));
+}
+
+// x, and value where fill is true; of x's dtype.
+Tensor filled_where(const char* op, const Tensor& x, const Tensor& fill, Number value) {
+  return where(fill, filled(op, {}, value, x.dtype(), x.device()), x);
 }
 
 }  // namespace
@@ -132,23 +135,26 @@ Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx)
   const Tensor flat = reshape(plain(index), {index.numel()});
   Tensor rows = index_select_unchecked(weight, 0, flat);
   if (padding_idx >= 0) {  // the same rows, but no gradient goes through the padding's
-    const Tensor padding = scalar(static_cast<double>(padding_idx), int64, flat.device());
-    const Tensor real = unsqueeze(ne(flat, padding), 1);
+    const Tensor real = unsqueeze(ne(flat, padding_idx), 1);
     rows = where(real, rows, rows.detach());
   }
   return reshape(rows, shape);
 }
 
-Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
+Tensor masked_fill(const Tensor& x, const Tensor& mask, Number value) {
   check(mask.dtype() == bool_, "masked_fill: the mask must be bool, not {}", mask.dtype());
   check(broadcast_shapes("masked_fill", x.shape(), mask.shape()) == x.shape(),
         "masked_fill: a mask of shape {} does not fit shape {}", mask.shape(),
         x.shape());
-  return where(mask, value, x);
+  return filled_where("masked_fill", x, mask, value);
 }
 
-Tensor tril(const Tensor& x, int64_t diagonal) { return where(below(x, diagonal), x, 0); }
-Tensor triu(const Tensor& x, int64_t diagonal) { return where(below(x, diagonal - 1), 0, x); }
+Tensor tril(const Tensor& x, int64_t diagonal) {
+  return filled_where("tril", x, diagonals("tril", x) > diagonal, 0);
+}
+Tensor triu(const Tensor& x, int64_t diagonal) {
+  return filled_where("triu", x, diagonals("triu", x) < diagonal, 0);
+}
 
 Tensor one_hot(const Tensor& index, int64_t classes) {
   check_index("one_hot", index, classes);

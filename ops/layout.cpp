@@ -1,6 +1,7 @@
 // The same numbers in another shape or order. What can be a view is one: shape and strides change,
 // the storage is shared. A view's derivative is the opposite view of the gradient.
 #include <algorithm>
+#include <utility>
 
 #include "ops/dispatch.h"
 #include "ops/ops.h"
@@ -114,19 +115,18 @@ Tensor Tensor::reshape(const Shape& shape) const { return regrad::reshape(*this,
 Tensor Tensor::transpose(int64_t d0, int64_t d1) const { return regrad::transpose(*this, d0, d1); }
 
 Tensor& Tensor::copy_(const Tensor& source) {
-  written("copy_");
-  const NoGrad guard;
   check(broadcast_shapes("copy_", shape(), source.shape()) == shape(),
         "copy_: {} does not broadcast to {}", source.shape(), shape());
-  const Tensor from = source.to(dtype()).to(device());
+  const Tensor from = apart(source.detach().to(dtype()).to(device()), *this);
+  written("copy_");
   copy_into(*this, from.shape() == shape() ? from : expand(from, shape()));
   return *this;
 }
 
-Tensor& Tensor::fill_(double value) {
+Tensor& Tensor::fill_(Number value) {
+  const Tensor from = filled("fill_", {}, value, dtype(), device());
   written("fill_");
-  const NoGrad guard;
-  copy_into(*this, expand(scalar(value, dtype(), device()), shape()));
+  copy_into(*this, expand(from, shape()));
   return *this;
 }
 
@@ -202,7 +202,7 @@ Tensor unsqueeze(const Tensor& x, int64_t dim) {
   check(dim >= -x.rank() - 1 && dim <= x.rank(),
         "unsqueeze: dimension {} cannot be inserted into shape {}", dim, x.shape());
   const int64_t d = dim < 0 ? dim + x.rank() + 1 : dim;
-  const int64_t stride = d < x.rank() ? x.shape()[d] * x.strides()[d] : 1;
+  const int64_t stride = d < x.rank() && x.numel() > 0 ? x.shape()[d] * x.strides()[d] : 1;
   return record("unsqueeze",
                 view_of(x, with(x.shape(), d, 1), with(x.strides(), d, stride), x.body().offset),
                 {{x, [d](const Tensor& g) { return squeeze(g, d); }}});
@@ -224,7 +224,7 @@ Tensor expand(const Tensor& x, const Shape& wanted) {
           wanted, i, size);
     strides[i] = inside && shape[i] == size ? x.strides()[i - lead] : 0;
   }
-  static_cast<void>(shape.numel());
+  static_cast<void>(shape.contiguous_strides());  // that sizes multiply, also those of nothing
   return record("expand", view_of(x, shape, strides, x.body().offset),
                 {{x, [before = x.shape()](const Tensor& g) { return sum_to(g, before); }}});
 }
@@ -248,8 +248,8 @@ Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t end, int64_t s
   const int64_t from = std::clamp<int64_t>(start < 0 ? start + size : start, 0, size);
   const int64_t to = std::clamp<int64_t>(end < 0 ? end + size : end, from, size);
   Shape shape = x.shape(), strides = x.strides();
-  shape[d] = (to - from + step - 1) / step;
-  strides[d] *= step;
+  shape[d] = to == from ? 0 : (to - from - 1) / step + 1;
+  if (shape[d] > 1) strides[d] *= step;  // else it leads nowhere, and might be too large
   return record("slice", view_of(x, shape, strides, x.body().offset + from * x.strides()[d]),
                 {{x, OfSlice{x.shape(), d, from, step}}});
 }
@@ -328,20 +328,22 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
 
 std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t dim) {
   check(size > 0, "split: the size must be above 0, not {}", size);
-  const int64_t total = x.size(dim);
+  const int64_t total = x.shape().at(dim, "split");
   std::vector<int64_t> sizes;
-  for (int64_t start = 0; start < total; start += size) {
-    sizes.push_back(std::min(size, total - start));
-  }
+  int64_t rest = total;
+  for (; rest > size; rest -= size) sizes.push_back(size);
+  sizes.push_back(rest);  // of nothing, one empty part
   return split(x, sizes, dim);
 }
 
 Tensor flip(const Tensor& x, const Dims& dims) {
   Shape strides = x.strides();
   int64_t offset = x.body().offset;
+  bool flipped[Shape::max_rank] = {};
   for (int64_t dim : dims) {
     const int64_t d = x.shape().dim(dim, "flip");
-    if (x.rank() == 0 || x.shape()[d] == 0) continue;
+    check(!std::exchange(flipped[d], true), "flip: dimension {} is named twice", dim);
+    if (x.numel() == 0 || x.rank() == 0) continue;
     offset += (x.shape()[d] - 1) * strides[d];
     strides[d] = -strides[d];
   }
@@ -349,7 +351,7 @@ Tensor flip(const Tensor& x, const Dims& dims) {
                 {{x, [dims](const Tensor& g) { return flip(g, dims); }}});
 }
 
-Tensor pad(const Tensor& x, const std::vector<int64_t>& padding, double value) {
+Tensor pad(const Tensor& x, const std::vector<int64_t>& padding, Number value) {
   check(padding.size() % 2 == 0 && static_cast<int64_t>(padding.size()) <= 2 * x.rank(),
         "pad: takes two numbers for each of the last dimensions, {} were given for {}",
         padding.size(), x.shape());
@@ -367,7 +369,7 @@ Tensor pad(const Tensor& x, const std::vector<int64_t>& padding, double value) {
     }
     return y;
   };
-  Tensor out = full(shape, value, {.dtype = x.dtype(), .device = x.device()});
+  Tensor out = filled("pad", shape, value, x.dtype(), x.device());
   {
     const NoGrad guard;
     copy_into(inner(out), x);

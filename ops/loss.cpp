@@ -13,7 +13,7 @@ Tensor reduced(const Tensor& losses, Reduce reduction) {
 }
 
 Tensor counted(const Tensor& targets, int64_t ignore) {  // true where a target counts
-  return ne(targets, scalar(static_cast<double>(ignore), int64, targets.device()));
+  return ne(targets, ignore);
 }
 
 // The mean is over the targets that count; how many there are stays on the device.

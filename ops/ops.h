@@ -22,9 +22,10 @@ struct Dims : std::vector<int64_t> {
 // --- making tensors (create.cpp); zeros, ones, full, empty are in autograd/tensor.h
 Tensor zeros_like(const Tensor& x);
 Tensor ones_like(const Tensor& x);
-Tensor full_like(const Tensor& x, double value);
-Tensor arange(int64_t end, TensorOptions options = {});  // 0 .. end - 1, int64 unless told
-Tensor arange(double start, double end, double step = 1, TensorOptions options = {});
+Tensor full_like(const Tensor& x, Number value);
+// start, start + step, .. before end: int64 where all of them are written as whole numbers.
+Tensor arange(Number end, TensorOptions options = {});
+Tensor arange(Number start, Number end, Number step = 1, TensorOptions options = {});
 Tensor linspace(double start, double end, int64_t count, TensorOptions options = {});
 Tensor eye(int64_t n, TensorOptions options = {});
 Tensor tensor(const std::vector<float>& values, const Shape& shape, TensorOptions options = {});
@@ -37,7 +38,7 @@ Tensor tensor(std::initializer_list<T> values, const Shape& shape, TensorOptions
   using Element = std::conditional_t<std::is_integral_v<T> && !std::same_as<T, bool>, int64_t, T>;
   return tensor(std::vector<Element>(values.begin(), values.end()), shape, options);
 }
-Tensor scalar(double value, DType dtype = float32, Device device = default_device());  // shape []
+Tensor scalar(Number value, DType dtype = float32, Device device = default_device());  // shape []
 // Element i comes from (generator's seed, position + i); the position moves on by numel.
 Tensor rand(const Shape& shape, Generator& generator, TensorOptions options = {});   // [0, 1)
 Tensor randn(const Shape& shape, Generator& generator, TensorOptions options = {});  // N(0, 1)
@@ -47,7 +48,8 @@ Tensor randperm(int64_t n, Generator& generator);  // 0 .. n - 1 in a random ord
 // [n, count]. Without replacement no class comes twice.
 Tensor multinomial(const Tensor& p, int64_t count, Generator& generator, bool replacement = false);
 
-// --- arithmetic (arithmetic.cpp): shapes broadcast; int64 and bool join float operands
+// --- arithmetic (arithmetic.cpp): shapes broadcast; int64 and bool join float operands. A number joins
+// the tensor: with int64 and bool a whole one gives int64, a fraction float32.
 Tensor add(const Tensor& a, const Tensor& b);      // a + b
 Tensor sub(const Tensor& a, const Tensor& b);      // a - b
 Tensor mul(const Tensor& a, const Tensor& b);      // a b
@@ -56,25 +58,32 @@ Tensor maximum(const Tensor& a, const Tensor& b);  // NaN wins; ties share the g
 Tensor minimum(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& a, const Tensor& b);  // a^b
 Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no);  // bool ? yes : no
-Tensor add(const Tensor& a, double b);
-Tensor sub(const Tensor& a, double b);
-Tensor sub(double a, const Tensor& b);
-Tensor mul(const Tensor& a, double b);
-Tensor div(const Tensor& a, double b);
-Tensor div(double a, const Tensor& b);
-Tensor where(const Tensor& condition, const Tensor& yes, double no);
-Tensor where(const Tensor& condition, double yes, const Tensor& no);
+Tensor add(const Tensor& a, Number b);
+Tensor sub(const Tensor& a, Number b);
+Tensor sub(Number a, const Tensor& b);
+Tensor mul(const Tensor& a, Number b);
+Tensor div(const Tensor& a, Number b);
+Tensor div(Number a, const Tensor& b);
+Tensor where(const Tensor& condition, const Tensor& yes, Number no);
+Tensor where(const Tensor& condition, Number yes, const Tensor& no);
 Tensor eq(const Tensor& a, const Tensor& b);  // comparisons give bool and have no gradient
 Tensor ne(const Tensor& a, const Tensor& b);
 Tensor lt(const Tensor& a, const Tensor& b);
 Tensor le(const Tensor& a, const Tensor& b);
 Tensor gt(const Tensor& a, const Tensor& b);
 Tensor ge(const Tensor& a, const Tensor& b);
+Tensor eq(const Tensor& a, Number b);  // of int64 and bool: as real numbers, exactly
+Tensor ne(const Tensor& a, Number b);
+Tensor lt(const Tensor& a, Number b);
+Tensor le(const Tensor& a, Number b);
+Tensor gt(const Tensor& a, Number b);
+Tensor ge(const Tensor& a, Number b);
 Tensor logical_not(const Tensor& a);
 Tensor logical_and(const Tensor& a, const Tensor& b);
 Tensor logical_or(const Tensor& a, const Tensor& b);
 
-// --- functions of each element (pointwise.cpp; formulas in pointwise.h)
+// --- functions of each element (pointwise.cpp; formulas in pointwise.h): of int64, those
+// that give whole numbers stay int64 and wrap around (neg abs square relu clamp pow); others float32
 Tensor neg(const Tensor& x);
 Tensor abs(const Tensor& x);
 Tensor exp(const Tensor& x);
@@ -92,8 +101,8 @@ Tensor gelu(const Tensor& x);     // x Phi(x), exact
 Tensor silu(const Tensor& x);     // x sigmoid(x)
 Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20);
 Tensor erf(const Tensor& x);
-Tensor clamp(const Tensor& x, double min, double max);
-Tensor pow(const Tensor& x, double exponent);
+Tensor clamp(const Tensor& x, Number min, Number max);  // max, where min is above it
+Tensor pow(const Tensor& x, Number exponent);
 
 // --- products (matmul.cpp, einsum.cpp)
 Tensor matmul(const Tensor& a, const Tensor& b);  // [.., m, k] [.., k, n] -> [.., m, n]; 1-D as NumPy
@@ -141,7 +150,7 @@ Tensor stack(const std::vector<Tensor>& parts, int64_t dim = 0);
 std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t dim = 0);
 std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, int64_t dim = 0);
 Tensor flip(const Tensor& x, const Dims& dims);
-Tensor pad(const Tensor& x, const std::vector<int64_t>& padding, double value = 0);
+Tensor pad(const Tensor& x, const std::vector<int64_t>& padding, Number value = 0);
     // padding: {last before, last after, the one before it before, after, ...}
 
 // --- indexing (indexing.cpp): indices are int64 and must be in range
@@ -150,7 +159,7 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index);  // inde
 Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx = -1);
     // weight [count, dim], index [..] -> [.., dim]; padding_idx's row gets no gradient
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
-Tensor masked_fill(const Tensor& x, const Tensor& mask, double value);  // value where mask is true
+Tensor masked_fill(const Tensor& x, const Tensor& mask, Number value);  // value where mask is true
 Tensor tril(const Tensor& x, int64_t diagonal = 0);
 Tensor triu(const Tensor& x, int64_t diagonal = 0);
 Tensor one_hot(const Tensor& index, int64_t classes);  // int64 [..] -> int64 [.., classes]
@@ -221,14 +230,14 @@ inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
 inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
 inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
-inline Tensor operator+(const Tensor& a, double b) { return add(a, b); }
-inline Tensor operator-(const Tensor& a, double b) { return sub(a, b); }
-inline Tensor operator*(const Tensor& a, double b) { return mul(a, b); }
-inline Tensor operator/(const Tensor& a, double b) { return div(a, b); }
-inline Tensor operator+(double a, const Tensor& b) { return add(b, a); }
-inline Tensor operator-(double a, const Tensor& b) { return sub(a, b); }
-inline Tensor operator*(double a, const Tensor& b) { return mul(b, a); }
-inline Tensor operator/(double a, const Tensor& b) { return div(a, b); }
+inline Tensor operator+(const Tensor& a, Number b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, Number b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, Number b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, Number b) { return div(a, b); }
+inline Tensor operator+(Number a, const Tensor& b) { return add(b, a); }
+inline Tensor operator-(Number a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(Number a, const Tensor& b) { return mul(b, a); }
+inline Tensor operator/(Number a, const Tensor& b) { return div(a, b); }
 inline Tensor operator-(const Tensor& x) { return neg(x); }
 inline Tensor operator==(const Tensor& a, const Tensor& b) { return eq(a, b); }
 inline Tensor operator!=(const Tensor& a, const Tensor& b) { return ne(a, b); }
@@ -236,12 +245,12 @@ inline Tensor operator<(const Tensor& a, const Tensor& b) { return lt(a, b); }
 inline Tensor operator<=(const Tensor& a, const Tensor& b) { return le(a, b); }
 inline Tensor operator>(const Tensor& a, const Tensor& b) { return gt(a, b); }
 inline Tensor operator>=(const Tensor& a, const Tensor& b) { return ge(a, b); }
-inline Tensor operator==(const Tensor& a, double b) { return eq(a, scalar(b, a.dtype(), a.device())); }
-inline Tensor operator!=(const Tensor& a, double b) { return ne(a, scalar(b, a.dtype(), a.device())); }
-inline Tensor operator<(const Tensor& a, double b) { return lt(a, scalar(b, a.dtype(), a.device())); }
-inline Tensor operator<=(const Tensor& a, double b) { return le(a, scalar(b, a.dtype(), a.device())); }
-inline Tensor operator>(const Tensor& a, double b) { return gt(a, scalar(b, a.dtype(), a.device())); }
-inline Tensor operator>=(const Tensor& a, double b) { return ge(a, scalar(b, a.dtype(), a.device())); }
+inline Tensor operator==(const Tensor& a, Number b) { return eq(a, b); }
+inline Tensor operator!=(const Tensor& a, Number b) { return ne(a, b); }
+inline Tensor operator<(const Tensor& a, Number b) { return lt(a, b); }
+inline Tensor operator<=(const Tensor& a, Number b) { return le(a, b); }
+inline Tensor operator>(const Tensor& a, Number b) { return gt(a, b); }
+inline Tensor operator>=(const Tensor& a, Number b) { return ge(a, b); }
 inline Tensor operator!(const Tensor& a) { return logical_not(a); }
 inline Tensor operator&(const Tensor& a, const Tensor& b) { return logical_and(a, b); }
 inline Tensor operator|(const Tensor& a, const Tensor& b) { return logical_or(a, b); }

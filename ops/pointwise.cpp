@@ -2,6 +2,8 @@
 //   d f(x)  =  g f'        d (g f')  =  h f'  and  h g f''
 #include "ops/pointwise.h"
 
+#include <optional>
+
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -44,8 +46,7 @@ Tensor slope(const Pointwise& f, const Tensor& g, const Tensor& s) {
 }
 
 Tensor apply(const Pointwise& f, const Tensor& x) {
-  const bool integer = x.dtype() == int64 || x.dtype() == bool_;
-  if (integer) return apply(f, x.to(float32));
+  if (!is_float(x.dtype())) return apply(f, x.to(float64)).to(float32);
   Tensor y = empty(x.shape(), x.dtype(), x.device());
   const Loop loop = make_loop({&y, &x});
   for_floats(f.name, x, [&]<class T>() {
@@ -65,17 +66,30 @@ Tensor apply(const char* name, const Tensor& x, double p = 0, double q = 0) {
   return apply({name, function, pointwise::Function<function, double>::of_output, p, q}, x);
 }
 
+// A bound of whole numbers: beyond int64 it keeps none out. A fraction or NaN is no such bound.
+std::optional<int64_t> whole_bound(Number x, bool is_low) {
+  if (const auto whole = x.whole()) return whole;
+  if (is_low && x.real() < -0x1p63) return INT64_MIN;
+  if (!is_low && x.real() >= 0x1p63) return INT64_MAX;
+  return std::nullopt;
+}
+
+Tensor of_whole(const Tensor& x, Number number) { return scalar(number, int64, x.device()); }
+
 }  // namespace
 
 Tensor neg(const Tensor& x) {
-  if (x.dtype() == int64) return sub(zeros_like(x), x);
+  if (!is_float(x.dtype())) return sub(0, x);
   return apply<Unary::neg>("neg", x);
 }
 Tensor abs(const Tensor& x) {
-  if (x.dtype() == int64) return maximum(x, neg(x));
+  if (!is_float(x.dtype())) return maximum(x.to(int64), neg(x));
   return apply<Unary::abs>("abs", x);
 }
-Tensor square(const Tensor& x) { return apply<Unary::square>("square", x); }
+Tensor square(const Tensor& x) {
+  if (!is_float(x.dtype())) return mul(x.to(int64), x);
+  return apply<Unary::square>("square", x);
+}
 Tensor reciprocal(const Tensor& x) { return apply<Unary::reciprocal>("reciprocal", x); }
 Tensor sqrt(const Tensor& x) { return apply<Unary::sqrt>("sqrt", x); }
 Tensor rsqrt(const Tensor& x) { return apply<Unary::rsqrt>("rsqrt", x); }
@@ -85,7 +99,10 @@ Tensor sin(const Tensor& x) { return apply<Unary::sin>("sin", x); }
 Tensor cos(const Tensor& x) { return apply<Unary::cos>("cos", x); }
 Tensor tanh(const Tensor& x) { return apply<Unary::tanh>("tanh", x); }
 Tensor sigmoid(const Tensor& x) { return apply<Unary::sigmoid>("sigmoid", x); }
-Tensor relu(const Tensor& x) { return apply<Unary::relu>("relu", x); }
+Tensor relu(const Tensor& x) {
+  if (!is_float(x.dtype())) return maximum(x, of_whole(x, 0));
+  return apply<Unary::relu>("relu", x);
+}
 Tensor gelu(const Tensor& x) { return apply<Unary::gelu>("gelu", x); }
 Tensor silu(const Tensor& x) { return apply<Unary::silu>("silu", x); }
 Tensor erf(const Tensor& x) { return apply<Unary::erf>("erf", x); }
@@ -94,16 +111,22 @@ Tensor softplus(const Tensor& x, double beta, double threshold) {
   return apply<Unary::softplus>("softplus", x, beta, threshold);
 }
 
-Tensor clamp(const Tensor& x, double min, double max) {
-  check(min <= max, "clamp: min {} is greater than max {}", min, max);
-  return apply<Unary::clamp>("clamp", x, min, max);
+Tensor clamp(const Tensor& x, Number min, Number max) {
+  const auto low = whole_bound(min, true), high = whole_bound(max, false);
+  if (!is_float(x.dtype()) && low && high) {
+    return minimum(maximum(x, of_whole(x, *low)), of_whole(x, *high));
+  }
+  return apply<Unary::clamp>("clamp", x, min.real(), max.real());
 }
 
-Tensor pow(const Tensor& x, double exponent) {
+Tensor pow(const Tensor& x, Number number) {
+  const double exponent = number.real();
   if (exponent == 1) return mul(x, 1);  // x itself would not be a new tensor
   if (exponent == 2) return square(x);
   if (exponent == 0.5) return sqrt(x);
   if (exponent == -1) return reciprocal(x);
+  const auto whole = number.whole();
+  if (!is_float(x.dtype()) && whole && *whole >= 0) return pow(x, of_whole(x, *whole));
   return apply<Unary::pow>("pow", x, exponent);
 }
 

@@ -237,7 +237,7 @@ TEST_CASE("dimensions that do not exist") {
   CHECK_ERROR(permute(f({2, 3}), {0, 0}), "permute: dimension 0 is named twice");
   CHECK_ERROR(permute(f({2, 3}), {0}), "permute: 1 dimensions named for shape [2, 3]");
   CHECK_ERROR(transpose(f({2})), "transpose: needs at least 2 dimensions, [2] has 1");
-  CHECK_ERROR(tril(f({2})), "need at least 2 dimensions, [2] has 1");
+  CHECK_ERROR(tril(f({2})), "tril: needs at least 2 dimensions, [2] has 1");
   CHECK_ERROR(layer_norm(f({})), "layer_norm: needs a dimension to normalise over");
 }
 
@@ -310,7 +310,6 @@ TEST_CASE("indices out of range") {
 }
 
 TEST_CASE("numbers that make no sense") {
-  CHECK_ERROR(clamp(f({2}), 1, 0), "clamp: min 1 is greater than max 0");
   CHECK_ERROR(arange(-1), "arange: the end must be 0 or more, not -1");
   CHECK_ERROR(arange(0.0, 1.0, -1.0), "arange: a step of -1 does not lead from 0 to 1");
   CHECK_ERROR(linspace(0, 1, -1), "linspace: the count must be 0 or more, not -1");
