@@ -53,21 +53,18 @@ Tensor own(const Tensor& g) {
 }  // namespace
 
 void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
-  std::vector<std::pair<Ref<Node>, Tensor>> leaves;
-  {
-    Pass pass(options);
-    pass.give(node(), seed_for("backward", *this, gradient));
-    pass.run([&](Node& node, Tensor complete) {
-      if (!node.is_leaf()) return;
-      node.retain();
-      leaves.emplace_back(Ref<Node>(&node), std::move(complete));
-    });
-    for (auto& [node, complete] : leaves) {  // all of them, or none if something threw
-      complete = node->gradient.defined() ? add_gradients(node->gradient, std::move(complete))
-                                          : own(complete);
-    }
+  Pass pass(options);
+  pass.give(node(), seed_for("backward", *this, gradient));
+  pass.run([](Node&, Tensor) {});
+  const LeafLock lock;
+  for (auto& [leaf, complete] : pass.leaves()) {  // all of them, or none if something threw
+    if (leaf->abandoned) continue;
+    complete = leaf->gradient.defined() ? add_gradients(leaf->gradient, std::move(complete))
+                                        : own(complete);
   }
-  for (auto& [node, complete] : leaves) node->gradient = std::move(complete);
+  for (auto& [leaf, complete] : pass.leaves()) {
+    if (!leaf->abandoned) std::swap(leaf->gradient, complete);
+  }
 }
 
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
@@ -92,6 +89,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
     pass.run([&](Node& node, Tensor complete) {
       if (targets.contains(&node)) found[&node] = std::move(complete);
     });
+    for (auto& [leaf, complete] : pass.leaves()) found[leaf.get()] = std::move(complete);
   }
   std::vector<Tensor> gradients;
   for (size_t i = 0; i < inputs.size(); ++i) {

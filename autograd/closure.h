@@ -35,19 +35,19 @@ class Closure {
   template <class F>
     requires(!std::same_as<F, Closure>) &&
             (takes_output<F> || std::is_invocable_r_v<Result, const F&, Given...>)
-  Closure(F f) : table_(&table_of<F>) {
-    if constexpr (fits<F>) {
-      new (inline_) F(std::move(f));
-    } else {
-      new (inline_) F*(new (allocate_block(sizeof(F))) F(std::move(f)));
-    }
+  Closure(F f) {
+    make<F>(inline_, std::move(f));
+    table_ = &table_of<F>;
   }
-  Closure(const Closure& other) : table_(other.table_) {
-    if (table_ != nullptr) table_->copy(inline_, other.inline_);
-  }
+  Closure(const Closure& other) { assign(other); }
   Closure& operator=(const Closure&) = delete;
   ~Closure() { reset(); }
 
+  void assign(const Closure& other) {  // to an empty one, which stays empty if the copy throws
+    if (other.table_ == nullptr) return;
+    other.table_->copy(inline_, other.inline_);
+    table_ = other.table_;
+  }
   void reset() {
     if (table_ != nullptr) std::exchange(table_, nullptr)->destroy(inline_);
   }
@@ -67,6 +67,20 @@ class Closure {
   static const F& get(const void* at) {
     if constexpr (fits<F>) return *static_cast<const F*>(at);
     else return **static_cast<F* const*>(at);
+  }
+  template <class F, class From>
+  static void make(void* at, From&& from) {
+    if constexpr (fits<F>) {
+      new (at) F(std::forward<From>(from));
+    } else {
+      void* block = allocate_block(sizeof(F));
+      try {
+        new (at) F*(new (block) F(std::forward<From>(from)));
+      } catch (...) {
+        free_block(block, sizeof(F));
+        throw;
+      }
+    }
   }
   struct Table {
     Result (*call)(const void*, Given..., const Tensor& output);
@@ -89,10 +103,7 @@ class Closure {
         if constexpr (takes_output<F>) return get<F>(at)(given..., output);
         else return get<F>(at)(given...);
       },
-      [](void* to, const void* from) {
-        if constexpr (fits<F>) new (to) F(get<F>(from));
-        else new (to) F*(new (allocate_block(sizeof(F))) F(get<F>(from)));
-      },
+      [](void* to, const void* from) { make<F>(to, get<F>(from)); },
       [](void* at) {
         const F& f = get<F>(at);
         f.~F();

@@ -1,6 +1,11 @@
 // What a node does after it was recorded: checks, forgets, and goes.
 #include "autograd/node.h"
 
+#include <pthread.h>
+
+#include <algorithm>
+#include <mutex>
+
 #include "autograd/check.h"
 
 namespace regrad {
@@ -10,13 +15,78 @@ std::string Node::called() const {
   return parameter.empty() ? "leaf" : parameter;
 }
 
-void Node::check_saved() const {
-  for (const Saved& one : saved) {
-    check(one.storage->version() == one.version,
-          "backward of {}: a tensor of shape {} that it computed with or from was written in place "
-          "since (version {} then, {} now); write after backward(), or record a clone()",
-          name, shape, one.version, one.storage->version());
+namespace {
+
+// The tensor under a view: the oldest in the graph with the view's storage; where that is not in the
+// graph, the view without what expand() repeated.
+std::string written_tensor(const TensorBody& body) {
+  const Node* node = body.node.get();
+  while (node != nullptr) {
+    const Edge* const edge = std::find_if(node->begin(), node->end(), [&](const Edge& one) {
+      return one.input && one.input->storage == body.storage.get();
+    });
+    if (edge == node->end()) break;
+    node = edge->input.get();
   }
+  if (node != nullptr) {
+    return (node->parameter.empty() ? "a tensor" : node->parameter) + " of shape " +
+           node->shape.str();
+  }
+  Shape shape;
+  for (int64_t d = 0; d < body.shape.rank(); ++d) {
+    const bool repeated = body.strides[d] == 0 && body.shape[d] > 1;
+    if (!repeated || !shape.empty()) shape.push_back(repeated ? 1 : body.shape[d]);
+  }
+  return "a tensor of shape " + shape.str();
+}
+
+}  // namespace
+
+void Node::check_saved() const {
+  for (const auto& [body, version] : saved) {
+    if (body->storage->version() == version) [[likely]] continue;
+    fail("backward of {}: {}, which it computed with or from, was written in place since (version {} "
+         "then, {} now); write after backward(), or record a clone()",
+         name, written_tensor(*body), version, body->storage->version());
+  }
+}
+
+namespace {
+
+constinit std::mutex leaves_change;
+constinit thread_local bool changing_leaves = false;
+
+// A child of fork() is alone: nobody else could open the lock there.
+[[maybe_unused]] const int at_fork = pthread_atfork(
+    [] {
+      if (!changing_leaves) leaves_change.lock();
+    },
+    [] {
+      if (!changing_leaves) leaves_change.unlock();
+    },
+    [] {
+      if (!changing_leaves) leaves_change.unlock();
+    });
+
+}  // namespace
+
+LeafLock::LeafLock() : outermost_(!changing_leaves) {
+  if (!outermost_) return;
+  leaves_change.lock();
+  changing_leaves = true;
+}
+
+LeafLock::~LeafLock() {
+  if (!outermost_) return;
+  changing_leaves = false;
+  leaves_change.unlock();
+}
+
+void Node::abandon() {
+  Tensor last;  // freed after the lock: a graph may hang on it
+  const LeafLock lock;
+  abandoned = true;
+  std::swap(last, gradient);
 }
 
 void Node::forget() {

@@ -21,8 +21,8 @@ Tensor record(const char* name, Tensor output, const std::vector<Input>& inputs)
 Tensor record(const char* name, Tensor output, const std::vector<Tensor>& inputs,
               DerivativeOfAll derivative);
 
-struct Saved {  // a storage that a closure holds on to, and its version at that time
-  Ref<Storage> storage;
+struct Saved {  // what a closure holds on to, and its storage's version at that time
+  Ref<TensorBody> body;
   uint32_t version;
 };
 
@@ -45,26 +45,34 @@ class Node : public Counted {
   std::string called() const;  // "softmax"; a parameter's own name; "leaf"
   Edge* begin() { return reinterpret_cast<Edge*>(this + 1); }
   Edge* end() { return begin() + edge_count; }
+  const Edge* begin() const { return reinterpret_cast<const Edge*>(this + 1); }
+  const Edge* end() const { return begin() + edge_count; }
   const Edge& edge(size_t i) const { return reinterpret_cast<const Edge*>(this + 1)[i]; }
   void check_saved() const;  // an Error if a saved tensor was written since
   void forget();             // drops closures and edges: what backward does without retain_graph
+  void abandon();            // of a leaf: its tensor is gone, and with it who could ask for a gradient
 
   const char* const name;  // of the op; nullptr for a leaf
   uint64_t number;         // counts up at birth: an input's is smaller than its output's
   const Shape shape;       // of the tensor that this node made
   const DType dtype;
+  const Storage* const storage;  // that tensor's: only to be compared with one that is alive
   bool spent = false;  // a backward pass has used this node and dropped its closures
   const size_t edge_count;
   Tensor output;  // outside the graph; kept only where a derivative wants it
   std::vector<Saved> saved;
   DerivativeOfAll derivative_of_all;
-  Tensor gradient;        // of a leaf
+  Tensor gradient;        // of a leaf; changed under a LeafLock
+  bool abandoned = false;
   std::string parameter;  // of a leaf: its dotted name
   Tensor pending;         // during a backward pass: the sum of what has arrived so far
-  uint64_t pass = 0;      // the pass that `pending` belongs to
+  // The pass that `pending` belongs to. A leaf can be in the passes of many threads, so each pass keeps
+  // its own sum, and this is the youngest that has one: at `place` in its list.
+  std::atomic<uint64_t> pass{0};
+  std::atomic<uint32_t> place{0};
 
  private:
-  Node(const char* op, const Tensor& tensor, size_t edges);
+  Node(const char* op, const Tensor& tensor, size_t edges) noexcept;
   ~Node();
   static Ref<Node> make(const char* op, const Tensor& tensor, size_t edges);
   void connect(Edge& edge, const Tensor& input);
@@ -72,6 +80,18 @@ class Node : public Counted {
   void destroy();
 
   Node* next_dead_ = nullptr;
+};
+
+// Held while the gradients of leaves change, by one thread at a time; within one, another is nothing.
+class LeafLock {
+ public:
+  LeafLock();
+  ~LeafLock();
+  LeafLock(const LeafLock&) = delete;
+  LeafLock& operator=(const LeafLock&) = delete;
+
+ private:
+  const bool outermost_;
 };
 
 inline bool Needed::operator[](size_t input) const {

@@ -21,7 +21,7 @@ class Pass {
     for (const Ref<Node>& node : waiting_) node->pending = Tensor();
     for (Suspended& one : suspended_) {
       one.node->pending = std::move(one.pending);
-      one.node->pass = one.pass;
+      one.node->pass.store(one.pass, std::memory_order_relaxed);
     }
   }
 
@@ -30,31 +30,32 @@ class Pass {
 
   void give(const Ref<Node>& node, Tensor gradient) {
     if (restricted_ && !useful_.contains(node.get())) return;
-    if (node->pass == number_ && node->pending.defined()) {
-      node->pending = add_gradients(std::move(node->pending), std::move(gradient));
-      return;
+    if (Tensor* sum = gathered(*node)) {
+      *sum = add_gradients(std::move(*sum), std::move(gradient));
+    } else if (node->is_leaf()) {
+      add_leaf(node, std::move(gradient));
+    } else {
+      wait(node, std::move(gradient));
     }
-    if (node->pending.defined()) {  // a pass around this one is at work on the same graph
-      suspended_.push_back({node, std::move(node->pending), node->pass});
-    }
-    node->pass = number_;
-    node->pending = std::move(gradient);
-    waiting_.push_back(node);
-    std::push_heap(waiting_.begin(), waiting_.end(), older);
   }
 
   // A gradient that is not the first to arrive, from a derivative that can add to the sum itself.
   // False: that cannot be done here.
   bool add_in_place(const Ref<Node>& node, const Derivative& derivative, const Tensor& gradient) {
     if (options_.create_graph || !derivative.can_add()) return false;
-    if (node->pass != number_ || !node->pending.defined() || !node->pending.sole_owner()) {
-      return false;
-    }
-    derivative.add_into(node->pending, gradient);
+    Tensor* sum = gathered(*node);
+    if (sum == nullptr || !sum->sole_owner()) return false;
+    derivative.add_into(*sum, gradient);
     return true;
   }
 
-  // Calls arrived(node, gradient) for every node once its gradient is complete.
+  struct Leaf {
+    Ref<Node> node;
+    Tensor gradient;
+  };
+  std::vector<Leaf>& leaves() { return leaves_; }  // their gradients are complete after run()
+
+  // Calls arrived(node, gradient) for every other node once its gradient is complete.
   template <class Arrived>
   void run(const Arrived& arrived) {
     while (!waiting_.empty()) {
@@ -62,8 +63,7 @@ class Pass {
       const Ref<Node> node = std::move(waiting_.back());
       waiting_.pop_back();
       Tensor gradient = std::move(node->pending);
-      node->pending = Tensor();
-      if (!node->is_leaf()) pass_on(*node, gradient, node);
+      pass_on(*node, gradient, node);
       arrived(*node, std::move(gradient));
     }
   }
@@ -71,6 +71,44 @@ class Pass {
  private:
   static inline std::atomic<uint64_t> passes_{0};
   static bool older(const Ref<Node>& a, const Ref<Node>& b) { return a->number < b->number; }
+
+  // What has reached a node in this pass so far; null when that is nothing.
+  Tensor* gathered(Node& node) {
+    const uint64_t youngest = node.pass.load(std::memory_order_relaxed);
+    if (!node.is_leaf()) {
+      return youngest == number_ && node.pending.defined() ? &node.pending : nullptr;
+    }
+    if (youngest < number_) return nullptr;
+    const uint32_t place = node.place.load(std::memory_order_relaxed);
+    if (place < leaves_.size() && leaves_[place].node.get() == &node) {
+      return &leaves_[place].gradient;
+    }
+    for (Leaf& leaf : leaves_) {  // a pass of another thread, or within this one, was here since
+      if (leaf.node.get() == &node) return &leaf.gradient;
+    }
+    return nullptr;
+  }
+
+  void add_leaf(const Ref<Node>& node, Tensor gradient) {
+    leaves_.push_back({node, std::move(gradient)});
+    node->place.store(static_cast<uint32_t>(leaves_.size() - 1), std::memory_order_relaxed);
+    uint64_t youngest = node->pass.load(std::memory_order_relaxed);
+    while (youngest < number_ && !node->pass.compare_exchange_weak(youngest, number_,
+                                                                   std::memory_order_relaxed)) {
+    }
+  }
+
+  // What can throw comes first: a node that has a gradient is always one that ~Pass() finds.
+  void wait(const Ref<Node>& node, Tensor gradient) {
+    if (node->pending.defined()) {  // a pass around this one is at work on the same graph
+      suspended_.push_back({node, Tensor(), node->pass.load(std::memory_order_relaxed)});
+      suspended_.back().pending = std::move(node->pending);
+    }
+    waiting_.push_back(node);
+    node->pass.store(number_, std::memory_order_relaxed);
+    node->pending = std::move(gradient);
+    std::push_heap(waiting_.begin(), waiting_.end(), older);
+  }
 
   void pass_on(Node& node, const Tensor& gradient, const Ref<Node>& reference) {
     check(!node.spent,
@@ -133,6 +171,7 @@ class Pass {
   uint64_t number_ = passes_.fetch_add(1, std::memory_order_relaxed) + 1;
   std::vector<Ref<Node>> waiting_;  // a heap: the youngest node on top
   std::vector<Suspended> suspended_;
+  std::vector<Leaf> leaves_;
   bool restricted_ = false;
   std::unordered_set<Node*> useful_;
 };

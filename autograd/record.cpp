@@ -23,14 +23,22 @@ void Watch::tell(const char* op, const Tensor& output) {
 
 class CaptureScope {
  public:
-  explicit CaptureScope(std::vector<Saved>& saved) { Tensor::capturing = &saved; }
-  ~CaptureScope() { Tensor::capturing = nullptr; }
+  explicit CaptureScope(std::vector<Saved>& saved)
+      : outer_(std::exchange(Tensor::capturing, &saved)) {}
+  ~CaptureScope() { Tensor::capturing = outer_; }
   CaptureScope(const CaptureScope&) = delete;
   CaptureScope& operator=(const CaptureScope&) = delete;
+
+ private:
+  std::vector<Saved>* outer_;
 };
 
-void Tensor::note_capture() const {
-  if (body_) capturing->push_back({body_->storage, body_->storage->version()});
+// A graph holds a leaf by a body that is not the user's: see TensorBody::in_graph.
+Ref<TensorBody> Tensor::captured() const {
+  if (!body_) return {};
+  Ref<TensorBody> kept = body_->in_graph ? body_->in_graph : body_;
+  capturing->push_back({kept, kept->storage->version()});
+  return kept;
 }
 
 namespace {
@@ -77,11 +85,13 @@ Tensor record(const char* name, Tensor output, const std::vector<Tensor>& inputs
   return record_over(name, std::move(output), inputs, derivative);
 }
 
-Node::Node(const char* op, const Tensor& tensor, size_t edges)
+// Throws nothing: whatever made room for the node would have to free it.
+Node::Node(const char* op, const Tensor& tensor, size_t edges) noexcept
     : name(op),
       number(++youngest),
       shape(tensor.shape()),
       dtype(tensor.dtype()),
+      storage(tensor.body().storage.get()),
       edge_count(edges) {
   for (size_t i = 0; i < edge_count; ++i) new (begin() + i) Edge();
   count_node(1);
@@ -108,7 +118,7 @@ Ref<Node> Node::leaf(const Tensor& tensor) { return make(nullptr, tensor, 0); }
 // The output as closures are handed it: outside the graph, and watched like all they rely on.
 void Node::keep(const Tensor& kept) {
   output = kept.detach();
-  output.note_capture();
+  static_cast<void>(output.captured());
 }
 
 Ref<Node> Node::of(const char* name, const Tensor& output, std::span<const Input> inputs) {
@@ -119,8 +129,7 @@ Ref<Node> Node::of(const char* name, const Tensor& output, std::span<const Input
     if (!wants_gradient(inputs[i].tensor)) continue;
     Edge& edge = node->begin()[i];
     node->connect(edge, inputs[i].tensor);
-    edge.derivative.~Derivative();
-    new (&edge.derivative) Derivative(inputs[i].derivative);
+    edge.derivative.assign(inputs[i].derivative);
     wants_output = wants_output || edge.derivative.wants_output();
   }
   if (wants_output) node->keep(output);
@@ -134,8 +143,7 @@ Ref<Node> Node::of(const char* name, const Tensor& output, const std::vector<Ten
     if (wants_gradient(inputs[i])) node->connect(node->begin()[i], inputs[i]);
   }
   const CaptureScope scope(node->saved);
-  node->derivative_of_all.~DerivativeOfAll();
-  new (&node->derivative_of_all) DerivativeOfAll(derivative);
+  node->derivative_of_all.assign(derivative);
   if (derivative.wants_output()) node->keep(output);
   return node;
 }

@@ -9,6 +9,7 @@ namespace regrad {
 
 void TensorBody::release() {
   if (!drop()) return;
+  if (in_graph) in_graph->node->abandon();
   this->~TensorBody();
   free_block(this, sizeof(TensorBody));
 }
@@ -19,26 +20,44 @@ Ref<TensorBody> new_body() {
   return Ref<TensorBody>(new (allocate_block(sizeof(TensorBody))) TensorBody());
 }
 
-}  // namespace
-
-Tensor empty(const Shape& shape, DType dtype, Device device) {
-  const int64_t bytes = checked_mul(shape.numel(), static_cast<int64_t>(item_size(dtype)));
-  Ref<TensorBody> body = new_body();
-  body->storage = Storage::allocate(bytes, device);
-  body->shape = shape;
-  body->strides = shape.contiguous_strides();
-  body->dtype = dtype;
-  return Tensor(std::move(body));
-}
-
-Tensor view_of(const Tensor& base, const Shape& shape, const Shape& strides, int64_t offset) {
+Ref<TensorBody> body_over(const Tensor& base, const Shape& shape, const Shape& strides,
+                          int64_t offset) {
   Ref<TensorBody> body = new_body();
   body->storage = base.body().storage;
   body->shape = shape;
   body->strides = strides;
   body->offset = offset;
   body->dtype = base.dtype();
-  return Tensor(std::move(body));
+  return body;
+}
+
+std::string bytes_text(int64_t bytes) {
+  constexpr const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  double count = static_cast<double>(bytes);
+  size_t unit = 0;
+  for (; count >= 1024; ++unit) count /= 1024;
+  return fmt::format("{:.4g} {}", count, units[unit]);
+}
+
+}  // namespace
+
+Tensor empty(const Shape& shape, DType dtype, Device device) {
+  const int64_t bytes = checked_mul(shape.numel(), static_cast<int64_t>(item_size(dtype)));
+  try {
+    Ref<TensorBody> body = new_body();
+    body->storage = Storage::allocate(bytes, device);
+    body->shape = shape;
+    body->strides = shape.contiguous_strides();
+    body->dtype = dtype;
+    return Tensor(std::move(body));
+  } catch (const std::bad_alloc&) {
+    fail("out of memory: cannot allocate {} for a tensor of shape {} {}", bytes_text(bytes), shape,
+         dtype);
+  }
+}
+
+Tensor view_of(const Tensor& base, const Shape& shape, const Shape& strides, int64_t offset) {
+  return Tensor(body_over(base, shape, strides, offset));
 }
 
 void Tensor::undefined() { fail("this tensor is undefined: it was never given a value"); }
@@ -113,7 +132,16 @@ Tensor& Tensor::set_requires_grad(bool on) {
         dtype());
   check(on || is_leaf(), "set_requires_grad(false): this tensor was computed by {}; use detach()",
         node() ? node()->called() : "nothing");
-  body().node = on ? Node::leaf(*this) : Ref<Node>();
+  if (!on) {
+    body().in_graph->node->abandon();
+    body().in_graph = {};
+    body().node = {};
+    return *this;
+  }
+  Ref<TensorBody> in_graph = body_over(*this, shape(), strides(), body().offset);
+  in_graph->node = Node::leaf(*this);
+  body().node = in_graph->node;
+  body().in_graph = std::move(in_graph);
   return *this;
 }
 

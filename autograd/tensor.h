@@ -1,5 +1,16 @@
 // Tensor: a handle on numbers. Copying one is copying a pointer; views share storage.
 // A tensor that needs a gradient also points at its Node: its place in the graph (node.h).
+//
+// Threads. Different threads may use the same tensors at once as long as nobody writes them: forward
+// passes, backward(), grad() and the freeing of graphs over shared parameters need no lock, and
+// gradients that reach one leaf from several threads are added up one after the other. The user's
+// lock is needed where one of the threads
+//   - writes a tensor's numbers in place (an optimiser's step, copy_, mutable_data), or one handle
+//     itself (assignment, set_requires_grad, set_name);
+//   - asks for, sets or clears the gradient (grad(), set_grad, zero_grad) of a leaf that a backward()
+//     in another thread reaches;
+//   - runs backward() through a part of a graph, other than leaves, that another thread's does too.
+// After fork(), a child may use tensors as its parent could, with threads of its own; but a GPU.
 #pragma once
 
 #include <concepts>
@@ -26,7 +37,9 @@ struct TensorOptions {
 
 struct BackwardOptions {
   bool retain_graph = false;  // keep what a second backward through the same graph needs
-  bool create_graph = false;  // record the backward pass, for gradients of gradients
+  // Record the backward pass, for gradients of gradients. A gradient then holds the graph that it came
+  // from until zero_grad(), set_grad(), or the end of its leaf's last Tensor outside of graphs.
+  bool create_graph = false;
 };
 
 // What a handle points to. Element (i, j, ...) is at offset + i stride(0) + j stride(1) + ...
@@ -36,15 +49,18 @@ struct TensorBody : Counted {
   int64_t offset = 0;  // in elements
   DType dtype = float32;
   Ref<Node> node;  // none: no gradient is wanted
+  // Of a leaf: the body by which graphs hold it, over the same storage and node. So graphs do not keep
+  // this one alive, and when it goes nobody is left who could ask for the gradient: that goes too, and
+  // with it, after create_graph, the graph that leads back to here.
+  Ref<TensorBody> in_graph;
   void release();
 };
 
 class Tensor {
  public:
   Tensor() = default;  // undefined: stands for an argument left out, a gradient not there
-  Tensor(const Tensor& other) : body_(other.body_) {
-    if (capturing != nullptr) note_capture();
-  }
+  Tensor(const Tensor& other)
+      : body_(capturing == nullptr ? other.body_ : other.captured()) {}
   Tensor(Tensor&&) noexcept = default;
   Tensor& operator=(const Tensor&) = default;
   Tensor& operator=(Tensor&&) noexcept = default;
@@ -127,7 +143,7 @@ class Tensor {
   bool is_in_order(bool with_gaps) const;  // the places are; gaps may lie between rows
   const Tensor& on_host() const;
   [[noreturn]] static void undefined();
-  void note_capture() const;
+  Ref<TensorBody> captured() const;  // what a copy in a graph holds
   static constinit thread_local std::vector<struct Saved>* capturing;  // see record.cpp
 
   Ref<TensorBody> body_;

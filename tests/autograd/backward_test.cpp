@@ -108,6 +108,31 @@ TEST_CASE("writing over a saved tensor is an error, through any view of it") {
   CHECK_ERROR(w.fill_(1), "fill_: ");
 }
 
+TEST_CASE("the error about a write tells which tensor was written") {
+  const auto error_after_writing = [](Tensor& written, const Tensor& y) {
+    const NoGrad guard;
+    written.fill_(0);
+    const GradMode mode(true);
+    return error_of([&] { y.backward(); });
+  };
+  Tensor a = ones({2, 3}, {.requires_grad = true}), b = ones({3, 4}, {.requires_grad = true});
+  b.set_name("decoder.weight");
+  std::string said = error_after_writing(a, sum(matmul(a, b)));
+  CHECK_MESSAGE(said.find("a tensor of shape [2, 3], which") != std::string::npos, said);
+  CHECK_MESSAGE(said.find("backward of matmul") != std::string::npos, said);
+  said = error_after_writing(b, sum(matmul(a, b)));
+  CHECK_MESSAGE(said.find("decoder.weight of shape [3, 4], which") != std::string::npos, said);
+  // Seen through views: the tensor under them.
+  Tensor bias = ones({3}, {.requires_grad = true});
+  said = error_after_writing(bias, sum(a * bias));
+  CHECK_MESSAGE(said.find("a tensor of shape [3], which") != std::string::npos, said);
+  said = error_after_writing(b, sum(matmul(transpose(b), transpose(a))));
+  CHECK_MESSAGE(said.find("decoder.weight of shape [3, 4], which") != std::string::npos, said);
+  Tensor plain = ones({3});
+  said = error_after_writing(plain, sum(a * plain));
+  CHECK_MESSAGE(said.find("a tensor of shape [3], which") != std::string::npos, said);
+}
+
 TEST_CASE("writing over a saved output is an error too") {
   Tensor x = leaf(1);
   Tensor y = exp(x);

@@ -83,6 +83,53 @@ TEST_CASE("gradients of gradients leak nothing") {
   CHECK(memory_use().live_bytes == before.live_bytes);
 }
 
+// A gradient with a graph leads back to its leaf. It goes with the leaf's last handle.
+TEST_CASE("create_graph leaks nothing, whoever holds what") {
+  const MemoryUse before = memory_use();
+  for (int i = 0; i < 100; ++i) {
+    Tensor x = tensor({1.0, 2.0}, {2}).set_requires_grad(true);
+    Tensor w = tensor({3.0, 4.0}, {2}).set_requires_grad(true);
+    Tensor y = sum(x * w * x + x * 2);
+    y.backward({}, {.create_graph = true});
+    if (i % 4 == 1) sum(x.grad() * w.grad()).backward({}, {.create_graph = true});  // adds
+    if (i % 4 == 2) x.set_grad(w.grad() * 2);
+    if (i % 4 == 3) x.set_requires_grad(false);
+  }
+  CHECK(memory_use().live_nodes == before.live_nodes);
+  CHECK(memory_use().live_bytes == before.live_bytes);
+  {
+    nn::LSTM model(3, 4);
+    const auto outputs = model(ones({2, 5, 3}));
+    mean(outputs.output * outputs.output).backward({}, {.create_graph = true});
+    Tensor penalty;
+    for (const Tensor& parameter : nn::parameters(model)) {
+      const Tensor one = sum(parameter.grad() * parameter.grad());
+      penalty = penalty.defined() ? penalty + one : one;
+    }
+    penalty.backward({}, {.create_graph = true});
+  }
+  CHECK(memory_use().live_nodes == before.live_nodes);
+  CHECK(memory_use().live_bytes == before.live_bytes);
+}
+
+TEST_CASE("a gradient outlives its leaf where somebody holds it") {
+  const MemoryUse before = memory_use();
+  {
+    Tensor gradient, loss;
+    {
+      Tensor x = tensor({2.0}, {}).set_requires_grad(true);
+      loss = x * x * x;
+      loss.backward({}, {.create_graph = true});
+      gradient = x.grad();
+    }
+    CHECK(gradient.item<double>() == 12);
+    gradient.backward({}, {.create_graph = true});  // arrives at a leaf that nobody can ask
+    loss.backward({}, {.create_graph = true});
+  }
+  CHECK(memory_use().live_nodes == before.live_nodes);
+  CHECK(memory_use().live_bytes == before.live_bytes);
+}
+
 TEST_CASE("inference keeps no graph alive") {
   Tensor w = ones({4, 4}, {.requires_grad = true});
   const int64_t before = memory_use().live_nodes;
