@@ -1,5 +1,7 @@
 #include "autograd/storage.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
@@ -59,7 +61,6 @@ struct FreeBlock {
 struct FreeList {
   FreeBlock* heads[class_count];
   size_t cached;
-  bool closed;
 };
 constinit thread_local FreeList free_list{};
 
@@ -75,13 +76,31 @@ void shrink_free_list(size_t most, size_t but = class_count) {
   }
 }
 
-struct ThreadEnd {  // gives a thread's blocks back, and its counts in
-  ~ThreadEnd() {
-    count_in();
-    free_list.closed = true;
-    shrink_free_list(0);
-  }
+constinit thread_local bool end_is_awaited = false;
+
+// Gives back what a thread kept for itself. A destructor that comes later still finds all in order:
+// what it keeps is given back by another round of this.
+void end_thread(void*) {
+  end_is_awaited = false;
+  count_in();
+  shrink_free_list(0);
+  free_scratch();
+}
+
+// What the system calls at the end of each thread that set it, when its thread_local objects are
+// gone: their destructors may compute. (The main thread's memory goes with the process.)
+struct ThreadEnd {
+  enum State { unmade, made, gone };
+  std::atomic<State> state{unmade};
+  pthread_key_t key{};
 };
+constinit ThreadEnd thread_end;
+
+[[gnu::destructor]] void unload() {
+  if (thread_end.state.exchange(ThreadEnd::gone) == ThreadEnd::made) {
+    pthread_key_delete(thread_end.key);
+  }
+}
 
 bool free_list_enabled() {
   static const bool enabled = [] {
@@ -93,7 +112,23 @@ bool free_list_enabled() {
 
 }  // namespace
 
+void await_thread_end() noexcept {
+  if (end_is_awaited) [[likely]] return;
+  end_is_awaited = true;
+  static const bool once = [] {
+    if (thread_end.state == ThreadEnd::unmade &&
+        pthread_key_create(&thread_end.key, end_thread) == 0) {
+      thread_end.state = ThreadEnd::made;
+    }
+    return true;
+  }();
+  if (once && thread_end.state == ThreadEnd::made) {
+    pthread_setspecific(thread_end.key, &thread_end);
+  }
+}
+
 void* allocate_block(size_t bytes) {
+  await_thread_end();
   const size_t index = size_class(bytes);
   if (index >= class_count) throw std::bad_alloc();
   if (FreeBlock*& head = free_list.heads[index]; head != nullptr) {
@@ -101,15 +136,19 @@ void* allocate_block(size_t bytes) {
     return std::exchange(head, head->next);
   }
   void* block = host_block(class_bytes(index));
+  if (block == nullptr && free_list.cached > 0) {  // it may be this thread that keeps it all
+    shrink_free_list(0);
+    block = host_block(class_bytes(index));
+  }
   if (block == nullptr) throw std::bad_alloc();
   return block;
 }
 
 void free_block(void* block, size_t bytes) noexcept {
-  [[maybe_unused]] thread_local ThreadEnd at_end;
+  await_thread_end();
   const size_t index = size_class(bytes);
   const size_t size = class_bytes(index);
-  if (!free_list_enabled() || free_list.closed || size > most_cached) return std::free(block);
+  if (!free_list_enabled() || size > most_cached) return std::free(block);
   // What a program did before may have filled the list with sizes that it no longer uses.
   shrink_free_list(most_cached - size, index);
   if (free_list.cached + size > most_cached) return std::free(block);
@@ -120,9 +159,17 @@ void free_block(void* block, size_t bytes) noexcept {
 Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
   const bool here = device == cpu;
   const size_t total = static_cast<size_t>(checked_add(here ? bytes : 0, alignment));
-  void* data = here ? nullptr : allocate_on(device, bytes);
   char* block = static_cast<char*>(allocate_block(total));
   static_assert(sizeof(Storage) <= alignment, "the header must leave the data aligned");
+  void* data = nullptr;
+  if (!here) {
+    try {
+      data = allocate_on(device, bytes);
+    } catch (...) {
+      free_block(block, total);
+      throw;
+    }
+  }
   count_storage(1, bytes);
   return Ref<Storage>(new (block) Storage(here ? block + alignment : data, bytes, device));
 }

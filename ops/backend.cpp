@@ -2,6 +2,7 @@
 #include "ops/backend.h"
 
 #include <atomic>
+#include <new>
 
 #include "autograd/check.h"
 #include "autograd/storage.h"
@@ -25,7 +26,11 @@ Device cuda() {
   return device;
 }
 
-void* allocate_on(Device device, int64_t bytes) { return backend(device).memory.allocate(bytes); }
+void* allocate_on(Device device, int64_t bytes) {
+  void* const block = backend(device).memory.allocate(bytes);
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
 
 void release_on(Device device, void* block, int64_t bytes) noexcept {
   backend(device).memory.release(block, bytes);

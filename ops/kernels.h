@@ -179,7 +179,7 @@ struct Kernels : NumberKernels<T>, UnaryKernels<T>, RowKernels<T> {
 // Memory of a device that is not the host. Everything that is asked of a device happens in the order
 // in which it was asked; of these, only download waits for it.
 struct DeviceMemory {
-  void* (*allocate)(int64_t bytes);
+  void* (*allocate)(int64_t bytes);  // null: there is no room
   void (*release)(void* block, int64_t bytes);
   void (*upload)(void* to, const void* from, int64_t bytes);    // `from` is free again at once
   void (*download)(void* to, const void* from, int64_t bytes);  // throws what went wrong since

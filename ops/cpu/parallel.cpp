@@ -1,5 +1,6 @@
 #include "ops/cpu/parallel.h"
 
+#include <pthread.h>
 #ifdef __linux__
 #include <sched.h>
 #endif
@@ -11,7 +12,7 @@
 #include <cstdlib>
 #include <exception>
 #include <mutex>
-#include <system_error>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -63,11 +64,23 @@ static_assert(std::atomic<Ticket>::is_always_lock_free);
 // wakes late can never take a chunk of a job whose body it has not read.
 class Pool {
  public:
-  ~Pool() { stop(); }
+  Pool* before = nullptr;  // the parent's, in a child of fork()
 
   // False when another thread is using the pool.
   bool try_own() { return !owned_.exchange(true, std::memory_order_acquire); }
   void disown() { owned_.store(false, std::memory_order_release); }
+
+  void stop() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stopping_.store(true);
+    }
+    awake_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+    workers_.clear();
+    caller_at_ = -1;
+    stopping_.store(false);
+  }
 
   void run(int64_t first, int64_t chunks, void (*body)(void*, int64_t), void* context) {
     resize(static_cast<std::size_t>(wanted_threads().load(std::memory_order_relaxed) - 1));
@@ -196,21 +209,9 @@ class Pool {
     size_ = workers;
     try {
       while (workers_.size() < workers) workers_.emplace_back([this] { work(); });
-    } catch (const std::system_error&) {
-      // The system gives no more threads: go on with those there are.
+    } catch (const std::exception&) {
+      // The system gives no more threads, or no memory for them: go on with those there are.
     }
-  }
-
-  void stop() {
-    {
-      const std::scoped_lock lock(mutex_);
-      stopping_.store(true);
-    }
-    awake_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
-    workers_.clear();
-    caller_at_ = -1;
-    stopping_.store(false);
   }
 
   // On lines of their own: the caller's and the workers' writes would slow each other down.
@@ -233,14 +234,60 @@ class Pool {
   std::vector<std::thread> workers_;
 };
 
-Pool& pool() {
-  static Pool instance;
-  return instance;
+// Pools are never destroyed: tensors may be computed with as late as in destructors of static objects.
+constinit std::atomic<Pool*> the_pool{nullptr};
+
+// In a child of fork() the workers are not there, and a lock that one of them held stays shut: the
+// child leaves the pool as it is, and makes one of its own when it needs one.
+void leave_to_parent() {
+  static constinit Pool* left = nullptr;  // still reachable: no leak
+  if (Pool* parents = the_pool.exchange(nullptr)) {
+    parents->before = left;
+    left = parents;
+  }
 }
 
-struct Ownership {
-  ~Ownership() { pool().disown(); }
+// At the end of the program, or of the library in it, the workers end. Nobody gives the pool back after
+// that, so that whatever is still computed is computed by the thread that asks for it.
+struct AtExit {
+  AtExit() { pthread_atfork(nullptr, nullptr, leave_to_parent); }
+  ~AtExit() {
+    Pool* last = the_pool.load();
+    if (last == nullptr) return;
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    while (!last->try_own()) {  // another thread is in the middle of an op
+      if (std::chrono::steady_clock::now() > give_up) return;
+      std::this_thread::yield();
+    }
+    last->stop();
+  }
 };
+
+// Null when there is no memory for one: a kernel that writes in place must not stop half way for that.
+Pool* pool() {
+  if (Pool* made = the_pool.load(std::memory_order_acquire)) [[likely]] return made;
+  static const AtExit at_exit;
+  Pool* none = nullptr;
+  Pool* mine = new (std::nothrow) Pool;
+  if (mine == nullptr || the_pool.compare_exchange_strong(none, mine)) return mine;
+  delete mine;
+  return none;
+}
+
+struct Ownership {  // of the pool; none: another thread is using it, or there is none
+  Pool* owned = nullptr;
+  Ownership() {
+    Pool* const one = pool();
+    if (one != nullptr && one->try_own()) owned = one;
+  }
+  ~Ownership() {
+    if (owned != nullptr) owned->disown();
+  }
+};
+
+void run_serially(int64_t chunks, void (*body)(void*, int64_t), void* context) {
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) body(context, chunk);
+}
 
 }  // namespace
 
@@ -251,14 +298,12 @@ void set_num_threads(int count) {
 }
 
 void run_chunks(int64_t chunks, void (*body)(void* context, int64_t chunk), void* context) {
-  if (chunks <= 1 || inside_chunk || num_threads() == 1 || !pool().try_own()) {
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) body(context, chunk);
-    return;
-  }
+  if (chunks <= 1 || inside_chunk || num_threads() == 1) return run_serially(chunks, body, context);
   const Ownership owner;
+  if (owner.owned == nullptr) return run_serially(chunks, body, context);
   for (int64_t first = 0; first < chunks; first += kMaxRound) {
     const int64_t rest = chunks - first;
-    pool().run(first, rest < kMaxRound ? rest : kMaxRound, body, context);
+    owner.owned->run(first, rest < kMaxRound ? rest : kMaxRound, body, context);
   }
 }
 

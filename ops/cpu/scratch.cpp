@@ -1,34 +1,43 @@
 #include "ops/cpu/scratch.h"
 
+#include <cstdlib>
 #include <new>
 
 namespace regrad {
+
+void await_thread_end() noexcept;  // autograd/storage.h
+
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
-
+// Trivially destructible: a destructor that computes as its thread, or the program, ends finds either
+// a buffer or none.
 struct Buffer {
-  void* data = nullptr;
-  std::size_t size = 0;
-  Buffer() = default;
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { ::operator delete(data, kAlignment); }
+  void* data;
+  std::size_t size;
 };
+
+constinit thread_local Buffer buffers[static_cast<int>(Scratch::count)]{};
+
+void release(Buffer& buffer) {
+  std::free(buffer.data);
+  buffer = {};
+}
 
 }  // namespace
 
+void free_scratch() noexcept {
+  for (Buffer& buffer : buffers) release(buffer);
+}
+
 void* scratch(Scratch slot, std::size_t bytes) {
-  thread_local Buffer buffers[static_cast<int>(Scratch::count)];
   Buffer& buffer = buffers[static_cast<int>(slot)];
   if (buffer.size < bytes) {
-    // Freed first: the old contents are not needed, and both at once could be too much.
-    ::operator delete(buffer.data, kAlignment);
-    buffer.data = nullptr;
-    buffer.size = 0;
+    await_thread_end();
+    release(buffer);  // first: the old contents are not needed, and both at once could be too much
     const std::size_t size = (bytes + bytes / 4 + 4095) & ~std::size_t{4095};
-    buffer.data = ::operator new(size, kAlignment);
-    buffer.size = size;
+    void* data = std::aligned_alloc(64, size);
+    if (data == nullptr) throw std::bad_alloc();
+    buffer = {data, size};
   }
   return buffer.data;
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,7 +58,7 @@ void release_free_blocks(Cache& all) {
 
 }  // namespace
 
-void* allocate(int64_t bytes) {
+void* try_to_allocate(int64_t bytes) {
   const int64_t size = rounded(bytes);
   Cache& all = cache();
   const std::lock_guard lock(all.mutex);
@@ -67,11 +68,21 @@ void* allocate(int64_t bytes) {
     return block;
   }
   void* block = nullptr;
-  if (cudaMallocAsync(&block, static_cast<size_t>(size), stream()) != cudaSuccess) {
+  cudaError_t status = cudaMallocAsync(&block, static_cast<size_t>(size), stream());
+  if (status != cudaSuccess) {
     cudaGetLastError();
     release_free_blocks(all);
-    const std::string what = "a tensor of " + std::to_string(bytes) + " bytes";
-    succeed(cudaMallocAsync(&block, static_cast<size_t>(size), stream()), what.c_str());
+    status = cudaMallocAsync(&block, static_cast<size_t>(size), stream());
+  }
+  if (status == cudaErrorMemoryAllocation) return cudaGetLastError(), nullptr;
+  succeed(status, "memory");
+  return block;
+}
+
+void* allocate(int64_t bytes) {
+  void* const block = try_to_allocate(bytes);
+  if (block == nullptr) {
+    throw Error("cuda: out of memory: cannot allocate " + std::to_string(bytes) + " bytes");
   }
   return block;
 }
@@ -79,7 +90,11 @@ void* allocate(int64_t bytes) {
 void release(void* block, int64_t bytes) {
   Cache& all = cache();
   const std::lock_guard lock(all.mutex);
-  all.free_blocks.emplace(rounded(bytes), block);
+  try {
+    all.free_blocks.emplace(rounded(bytes), block);
+  } catch (const std::bad_alloc&) {  // of the host: then the block is not kept
+    cudaFreeAsync(block, stream());
+  }
 }
 
 namespace {
@@ -209,8 +224,10 @@ int64_t bad_index(const char* op, int64_t n, const int64_t* index, int64_t size,
   const std::lock_guard lock(all.mutex);
   if (all.places == nullptr) {
     constexpr int64_t bytes = most_places * static_cast<int64_t>(sizeof(Found));
+    if (all.answers == nullptr) {
+      succeed(cudaMallocHost(&all.answers, static_cast<size_t>(bytes)), "pinned memory");
+    }
     all.places = static_cast<Found*>(allocate(bytes));
-    succeed(cudaMallocHost(&all.answers, static_cast<size_t>(bytes)), "pinned memory");
   }
   if (all.used() + most_parts > most_places) {
     ask_for_answers(all);

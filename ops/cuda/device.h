@@ -5,6 +5,7 @@
 
 namespace regrad::gpu {
 
+void* try_to_allocate(int64_t bytes);  // null: there is no room
 void* allocate(int64_t bytes);
 void release(void* block, int64_t bytes);
 void upload(void* to, const void* from, int64_t bytes);

@@ -40,7 +40,7 @@ CudaBackend load() {
 }  // namespace
 
 const CudaBackend& cuda_backend() {
-  static const CudaBackend found = load();
+  static const CudaBackend& found = *new CudaBackend(load());  // asked for as late as at exit
   return found;
 }
 

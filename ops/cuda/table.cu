@@ -56,7 +56,7 @@ Backend make_table() {
                   {convert<bool, float>, convert<bool, double>, convert<bool, int64_t>,
                    convert<bool, bool>}},
       .bad_index = bad_index,
-      .memory = {allocate, release, upload, download},
+      .memory = {try_to_allocate, release, upload, download},
   };
 }
 
