@@ -1,6 +1,7 @@
 // Tensors in files that other programs read: safetensors (named tensors) and npy (one array).
 // Readers trust no byte: a malformed file is an Error that names it and says what is wrong, before
-// memory for its tensors is asked for. Writers replace a file whole or leave it as it was.
+// memory for its tensors is asked for. Writers replace a file whole or leave it as it was; a
+// symbolic link is followed, and what is no regular file is an Error.
 #pragma once
 
 #include <map>
@@ -15,14 +16,20 @@ using Metadata = std::map<std::string, std::string>;
 struct Safetensors {
   NamedTensors tensors;  // in the order of their bytes
   Metadata metadata;
+  bool verified = false;  // it carries a checksum of all its bytes, and that is right
+};
+
+struct SafetensorsOptions {
+  bool checksum = false;  // of all bytes; other readers find it as metadata, "regrad.crc32c"
 };
 
 // The bytes are those of the reference writer: the widest dtypes first, then by name, the header
 // padded to a multiple of 8. Names must be UTF-8 and differ; views are written out in full.
 void save_safetensors(const std::string& path, const NamedTensors& tensors,
-                      const Metadata& metadata = {});
+                      const Metadata& metadata = {}, SafetensorsOptions options = {});
 
-// F16 and BF16 become float32, integers int64. Other dtypes are an Error.
+// F16 and BF16 become float32, integers int64. Other dtypes are an Error, and a checksum that is
+// not that of the bytes.
 Safetensors load_safetensors(const std::string& path);
 
 // NumPy's .npy. Reads versions 1 to 3, both byte orders, C and Fortran order, bool, integers (as

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -18,29 +17,37 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
-std::string folder_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
-}
-
 void close_file(int file) {
   if (file >= 0) ::close(file);
 }
 
-void sync_folder(const std::string& folder) {
-  const int file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (file < 0) return;  // a folder that may be written but not read: nothing more can be done
-  const bool synced = ::fsync(file) == 0 || errno == EINVAL;
-  const int error = errno;
-  close_file(file);
-  check(synced, "cannot sync its folder: {}", std::strerror(error));
+}  // namespace
+
+void check_done(bool done, std::string_view failure) {
+  if (!done) fail("{}: {}", failure, std::strerror(errno));
 }
 
-}  // namespace
+std::string_view bytes_of(const Tensor& x) {
+  const auto bytes = [&]<class T>(const T* data) {
+    return std::string_view(reinterpret_cast<const char*>(data),
+                            static_cast<size_t>(x.numel()) * sizeof(T));
+  };
+  switch (x.dtype()) {
+    case DType::float32:
+      return bytes(x.data<float>());
+    case DType::float64:
+      return bytes(x.data<double>());
+    case DType::int64:
+      return bytes(x.data<int64_t>());
+    case DType::boolean:
+      return bytes(x.data<bool>());
+  }
+  return {};
+}
 
 Input::Input(const std::string& path)
     : file_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
-  check(file_ >= 0, "cannot open: {}", std::strerror(errno));
+  check_done(file_ >= 0, "cannot open");
   struct stat about {};
   const bool known = ::fstat(file_, &about) == 0;
   if (known && S_ISREG(about.st_mode)) {
@@ -58,7 +65,7 @@ void Input::read(int64_t at, void* to, int64_t count) const {
   while (count > 0) {
     const ssize_t got = ::pread(file_, out, static_cast<size_t>(count), at);
     if (got < 0 && errno == EINTR) continue;
-    check(got >= 0, "cannot read: {}", std::strerror(errno));
+    check_done(got >= 0, "cannot read");
     check(got > 0, "ends after {} bytes, {} before what it announces", at, count);
     out += got;
     at += got;
@@ -72,59 +79,21 @@ std::string Input::text(int64_t at, int64_t count) const {
   return text;
 }
 
-Output::Output(const std::string& path) : path_(path) {
-  static std::atomic<int> counter = 0;
-  do {  // O_EXCL, so that two writers of one path never share a temporary file
-    temporary_ = fmt::format("{}.{}-{}.tmp", path, ::getpid(), counter++);
-    file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  } while (file_ < 0 && errno == EEXIST);
-  check(file_ >= 0, "cannot create a file beside it: {}", std::strerror(errno));
-  struct stat before {};
-  if (::stat(path.c_str(), &before) == 0 && S_ISREG(before.st_mode)) {
-    static_cast<void>(::fchmod(file_, before.st_mode & 07777));
+uint32_t Input::sum(int64_t begin, int64_t end, uint32_t before) const {
+  constexpr int64_t block = 1 << 16;
+  std::string bytes;
+  for (; begin < end; begin += block) {
+    bytes.resize(static_cast<size_t>(std::min(block, end - begin)));
+    read(begin, bytes.data(), static_cast<int64_t>(bytes.size()));
+    before = crc32c(bytes, before);
   }
+  return before;
 }
 
-Output::~Output() {
-  close_file(file_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
-}
-
-void Output::write(const void* from, int64_t count) {
-  const char* in = static_cast<const char*>(from);
-  while (count > 0) {
-    const ssize_t put = ::write(file_, in, static_cast<size_t>(count));
-    if (put < 0 && errno == EINTR) continue;
-    check(put > 0, "cannot write {} more bytes: {}", count, std::strerror(errno));
-    in += put;
-    count -= put;
-  }
-}
-
-void Output::write(const Tensor& x) {
-  const NoGrad guard;
-  const Tensor plain = x.detach().to(cpu).contiguous();
-  const int64_t bytes = plain.numel() * static_cast<int64_t>(item_size(plain.dtype()));
-  switch (plain.dtype()) {
-    case DType::float32:
-      return write(plain.data<float>(), bytes);
-    case DType::float64:
-      return write(plain.data<double>(), bytes);
-    case DType::int64:
-      return write(plain.data<int64_t>(), bytes);
-    case DType::boolean:
-      return write(plain.data<bool>(), bytes);
-  }
-}
-
-void Output::commit() {
-  check(::fsync(file_) == 0, "cannot bring it to the disk: {}", std::strerror(errno));
-  const bool closed = ::close(std::exchange(file_, -1)) == 0;
-  check(closed, "cannot close: {}", std::strerror(errno));
-  check(::rename(temporary_.c_str(), path_.c_str()) == 0, "cannot replace it: {}",
-        std::strerror(errno));
-  temporary_.clear();
-  sync_folder(folder_of(path_));
+std::string read_text(const std::string& path, int64_t most) {
+  const Input file(path);
+  check(file.size() <= most, "has {} bytes; at most {} are read", file.size(), most);
+  return file.text(0, file.size());
 }
 
 DType dtype_of(const Element& element) {

@@ -194,7 +194,7 @@ std::string header_of(const Tensor& x) {
 }  // namespace
 
 void save_npy(const std::string& path, const Tensor& x) {
-  try {
+  files::in_file("save_npy: " + path, [&] {
     const std::string header = header_of(x);
     const auto length = static_cast<uint16_t>(header.size());
     files::Output file(path);
@@ -204,17 +204,11 @@ void save_npy(const std::string& path, const Tensor& x) {
     file.write(header);
     file.write(x);
     file.commit();
-  } catch (const Error& error) {
-    fail("save_npy: {}: {}", path, error.what());
-  }
+  });
 }
 
 Tensor load_npy(const std::string& path) {
-  try {
-    return read(path);
-  } catch (const Error& error) {
-    fail("load_npy: {}: {}", path, error.what());
-  }
+  return files::in_file("load_npy: " + path, [&] { return read(path); });
 }
 
 }  // namespace regrad::nn

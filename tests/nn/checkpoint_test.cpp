@@ -1,4 +1,9 @@
 // safetensors and npy: what is written, what is read, and every way in which a file can be wrong.
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -171,12 +176,20 @@ TEST_CASE("safetensors: a malformed file is one error that names it") {
       with_length("{" + entry("a", "[1]", "[0,4]") + "," + entry("a", "[1]", "[4,8]") + "}", eight),
       "names \"a\" twice");
   refuses(with_length("{\"a\":{\"shape\":[],\"shape\":[]}}"), "names \"shape\" twice");
+  for (const char* text : {"\\x", "\\ud800", "\\udc00", "\\ud800\\u0041", "\\u12g4", "\xc0\x80",
+                           "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xe2\x82", "\n", "\\"}) {
+    refuses(with_length("{\"__metadata__\":{\"a\":\"" + std::string(text) + "\"}}"), "not JSON");
+  }
+  refuses(with_length("{\"__metadata__\":{\"a\":\"b\",}}"), "not JSON");
+  refuses(with_length("{\"a\":{\"shape\":[1,]}}"), "not JSON");
+  refuses(with_length("{\"a\":{\"shape\":[01]}}"), "not JSON");
+  refuses(with_length(std::string("{\"a\":{\"shape\":[\0]}}", 17)), "not JSON");
   for (const char* number : {"-1", "1.0", "1e2", "18446744073709551616", "null", "true", "\"1\""}) {
     refuses(with_length("{" + entry("a", "[" + std::string(number) + "]", "[0,4]") + "}", four),
             "where none belongs");
   }
   refuses(with_length("{" + entry("a", "[1,1,1,1,1,1,1,1,1]", "[0,4]") + "}", four),
-          "9 dimensions");
+          "more than 8 dimensions");
   refuses(with_length("{" + entry("a", "[4294967296,4294967296]", "[0,0]") + "}"), "too large");
   refuses(with_length("{" + entry("a", "[4611686018427387904]", "[0,0]") + "}"), "too large");
   refuses(with_length("{" + entry("a", "[18446744073709551615]", "[0,4]") + "}", four),
@@ -210,9 +223,161 @@ TEST_CASE("a failed save leaves what was there") {
   CHECK_ERROR(nn::save_safetensors(folder / "x", {{"__metadata__", ones({1})}}), "__metadata__");
   CHECK_ERROR(nn::save_safetensors(folder / "none/x", {}), "No such file");
   std::filesystem::create_directory(folder / "directory");
-  CHECK_ERROR(nn::save_safetensors(folder / "directory", {}), "cannot replace it");
+  CHECK_ERROR(nn::save_safetensors(folder / "directory", {}), "is a directory");
   CHECK(bytes_of(folder / "x") == before);
   CHECK(folder.files() == 2);
+}
+
+TEST_CASE("writers: only a regular file is replaced") {
+  const Folder folder;
+  const auto refuses = [&](const std::string& path, const std::string& what) {
+    const auto kind = std::filesystem::status(path).type();
+    CHECK_ERROR(nn::save_npy(path, ones({2})), "save_npy: " + path + ": is " + what);
+    CHECK_ERROR(nn::save_safetensors(path, {{"a", ones({2})}}), "is " + what);
+    CHECK(std::filesystem::status(path).type() == kind);
+  };
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  refuses(folder / "pipe", "a pipe");
+  std::filesystem::create_directory(folder / "directory");
+  refuses(folder / "directory", "a directory");
+  refuses("/dev/null", "a device");
+  const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{AF_UNIX, {}};
+  REQUIRE((folder / "socket").copy(address.sun_path, sizeof address.sun_path - 1) > 0);
+  REQUIRE(::bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  refuses(folder / "socket", "a socket");
+  ::close(socket);
+  std::filesystem::create_symlink("/dev/null", folder / "link");
+  refuses(folder / "link", "a device");
+  std::filesystem::create_symlink("loop", folder / "loop");
+  CHECK_ERROR(nn::save_npy(folder / "loop", ones({2})), "symbolic links");
+  CHECK(folder.files() == 5);
+}
+
+TEST_CASE("writers: a symbolic link stays, and its target is replaced") {
+  const Folder folder;
+  std::filesystem::create_directory(folder / "far");
+  std::filesystem::create_symlink("far/second", folder / "first");
+  std::filesystem::create_symlink(folder / "third", folder / "far/second");
+  for (const float value : {1.0f, 2.0f}) {  // first there is nothing at the end of the links
+    nn::save_npy(folder / "first", full({1}, value));
+    CHECK(std::filesystem::is_symlink(folder / "first"));
+    CHECK(std::filesystem::is_symlink(folder / "far/second"));
+    CHECK(std::filesystem::is_regular_file(std::filesystem::symlink_status(folder / "third")));
+    CHECK(nn::load_npy(folder / "third").item<float>() == value);
+  }
+  CHECK(folder.files() == 3);
+}
+
+TEST_CASE("writers: mode and owner stay; a file that may not be written is left") {
+  const Folder folder;
+  const std::string path = folder / "x";
+  nn::save_npy(path, ones({1}));
+  REQUIRE(::chmod(path.c_str(), 0640) == 0);
+  const bool is_root = ::geteuid() == 0;
+  if (is_root) REQUIRE(::chown(path.c_str(), 1234, 4321) == 0);
+  nn::save_npy(path, zeros({1}));
+  struct stat about {};
+  REQUIRE(::stat(path.c_str(), &about) == 0);
+  CHECK((about.st_mode & 07777) == 0640);
+  if (is_root) CHECK((about.st_uid == 1234 && about.st_gid == 4321));
+  if (is_root) return;  // who may write everything
+  REQUIRE(::chmod(path.c_str(), 0440) == 0);
+  CHECK_ERROR(nn::save_npy(path, ones({1})), "Permission denied");
+  CHECK(nn::load_npy(path).item<float>() == 0);
+}
+
+TEST_CASE("writers: names as long as a folder takes, and what lies at the temporary name") {
+  const Folder folder;
+  for (const size_t size : {230, 240, 254, 255}) {
+    const std::string path = folder / std::string(size, 'x');
+    nn::save_npy(path, ones({1}));
+    CHECK(nn::load_npy(path).item<float>() == 1);
+  }
+  std::string letters;
+  for (int i = 0; i < 127; ++i) letters += "é";
+  nn::save_npy(folder / letters, ones({1}));
+  CHECK(folder.files() == 5);
+  CHECK_ERROR(nn::save_npy(folder / std::string(256, 'x'), ones({1})), "File name too long");
+  write(folder / "victim", "whole");
+  for (int i = 0; i < 3000; ++i) {
+    const std::string name = "y." + std::to_string(::getpid()) + "-" + std::to_string(i) + ".tmp";
+    std::filesystem::create_symlink("victim", folder / name);
+  }
+  nn::save_npy(folder / "y", ones({1}));
+  CHECK(nn::load_npy(folder / "y").item<float>() == 1);
+  CHECK(bytes_of(folder / "victim") == "whole");
+}
+
+TEST_CASE("safetensors: a checksum of every byte, where it is asked for") {
+  const Folder folder;
+  const std::string path = folder / "x";
+  const nn::NamedTensors tensors = {{"a", waves({3})}, {"b", tensor({true, false}, {2})}};
+  nn::save_safetensors(path, tensors, {{"k", "v"}}, {.checksum = true});
+  const nn::Safetensors back = nn::load_safetensors(path);
+  CHECK(back.verified);
+  CHECK(back.metadata == nn::Metadata{{"k", "v"}});
+  CHECK(largest_difference(back.tensors.at("a"), tensors.at("a")) == 0);
+  const std::string whole = bytes_of(path);
+  for (size_t i = 0; i < whole.size(); ++i) {
+    for (const int bit : {1, 2, 32, 128}) {
+      std::string broken = whole;
+      broken[i] = static_cast<char>(broken[i] ^ bit);
+      write(path, broken);
+      bool found = false;
+      try {
+        found = !nn::load_safetensors(path).verified;  // the flip was in the checksum's name
+      } catch (const Error&) {
+        found = true;
+      }
+      CHECK_MESSAGE(found, "byte " << i << ", bit " << bit);
+    }
+  }
+  nn::save_safetensors(path, tensors);
+  CHECK(!nn::load_safetensors(path).verified);
+  CHECK_ERROR(nn::save_safetensors(path, tensors, {{"regrad.crc32c", "1"}}), "checksum's");
+}
+
+TEST_CASE("safetensors: lists without an end and a million names take little memory") {
+  const Folder folder;
+  const std::string path = folder / "big";
+  const auto status = [](const std::string& name) {  // of this process, in bytes
+    std::ifstream lines("/proc/self/status");
+    for (std::string word; lines >> word;) {
+      long kilobytes = 0;
+      if (word == name && lines >> kilobytes) return kilobytes * 1024;
+    }
+    return 0L;
+  };
+  const auto takes = [&](const std::string& reason) {
+    const auto size = static_cast<long>(std::filesystem::file_size(path));
+    std::ofstream("/proc/self/clear_refs") << "5";  // the peak begins anew, where that is allowed
+    const long before = status("VmRSS:");
+    CHECK_ERROR(nn::load_safetensors(path), reason);
+    const long most = status("VmHWM:");
+    CHECK_MESSAGE(most - before <= size + (16 << 20), most - before << " bytes for " << size);
+  };
+  std::string list;
+  for (int i = 0; i < 10'000'000; ++i) list += "1,";
+  write(path, with_length("{\"a\":{\"dtype\":\"F32\",\"shape\":[" + list + "1]}}"));
+  takes("more than 8 dimensions");
+  write(path, with_length("{\"a\":{\"data_offsets\":[" + list + "1]}}"));
+  takes("not [begin, end]");
+  std::string header = "{";
+  for (int i = 0; i < 1'000'000; ++i) {
+    header += "\"" + std::to_string(i) +
+              "\":{\"dtype\":\"U8\",\"shape\":[0,0,0,0,0,0,0,0],\"data_offsets\":[0,0]},";
+  }
+  write(path,
+        with_length(header + "\"0\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}", "x"));
+  takes("names \"0\" twice");
+  std::string metadata;
+  for (int i = 0; i < 1'000'000; ++i) metadata += "\"" + std::to_string(i) + "\":\"\",";
+  write(path, with_length("{\"__metadata__\":{" + metadata + "\"x\":\"\"}}"));
+  takes("more than 100000 entries");
+  write(path,
+        with_length("{\"__metadata__\":{\"x\":\"" + std::string(50'000'000, 'x') + "\"}", ""));
+  takes("not JSON");
 }
 
 std::string npy(const std::string& header, const std::string& data = "", int major = 1) {
