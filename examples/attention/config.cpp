@@ -1,4 +1,5 @@
-// config.json: the options of a run, as JSON. One list of fields serves writing and reading.
+// config.json: the options of a run, as JSON. One list of fields serves writing and reading. Its
+// last line is a checksum of the whole text, with zeros in the place of the checksum's own digits.
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -16,6 +17,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr size_t longest_config = 1 << 16;
+constexpr std::string_view sum_mark = "\"checksum\": \"crc32c ", no_sum = "00000000";
 
 // each(name, field, least, most): the bounds are those of the command line.
 void fields(Config& config, auto&& each) {
@@ -49,17 +51,19 @@ void fields(Config& config, auto&& each) {
   each("keep", o.keep, 1, 1000000);
   each("seed", o.seed, 0, 1.8446744073709552e19);
   each("pairs", o.pairs, 0, 100000000);
+  each("max_length", o.max_length, 0, longest_text);
   each("data_bytes", config.data.bytes, 0, 9e18);
   each("data_checksum", config.data.checksum, 0, 64);
 }
 
 struct Read {
   const ordered_json& json;
-  std::set<std::string> known = {};
+  std::set<std::string> known = {"checksum"}, newer = {"max_length"};
 
   template <class T>
   void operator()(const char* name, T& field, double least, double most) {
     known.insert(name);
+    if (!json.contains(name) && newer.contains(name)) return;  // a run from before it
     check(json.contains(name), "\"{}\" is missing", name);
     const ordered_json& given = json.at(name);
     if constexpr (std::is_same_v<T, std::string>) {
@@ -96,8 +100,27 @@ std::string config_text(const Config& config) {
   ordered_json json;
   Config copy = config;
   fields(copy, [&](const char* name, auto& field, double, double) { json[name] = field; });
-  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  std::string text = json.dump(2, ' ', false, ordered_json::error_handler_t::replace);
+  text.resize(text.size() - 2);  // the last line end and brace
+  text += fmt::format(",\n  {}{}\"\n}}\n", sum_mark, no_sum);
+  const size_t at = text.rfind(sum_mark) + sum_mark.size();
+  return text.replace(at, no_sum.size(), fmt::format("{:08x}", nn::files::crc32c(text)));
 }
+
+namespace {
+
+void check_sum(std::string text) {
+  const size_t mark = text.rfind(sum_mark), at = mark + sum_mark.size();
+  const bool is_there = mark != std::string::npos && at + no_sum.size() <= text.size();
+  const std::string given = is_there ? text.substr(at, no_sum.size()) : "";
+  if (is_there) text.replace(at, no_sum.size(), no_sum);
+  check(given == fmt::format("{:08x}", nn::files::crc32c(text)),
+        "damaged or edited: its checksum is not that of its text (without the line of the checksum "
+        "it "
+        "is read as it is)");
+}
+
+}  // namespace
 
 Config read_config(const std::string& text) {
   check(text.size() <= longest_config, "has {} bytes; at most {} are read", text.size(),
@@ -118,6 +141,7 @@ Config read_config(const std::string& text) {
   check_choice("score", config.options.score, score_names());
   check_choice("tokens", config.options.tokens, token_choices());
   check_choice("schedule", config.options.schedule, schedule_names());
+  if (json.contains("checksum")) check_sum(text);
   return config;
 }
 

@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t pairs_at_once = 64;
 
 // The pairs that the run held out; its folder says which. `weights`: that folder, or a file in it.
-std::vector<Pair> held_out_pairs(const std::string& weights) {
+std::vector<Pair> held_out_pairs(const std::string& weights, const Translator& translator) {
   namespace fs = std::filesystem;
   const fs::path beside = fs::path(weights).parent_path();
   const std::string folder = fs::is_directory(weights) ? weights
@@ -34,6 +34,8 @@ std::vector<Pair> held_out_pairs(const std::string& weights) {
         "evaluate: {} is not the file that the run in {} learnt from; give pairs with --data",
         config.options.data, folder);
   std::vector<Pair> pairs = read_task(config.options).held_out;
+  const int64_t most = config.options.max_length > 0 ? config.options.max_length : longest_text;
+  leave_out_long(pairs, translator.source(), translator.target(), most);
   check(!pairs.empty(), "evaluate: the run in {} held nothing out; give pairs with --data", folder);
   return pairs;
 }
@@ -85,7 +87,8 @@ int run_evaluate(const EvaluateOptions& options) {
   options.machine.use();
   Translator translator = Translator::load(options.weights);
   const std::vector<Pair> pairs =
-      options.data.empty() ? held_out_pairs(options.weights) : read_pairs(options.data);
+      options.data.empty() ? held_out_pairs(options.weights, translator) : read_pairs(options.data);
+  refuse_long(options.data, pairs, translator.source(), translator.target(), longest_text, "");
   const auto count = static_cast<size_t>(options.pairs);
   const Evaluation result = evaluate(translator, pairs, count, options.decode);
   std::cout << fmt::format(

@@ -3,13 +3,12 @@
 #include <unistd.h>
 
 #include <bit>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 
 #include "autograd/check.h"
-#include "examples/attention/checksum.h"
 
 namespace regrad::example {
 namespace {
@@ -39,12 +38,22 @@ std::string text_field(uint64_t field, const std::string& content) {
 }
 
 std::string masked_checksum(const std::string& bytes) {
-  const uint32_t sum = crc32c(bytes);
+  const uint32_t sum = nn::files::crc32c(bytes);
   return little_endian(std::rotr(sum, 15) + 0xa282ead8u);
 }
 
 double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::string free_name(const std::string& directory) {
+  const std::string name =
+      fmt::format("{}/events.out.tfevents.{:.0f}.regrad.{}", directory, now(), ::getpid());
+  std::string path = name;
+  for (int number = 1; std::filesystem::exists(path); ++number) {
+    path = fmt::format("{}.{}", name, number);
+  }
+  return path;
 }
 
 }  // namespace
@@ -66,15 +75,10 @@ std::string scalar_event(double seconds, int64_t step, const Scalars& scalars) {
 }
 
 EventFile::EventFile(const std::string& directory)
-    : path_(fmt::format("{}/events.out.tfevents.{:.0f}.regrad.{}", directory, now(), ::getpid())),
-      file_(std::fopen(path_.c_str(), "ae")) {
-  check(file_ != nullptr, "{}: cannot be written: {}", path_, std::strerror(errno));
+    : path_(free_name(directory)),
+      file_(nn::files::in_file(path_, [&] { return nn::files::Log(path_); })) {
   write(key(wall_time, eight_bytes) + little_endian(now()) +
         text_field(file_version, "brain.Event:2"));
-}
-
-EventFile::~EventFile() {
-  if (file_ != nullptr) std::fclose(file_);
 }
 
 void EventFile::add(int64_t step, const Scalars& scalars) {
@@ -82,10 +86,7 @@ void EventFile::add(int64_t step, const Scalars& scalars) {
 }
 
 void EventFile::write(const std::string& data) {
-  const std::string record = event_record(data);
-  const bool written = std::fwrite(record.data(), 1, record.size(), file_) == record.size();
-  check(written && std::fflush(file_) == 0, "{}: could not be written whole: {}", path_,
-        std::strerror(errno));
+  nn::files::in_file(path_, [&] { file_.append(event_record(data)); });
 }
 
 }  // namespace regrad::example

@@ -3,10 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "nn/files.h"
 
 namespace regrad::example {
 
@@ -21,16 +22,13 @@ std::string scalar_event(double seconds, int64_t step, const Scalars& scalars);
 class EventFile {
  public:
   explicit EventFile(const std::string& directory);  // a new events.out.tfevents.* there
-  ~EventFile();
-  EventFile(const EventFile&) = delete;
-  EventFile& operator=(const EventFile&) = delete;
   void add(int64_t step, const Scalars& scalars);
 
  private:
   void write(const std::string& data);
 
   std::string path_;
-  std::FILE* file_;
+  nn::files::Log file_;
 };
 
 }  // namespace regrad::example

@@ -8,6 +8,7 @@
 
 #include "autograd/error.h"
 #include "examples/attention/commands.h"
+#include "examples/attention/output.h"
 
 namespace {
 
@@ -31,6 +32,15 @@ CLI::Validator between(T least, T most) {
                            std::is_floating_point_v<T> ? "number" : "whole number", least, most);
       },
       "");
+}
+
+// A path that is given must name something.
+CLI::Option* path(CLI::Option* option, const std::string& kind) {
+  return option->type_name(kind)->check(CLI::Validator(
+      [](std::string& text) {
+        return std::string(text.empty() ? "a path is empty; it must name something" : "");
+      },
+      ""));
 }
 
 CLI::Option* named(CLI::Option* option, const std::string& value) {
@@ -79,24 +89,22 @@ void add_keeping(CLI::App& train, TrainOptions& options) {
       ->check(between(1, 1000000000));
   named(train.add_option("--keep", options.keep, "checkpoints, besides the best"), "N")
       ->check(between(1, 1000000));
-  train
-      .add_option(
-          "--resume", options.resume,
-          "go on with the run in DIR, with its own options; only --threads and --device may differ")
-      ->type_name("DIR");
+  path(train.add_option("--resume", options.resume,
+                        "go on with the run in DIR, with its own options; only --threads and "
+                        "--device may differ"),
+       "DIR");
 }
 
 void add_train(CLI::App& app, TrainOptions& options) {
   CLI::App* train = app.add_subcommand(
       "train", "learn from pairs of lines; without --data, from dates made up on the spot");
-  train
-      ->add_option("--data", options.data,
-                   "pairs to learn from: SOURCE<tab>TARGET or SOURCE_TARGET lines, UTF-8")
-      ->type_name("FILE");
-  train
-      ->add_option("--out", options.out,
-                   "where weights and pictures go; unless given runs/ and the name of the data")
-      ->type_name("DIR");
+  path(train->add_option("--data", options.data,
+                         "pairs to learn from: SOURCE<tab>TARGET or SOURCE_TARGET lines, UTF-8"),
+       "FILE");
+  path(train->add_option(
+           "--out", options.out,
+           "where weights and pictures go; unless given runs/ and the name of the data"),
+       "DIR");
   named(
       train->add_option("--score", options.score,
                         "the score of a source position: additive, dot, scaled, general, location, "
@@ -150,6 +158,13 @@ void add_train(CLI::App& app, TrainOptions& options) {
   train->add_option("--pairs", options.pairs, "use the first N pairs only; or make up N dates")
       ->type_name("N")
       ->check(between(1, 100000000));
+  train
+      ->add_option(
+          "--max-length", options.max_length,
+          "leave out pairs with a side of more than N tokens; unless given one of more than "
+          "1000 is an error")
+      ->type_name("N")
+      ->check(between(int64_t{1}, longest_text));
   named(train->add_option("--seed", options.seed, "another seed, another run"), "N");
   add_machine(*train, options.machine);
   add_descent(*train, options);
@@ -179,8 +194,9 @@ void add_decode(CLI::App& app, DecodeOptions& options) {
 }
 
 CLI::Option* add_weights(CLI::App& app, std::string& weights) {
-  return app.add_option("--weights", weights, "a run of `train`: its folder, or the file itself")
-      ->type_name("DIR")
+  return path(app.add_option("--weights", weights,
+                             "a run of `train`: its folder, or the file itself"),
+              "DIR")
       ->capture_default_str();
 }
 
@@ -198,8 +214,9 @@ void add_evaluate(CLI::App& app, EvaluateOptions& options) {
   CLI::App* evaluate = app.add_subcommand(
       "evaluate", "exact match, token accuracy, perplexity, BLEU and chrF of a run");
   add_weights(*evaluate, options.weights);
-  evaluate->add_option("--data", options.data, "pairs; unless given those that the run held out")
-      ->type_name("FILE");
+  path(evaluate->add_option("--data", options.data,
+                            "pairs; unless given those that the run held out"),
+       "FILE");
   named(evaluate->add_option("--pairs", options.pairs, "at most so many sources, evenly spread"),
         "N")
       ->check(between(1, 100000000));
@@ -213,8 +230,8 @@ void add_show(CLI::App& app, ShowOptions& options) {
   show->add_option("TEXT", options.text, "the line to translate")->type_name("")->required();
   add_decode(*show, options.decode);
   add_machine(*show, options.machine);
-  show->add_option("--svg", options.svg, "also write an SVG picture")->type_name("FILE");
-  show->add_option("--html", options.html, "also write a page for the browser")->type_name("FILE");
+  path(show->add_option("--svg", options.svg, "also write an SVG picture"), "FILE");
+  path(show->add_option("--html", options.html, "also write a page for the browser"), "FILE");
 }
 
 void add_tutorial(CLI::App& app, TutorialOptions& options) {
@@ -289,15 +306,21 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
+// Every command ends here: what it printed has arrived, or its status is not 0.
 int main(int argc, char** argv) {
+  StandardOutput output;
+  std::string failure;
+  int status = 1;
   try {
-    return run(argc, argv);
-  } catch (const regrad::Error& error) {
-    std::cerr << "attention: " << error.what() << "\n";
+    status = run(argc, argv);
+    output.finish();
+    return status;
   } catch (const std::bad_alloc&) {
-    std::cerr << "attention: out of memory; smaller --hidden, --embedding or --batch need less\n";
+    failure = "out of memory; smaller --hidden, --embedding or --batch need less";
   } catch (const std::exception& error) {
-    std::cerr << "attention: " << error.what() << "\n";
+    failure = error.what();
   }
-  return 1;
+  std::cout.exceptions(std::ios::goodbit);  // it may be what failed, and std::cerr flushes it
+  std::cerr << "attention: " << failure << "\n";
+  return status == 0 ? 1 : status;
 }

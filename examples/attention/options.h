@@ -47,7 +47,8 @@ struct TrainOptions {
   std::string resume;         // the run directory of a run to go on with; its options are taken
   uint64_t seed = 1;
   Machine machine;
-  int64_t pairs = 0;  // use only the first so many; of generated dates: how many; 0: all
+  int64_t pairs = 0;       // use only the first so many; of generated dates: how many; 0: all
+  int64_t max_length = 0;  // leave out pairs with a side of more tokens; 0: such a pair is an Error
 
   static constexpr int64_t default_dates = 20000;
 };

@@ -14,7 +14,6 @@
 namespace regrad::example {
 namespace {
 
-constexpr std::size_t longest_line = 1'000'000;  // bytes
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 using Form = PairReader::Form;
@@ -27,21 +26,12 @@ struct Where {
   }
 };
 
-// The next line without its end, and how many bytes it took: 0 at the end of the file. Never holds
-// more than one line of the greatest length, whatever the file is.
-int64_t read_line(std::streambuf& input, std::string& line, const Where& place) try {
-  line.clear();
+int64_t bytes_of_line(std::streambuf& input, std::string& line, const Where& place) try {
   int64_t taken = 0;
-  constexpr int end = std::char_traits<char>::eof();
-  int byte = input.sbumpc();
-  for (; byte != end && byte != '\n'; byte = input.sbumpc(), ++taken) {
-    if (line.size() == longest_line) {
-      place.fail("the line is longer than 1 MB; expected one pair on each line");
-    }
-    line.push_back(static_cast<char>(byte));
+  if (!read_line(input, line, taken)) {
+    place.fail("the line is longer than 1 MB; expected one pair on each line");
   }
-  if (line.ends_with('\r')) line.pop_back();
-  return taken + (byte == '\n' ? 1 : 0);
+  return taken;
 } catch (const std::ios_base::failure&) {  // a disk that fails, a folder in the place of a file
   place.fail("cannot be read; expected a file of text pairs");
 }
@@ -110,11 +100,16 @@ std::unique_ptr<std::istream> open(const std::string& path) {
   if (std::filesystem::is_directory(path, ignored)) {
     throw Error(fmt::format("{}: this is a directory; expected a file of text pairs", path));
   }
+  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
+    throw Error(path +
+                ": this is a pipe or a device; expected a file, which is read several times");
+  }
   errno = 0;
   auto file = std::make_unique<std::ifstream>(path, std::ios::binary);
+  const int error = errno;
   if (!*file) {
     throw Error(fmt::format("{}: cannot be read: {}; expected a file of text pairs", path,
-                            errno != 0 ? std::strerror(errno) : "unknown reason"));
+                            error != 0 ? std::strerror(error) : "unknown reason"));
   }
   return file;
 }
@@ -130,6 +125,20 @@ uint64_t hash(std::string_view text, uint64_t seed) {
 
 }  // namespace
 
+bool read_line(std::streambuf& input, std::string& line, int64_t& taken) {
+  line.clear();
+  taken = 0;
+  constexpr int end = std::char_traits<char>::eof();
+  int byte = input.sbumpc();
+  for (; byte != end && byte != '\n'; byte = input.sbumpc(), ++taken) {
+    if (line.size() == longest_line) return false;
+    line.push_back(static_cast<char>(byte));
+  }
+  if (line.ends_with('\r')) line.pop_back();
+  taken += byte == '\n' ? 1 : 0;
+  return true;
+}
+
 PairReader::PairReader(const std::string& path) : PairReader(open(path), path) {}
 
 PairReader::PairReader(std::unique_ptr<std::istream> input, std::string name)
@@ -139,7 +148,7 @@ bool PairReader::next(Pair& pair) {
   int64_t empty_line = 0;
   for (bool more = true; more;) {
     const Where place{name_, next_.line};
-    const int64_t taken = read_line(*input_->rdbuf(), buffer_, place);
+    const int64_t taken = bytes_of_line(*input_->rdbuf(), buffer_, place);
     more = taken > 0;
     std::string_view line = buffer_;
     if (place.line == 1 && line.starts_with(byte_order_mark)) {

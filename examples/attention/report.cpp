@@ -4,11 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <numeric>
@@ -18,6 +15,7 @@
 #include "examples/attention/page.h"
 #include "examples/attention/progress.h"
 #include "examples/attention/vocabulary.h"
+#include "nn/files.h"
 
 namespace regrad::example {
 namespace {
@@ -91,25 +89,12 @@ void prepare_directory(const std::string& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   check(!error, "{}: cannot create this folder: {}", directory, error.message());
-  const std::string probe = directory + "/.writable";
-  {
-    std::ofstream file(probe);
-    check(file.good(), "{}: cannot write into this folder: {}", directory, std::strerror(errno));
-  }
-  std::filesystem::remove(probe, error);
+  nn::files::in_file(directory + ": cannot write into this folder",
+                     [&] { nn::files::Output(directory + "/.writable"); });
 }
 
 void write_file(const std::string& path, const std::string& text) {
-  const std::string unfinished = path + ".unfinished";
-  {
-    std::ofstream file(unfinished, std::ios::binary);
-    check(file.good(), "{}: cannot be written: {}", path, std::strerror(errno));
-    file << text << std::flush;
-    check(file.good(), "{}: could not be written whole: {}", path, std::strerror(errno));
-  }
-  std::error_code error;
-  std::filesystem::rename(unfinished, path, error);
-  check(!error, "{}: cannot be written: {}", path, error.message());
+  nn::files::in_file(path, [&] { nn::files::write_text(path, text); });
 }
 
 void write_report(const std::string& directory, const Report& report) {

@@ -53,7 +53,8 @@ double similarity(const std::string& text, const std::string& reference);
 // Creates the directory, and makes sure that files can be written there. Throws Error if not.
 void prepare_directory(const std::string& directory);
 
-// Writes text so that either the old file or the whole new one is there. Throws Error if it cannot.
+// Writes text so that either the old file or the whole new one is there. Throws Error if it cannot,
+// and where something else than a file is there.
 void write_file(const std::string& path, const std::string& text);
 
 // directory/report.html (page.h), directory/attention.svg (the first map) and directory/curves.tsv

@@ -4,12 +4,9 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "autograd/check.h"
-#include "examples/attention/checksum.h"
-#include "nn/files.h"
 
 namespace regrad::example {
 namespace {
@@ -18,7 +15,10 @@ namespace fs = std::filesystem;
 
 constexpr const char* columns =
     "step,epoch,train_loss,held_out_loss,accuracy,rate,seconds,tokens_per_second";
-constexpr const char *prefix = "checkpoint-", *suffix = ".safetensors", *sum_key = "crc32c ";
+constexpr const char *prefix = "checkpoint-", *suffix = ".safetensors", *sum_key = "crc32c ",
+                     *best_key = "best";
+constexpr int64_t largest_config = 1 << 16, largest_pointer = 256,
+                  largest_metrics = 1 << 24;  // bytes
 
 std::string cell(double value) { return std::isnan(value) ? "" : fmt::format("{}", value); }
 
@@ -35,17 +35,20 @@ int64_t step_of(std::string_view name) {
   return whole && std::to_string(step) == name ? step : -1;
 }
 
-std::string content(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+// Empty where there is no such file.
+std::string content(const std::string& path, int64_t most) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return {};
+  return nn::files::in_file(path, [&] { return nn::files::read_text(path, most); });
 }
 
+// Checkpoints from before there was a checksum of the whole file have one for each tensor.
 void verify(const std::string& path, const nn::Safetensors& file) {
+  if (file.verified) return;
   for (const auto& [name, value] : file.tensors) {
     const auto found = file.metadata.find(sum_key + name);
-    check(found != file.metadata.end(), "{}: damaged: \"{}\" has no checksum", path,
-          nn::files::printable(name));
-    check(found->second == fmt::format("{:08x}", crc32c(value)),
+    check(found != file.metadata.end(), "{}: damaged: it has no checksum", path);
+    check(found->second == fmt::format("{:08x}", nn::files::crc32c(nn::files::bytes_of(value))),
           "{}: damaged: the checksum of \"{}\" is not that of its numbers", path,
           nn::files::printable(name));
   }
@@ -89,16 +92,20 @@ std::vector<Metrics> read_metrics(const std::string& text) {
 DataMark mark_of(const std::string& path) {
   if (path.empty()) return {};
   DataMark mark;
-  uint32_t sum = 0;
-  std::ifstream file(path, std::ios::binary);
-  std::string block(1 << 16, '\0');
-  while (file.read(block.data(), static_cast<std::streamsize>(block.size())), file.gcount() > 0) {
-    const auto got = static_cast<size_t>(file.gcount());
-    sum = crc32c(std::string_view(block).substr(0, got), sum);
-    mark.bytes += file.gcount();
-  }
-  mark.checksum = fmt::format("crc32c {:08x}", sum);
+  nn::files::in_file(path, [&] {
+    const nn::files::Input file(path);
+    mark.bytes = file.size();
+    mark.checksum = fmt::format("crc32c {:08x}", file.sum(0, file.size()));
+  });
   return mark;
+}
+
+void RunDirectory::lock() {
+  auto lock = std::make_unique<nn::files::Lock>(path_ + "/.lock");
+  const bool is_mine = nn::files::in_file(path_ + "/.lock", [&] { return lock->take(); });
+  check(is_mine, "{}: another run is writing into this folder; let it end, or give another --out",
+        path_);
+  lock_ = std::move(lock);
 }
 
 // What no run wrote is not overwritten.
@@ -115,7 +122,7 @@ void RunDirectory::refuse_others() const {
   }
 }
 
-std::string RunDirectory::set_aside() const {
+std::string RunDirectory::set_aside() {
   if (steps().empty()) {
     refuse_others();
     return {};
@@ -130,6 +137,7 @@ std::string RunDirectory::set_aside() const {
   if (!error) fs::create_directory(path_, error);
   check(!error, "{}: holds a run that cannot be moved to {}: {}; give another --out", path_, place,
         error.message());
+  lock();
   return place;
 }
 
@@ -141,14 +149,10 @@ void RunDirectory::begin(const Config& config) {
 }
 
 Config RunDirectory::config() const {
-  const std::string path = path_ + "/config.json", text = content(path);
+  const std::string path = path_ + "/config.json", text = content(path, largest_config);
   check(!text.empty(),
         "{}: missing or empty; --resume needs the folder of a run that `train` began", path);
-  try {
-    return read_config(text);
-  } catch (const Error& error) {
-    fail("{}: {}", path, error.what());
-  }
+  return nn::files::in_file(path, [&] { return read_config(text); });
 }
 
 void RunDirectory::remove_unfinished() const {
@@ -165,25 +169,17 @@ void RunDirectory::remove_unfinished() const {
 }
 
 void RunDirectory::write(const std::string& name, const std::string& text) const {
-  try {
-    nn::files::Output file(path_ + "/" + name);
-    file.write(text);
-    file.commit();
-  } catch (const Error& error) {
-    fail("{}/{}: {}", path_, name, error.what());
-  }
+  nn::files::in_file(path_ + "/" + name, [&] { nn::files::write_text(path_ + "/" + name, text); });
 }
 
-std::string RunDirectory::read(const std::string& name) const {
-  return content(path_ + "/" + name);
+std::vector<Metrics> RunDirectory::metrics() const {
+  return read_metrics(content(path_ + "/metrics.csv", largest_metrics));
 }
 
 void RunDirectory::save(int64_t step, const nn::NamedTensors& tensors, nn::Metadata metadata,
                         bool is_best, int64_t keep) const {
-  for (const auto& [name, value] : tensors) {
-    metadata[sum_key + name] = fmt::format("{:08x}", crc32c(value));
-  }
-  nn::save_safetensors(checkpoint(step), tensors, metadata);
+  if (is_best) metadata[best_key] = "yes";
+  nn::save_safetensors(checkpoint(step), tensors, metadata, {.checksum = true});
   const std::string name = prefix + std::to_string(step) + suffix + "\n";
   write("last", name);
   if (is_best) write("best", name);
@@ -208,7 +204,11 @@ RunDirectory::Found RunDirectory::newest(const std::function<void(const std::str
 
 RunDirectory::Found RunDirectory::best() const {
   const int64_t step = named_by("best");
-  return step < 0 ? Found() : open(step);
+  if (step < 0) return {};
+  Found found = open(step);
+  check(!found.file.verified || found.file.metadata.contains(best_key),
+        "{}/best: damaged: it names {}, which was not the best", path_, found.path);
+  return found;
 }
 
 std::vector<int64_t> RunDirectory::steps() const {
@@ -232,10 +232,15 @@ RunDirectory::Found RunDirectory::open(int64_t step) const {
   return found;
 }
 
+// -1 where there is no such file.
 int64_t RunDirectory::named_by(const std::string& pointer) const {
-  std::string name = read(pointer);
+  std::string name = content(path_ + "/" + pointer, largest_pointer);
+  if (name.empty()) return -1;
   if (name.ends_with('\n')) name.pop_back();
-  return step_of(name);
+  const int64_t step = step_of(name);
+  check(step >= 0, "{}/{}: damaged: it names no checkpoint but \"{}\"", path_, pointer,
+        nn::files::printable(name));
+  return step;
 }
 
 }  // namespace regrad::example

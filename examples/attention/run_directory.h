@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "examples/attention/options.h"
 #include "nn/checkpoint.h"
+#include "nn/files.h"
 
 namespace regrad::example {
 
@@ -45,20 +47,24 @@ class RunDirectory {
   explicit RunDirectory(std::string path) : path_(std::move(path)) {}
   const std::string& path() const { return path_; }
 
+  // Until this object goes, no other run writes here: an Error where one does already.
+  void lock();
+
   // Moves a run that is here to the first free of PATH.1, PATH.2, ... and says where; "" if none
-  // is, and an Error if other files would be overwritten.
-  std::string set_aside() const;
+  // is, and an Error if other files would be overwritten. What is here then is locked.
+  std::string set_aside();
   void begin(const Config& config);  // removes what a run before left, then writes config.json
   Config config() const;
   void remove_unfinished() const;  // temporary files of a save that was killed
 
   void write(const std::string& name, const std::string& text) const;
-  std::string read(const std::string& name) const;  // empty where there is no such file
 
-  // Writes checkpoint-STEP.safetensors with a checksum for each tensor, then makes `last` and, if
+  // Writes checkpoint-STEP.safetensors with a checksum of all its bytes, then makes `last` and, if
   // so, `best` name it, then removes all but the newest `keep` and the best.
   void save(int64_t step, const nn::NamedTensors& tensors, nn::Metadata metadata, bool is_best,
             int64_t keep) const;
+
+  std::vector<Metrics> metrics() const;  // of metrics.csv
 
   // The newest checkpoint that is whole; step -1 where there is none. A damaged one is passed over
   // and named to `say`.
@@ -79,6 +85,7 @@ class RunDirectory {
   int64_t named_by(const std::string& pointer) const;
 
   std::string path_;
+  std::unique_ptr<nn::files::Lock> lock_;
 };
 
 }  // namespace regrad::example

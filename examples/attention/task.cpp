@@ -65,7 +65,81 @@ bool is_larger(const std::string& path, int64_t bytes) {
          static_cast<int64_t>(std::filesystem::file_size(path, ignored)) > bytes;
 }
 
+bool is_long(const EncodedPair& pair, int64_t most) {
+  return static_cast<int64_t>(std::max(pair.source.size(), pair.target.size())) > most;
+}
+
+// Says of a pair that is too long where it stands.
+[[noreturn]] void too_long(const std::string& path, const Pair& pair, const EncodedPair& encoded,
+                           int64_t most, const std::string& advice) {
+  int64_t line = 0;
+  if (!path.empty()) {
+    PairReader reader(path);
+    for (Pair other; line == 0 && reader.next(other);) {
+      if (other == pair) line = reader.place().line;
+    }
+  }
+  const bool is_source = encoded.source.size() >= encoded.target.size();
+  fail("{}:{}: the {} has {} tokens; at most {} are possible{}", path, line,
+       is_source ? "source" : "target", is_source ? encoded.source.size() : encoded.target.size(),
+       most, advice);
+}
+
+// The pairs without those whose numbers, in order, are in `out`.
+TrainingPairs without(const TrainingPairs& pairs, std::vector<int64_t> out) {
+  const int64_t count = pairs.count - static_cast<int64_t>(out.size());
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] -= static_cast<int64_t>(i);  // how many stay before it
+  const auto shared = std::make_shared<const std::vector<int64_t>>(std::move(out));
+  return {count, [at = pairs.at, shared](int64_t i) {
+            return at(i + (std::upper_bound(shared->begin(), shared->end(), i) - shared->begin()));
+          }};
+}
+
+// The longest source and target of the pairs to learn from.
+std::pair<int64_t, int64_t> bound_lengths(const TrainOptions& options, Task& task,
+                                          const Vocabulary& source, const Vocabulary& target) {
+  const int64_t most = options.max_length > 0 ? options.max_length : usual_length;
+  const std::string advice = "; --max-length N leaves out what is longer than N tokens";
+  size_t longest_source = 0, longest_target = 0;
+  std::vector<int64_t> out;
+  for (int64_t i = 0; i < task.train.count; ++i) {
+    const Pair pair = task.train.at(i);
+    const EncodedPair encoded = encode(pair, source, target);
+    if (is_long(encoded, most)) {
+      if (options.max_length == 0) too_long(options.data, pair, encoded, most, advice);
+      out.push_back(i);
+      continue;
+    }
+    longest_source = std::max(longest_source, encoded.source.size());
+    longest_target = std::max(longest_target, encoded.target.size());
+  }
+  task.left_out = static_cast<int64_t>(out.size());
+  if (options.max_length == 0) {
+    refuse_long(options.data, task.held_out, source, target, most, advice);
+  } else {
+    task.left_out += leave_out_long(task.held_out, source, target, most);
+  }
+  if (!out.empty()) task.train = without(task.train, std::move(out));
+  check(task.train.count > 0, "train: every pair has a side of more than {} tokens", most);
+  return {static_cast<int64_t>(longest_source), static_cast<int64_t>(longest_target)};
+}
+
 }  // namespace
+
+int64_t leave_out_long(std::vector<Pair>& pairs, const Vocabulary& source, const Vocabulary& target,
+                       int64_t most) {
+  return static_cast<int64_t>(std::erase_if(
+      pairs, [&](const Pair& pair) { return is_long(encode(pair, source, target), most); }));
+}
+
+void refuse_long(const std::string& path, const std::vector<Pair>& pairs, const Vocabulary& source,
+                 const Vocabulary& target, int64_t most, const std::string& advice) {
+  for (const Pair& pair : pairs) {
+    const EncodedPair encoded = encode(pair, source, target);
+    if (is_long(encoded, most)) too_long(path, pair, encoded, most, advice);
+  }
+}
 
 std::vector<std::string> token_choices() { return {"auto", "char", "word", "bytepair"}; }
 
@@ -92,7 +166,7 @@ Task read_task(const TrainOptions& options, int64_t most_in_memory) {
   return task;
 }
 
-Translator make_translator(const TrainOptions& options, const Task& task, Generator& generator) {
+Translator make_translator(const TrainOptions& options, Task& task, Generator& generator) {
   TokenCounts of_sources(task.tokeniser), of_targets(task.tokeniser);
   for (int64_t i = 0; i < task.train.count; ++i) {
     const Pair pair = task.train.at(i);
@@ -101,17 +175,12 @@ Translator make_translator(const TrainOptions& options, const Task& task, Genera
   }
   Vocabulary source = vocabulary_of(of_sources, options, task.train.count);
   Vocabulary target = vocabulary_of(of_targets, options, task.train.count);
-  size_t longest_source = 0, longest_target = 0;
-  for (int64_t i = 0; i < task.train.count; ++i) {
-    const EncodedPair pair = encode(task.train.at(i), source, target);
-    longest_source = std::max(longest_source, pair.source.size());
-    longest_target = std::max(longest_target, pair.target.size());
-  }
+  const auto [longest_source, longest_target] = bound_lengths(options, task, source, target);
   const ModelSizes sizes = {options.score,
                             options.embedding,
                             options.hidden,
-                            static_cast<int64_t>(longest_source) + spare_tokens,
-                            static_cast<int64_t>(longest_target) + spare_tokens,
+                            longest_source + spare_tokens,
+                            longest_target + spare_tokens,
                             options.dropout,
                             options.model,
                             options.layers,

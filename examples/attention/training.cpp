@@ -61,7 +61,8 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
   Facts facts = {
       {"data", options.data.empty() ? "generated dates" : task.name},
       {"pairs",
-       fmt::format("{} to learn from, {} held out", task.train.count, task.held_out.size())},
+       fmt::format("{} to learn from, {} held out{}", task.train.count, task.held_out.size(),
+                   task.left_out > 0 ? fmt::format(", {} left out", task.left_out) : "")},
       {"tokens", fmt::format("{}: {} in the source, {} in the target", name_of(task.tokeniser),
                              translator.source().size(), translator.target().size())},
       {"model",
@@ -190,9 +191,10 @@ void say(const std::string& line) { std::cerr << "attention: " << printable(line
 
 // The options of a run that is gone on with are those that it began with; threads and device may
 // differ.
-TrainOptions options_of_run(const TrainOptions& given) {
+TrainOptions options_of_run(const TrainOptions& given, RunDirectory& directory) {
   if (given.resume.empty()) return given;
-  const RunDirectory directory(given.resume);
+  static_cast<void>(directory.config());  // what is no run's is not touched, not even to lock it
+  directory.lock();
   const Config config = directory.config();
   const std::string& data = config.options.data;
   check(config.data == mark_of(data),
@@ -231,16 +233,24 @@ void take_best(const RunDirectory& directory, Translator& translator) {
 
 int run_train(const TrainOptions& given) {
   given.machine.use();
-  const TrainOptions of_run = options_of_run(given);
-  const Task task = read_task(of_run);
+  RunDirectory directory(given.resume);
+  const TrainOptions of_run = options_of_run(given, directory);
+  Task task = read_task(of_run);
   const TrainOptions options = with_defaults(of_run, task);
   const std::string out = options.out.empty() ? "runs/" + task.name : options.out;
   prepare_directory(out);
+  if (given.resume.empty()) {
+    directory = RunDirectory(out);
+    directory.lock();
+  }
 
   Generator generator(options.seed);
   Translator translator = make_translator(options, task, generator);
+  if (task.left_out > 0) {
+    say(fmt::format("{} pairs have a side of more than {} tokens and are left out", task.left_out,
+                    options.max_length));
+  }
   Batches batches = make_batches(options, task, translator, nn::fork(generator).seed());
-  RunDirectory directory(out);
   const int64_t steps = steps_of(options, batches);
   Learning learning(options, translator, batches, task, steps, directory);
   begin_or_resume(options, directory, learning);

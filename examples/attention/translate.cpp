@@ -1,12 +1,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <iostream>
 #include <set>
 
 #include "autograd/check.h"
 #include "examples/attention/commands.h"
 #include "examples/attention/page.h"
+#include "examples/attention/pairs.h"
 #include "examples/attention/report.h"
 #include "examples/attention/translator.h"
 #include "ops/backend.h"
@@ -78,10 +80,16 @@ void translate_stream(Translator& translator, const DecodeOptions& how, bool pro
   };
   if (prompt) std::cerr << "One line in, one line out; Ctrl-D ends.\n";
   int64_t number = 0;
-  for (std::string line; (prompt ? std::cerr << "> " : std::cerr), std::getline(std::cin, line);) {
+  std::string line;
+  for (int64_t taken = 1; taken > 0;) {
+    if (prompt) std::cerr << "> ";
     ++number;
-    lines.push_back(trimmed(line));
+    const bool is_short = read_line(*std::cin.rdbuf(), line, taken);
+    if (taken == 0) break;
+    lines.push_back(is_short ? trimmed(line) : "");
     try {
+      check(is_short, "the line is longer than 1 MB");
+      translator.check_length(lines.back());
       strangers.look_at(lines.back());
     } catch (const Error& error) {
       lines.pop_back();
@@ -91,6 +99,7 @@ void translate_stream(Translator& translator, const DecodeOptions& how, bool pro
     if (lines.size() == at_once) flush();
   }
   flush();
+  check(std::ferror(stdin) == 0, "standard input: cannot be read after line {}", number - 1);
   if (prompt) std::cerr << "\n";
 }
 

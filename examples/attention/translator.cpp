@@ -12,10 +12,10 @@
 namespace regrad::example {
 namespace {
 
-constexpr const char* form = "regrad attention 2";
+constexpr const char *form = "regrad attention 3", *unsummed = "regrad attention 2";
 constexpr size_t texts_at_once = 64;
 constexpr int64_t largest_size = 4096;
-constexpr size_t longest_text = 4096;  // in tokens; the memory that it takes grows with it
+constexpr size_t tokens_at_once = 1 << 14;  // with padding
 
 std::string library_name(const std::string& score) {
   return score == "scaled" ? "scaled_dot" : score;
@@ -64,8 +64,7 @@ int64_t number(const std::string& path, const nn::Metadata& metadata, const char
   const std::string& text = entry(path, metadata, key);
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  check(error == std::errc() && end == text.data() + text.size() && value >= least &&
-            value <= most,
+  check(error == std::errc() && end == text.data() + text.size() && value >= least && value <= most,
         "{}: its metadata gives \"{}\" as \"{}\"; it must be a whole number from {} to {}", path,
         key, text.substr(0, 40), least, most);
   return value;
@@ -73,11 +72,13 @@ int64_t number(const std::string& path, const nn::Metadata& metadata, const char
 
 // The tensors decide how much memory the model takes: they must agree with the metadata before one
 // is made.
-void check_shape(const std::string& path, const nn::NamedTensors& tensors, const char* name,
+void check_shape(const std::string& path, const nn::NamedTensors& tensors, const std::string& name,
                  const Shape& shape) {
   check(tensors.contains(name), "{}: the tensor \"{}\" is missing", path, name);
-  check(tensors.at(name).shape() == shape, "{}: the tensor \"{}\" is {}; its metadata asks for {}",
-        path, name, tensors.at(name).shape().str(), shape.str());
+  const Tensor& given = tensors.at(name);
+  check(given.shape() == shape && given.dtype() == float32,
+        "{}: the tensor \"{}\" is {} {}; its metadata asks for {} float32", path, name,
+        given.shape().str(), regrad::name(given.dtype()), shape.str());
 }
 
 void check_shapes(const std::string& path, const nn::NamedTensors& tensors,
@@ -87,14 +88,23 @@ void check_shapes(const std::string& path, const nn::NamedTensors& tensors,
   check_shape(path, tensors, "source_embedding.weight", {source.size(), width});
   check_shape(path, tensors, "target_embedding.weight", {target.size(), width});
   if (is_transformer) {
-    const std::string last = fmt::format("layers.{}.linear1.weight", sizes.layers - 1);
-    const Shape inner = {4 * sizes.hidden, sizes.hidden};
-    check_shape(path, tensors, ("transformer.encoder." + last).c_str(), inner);
-    check_shape(path, tensors, ("transformer.decoder." + last).c_str(), inner);
+    for (int64_t layer = 0; layer < sizes.layers; ++layer) {
+      for (const char* side : {"encoder", "decoder"}) {
+        check_shape(path, tensors,
+                    fmt::format("transformer.{}.layers.{}.linear1.weight", side, layer),
+                    {4 * sizes.hidden, sizes.hidden});
+      }
+    }
     return;
   }
-  const int64_t gates = sizes.model == "lstm" ? 4 : 3;
-  check_shape(path, tensors, "decoder.weight_hh", {gates * sizes.hidden, sizes.hidden});
+  const int64_t rows = (sizes.model == "lstm" ? 4 : 3) * sizes.hidden;
+  check_shape(path, tensors, "decoder.weight_hh", {rows, sizes.hidden});
+  for (int64_t layer = 0; layer < sizes.layers; ++layer) {
+    for (const char* side : {"", "_reverse"}) {
+      check_shape(path, tensors, fmt::format("encoder.weight_hh_l{}{}", layer, side),
+                  {rows, sizes.hidden});
+    }
+  }
   if (sizes.score == "location") {
     check_shape(path, tensors, "score.linear.weight", {sizes.longest_source, sizes.hidden});
   }
@@ -178,7 +188,7 @@ nn::Metadata Translator::metadata() const {
 }
 
 void Translator::save(const std::string& path) const {
-  nn::save_safetensors(path, state(), metadata());
+  nn::save_safetensors(path, state(), metadata(), {.checksum = true});
 }
 
 Translator Translator::load(const std::string& given) {
@@ -190,13 +200,16 @@ Translator Translator::load(const std::string& given) {
         "--weights DIR reads it",
         path);
   const nn::Safetensors file = nn::load_safetensors(path);
+  check(file.verified || entry(path, file.metadata, "program") != form,
+        "{}: damaged: it has no checksum", path);
   return from(path, file.tensors, file.metadata);
 }
 
 Translator Translator::from(const std::string& path, const nn::NamedTensors& tensors,
                             const nn::Metadata& metadata) {
-  check(entry(path, metadata, "program") == form, "{}: it was written by \"{}\"; it must be \"{}\"",
-        path, entry(path, metadata, "program").substr(0, 40), form);
+  const std::string& writer = entry(path, metadata, "program");
+  check(writer == form || writer == unsummed, "{}: it was written by \"{}\"; it must be \"{}\"",
+        path, writer.substr(0, 40), form);
   Vocabulary source = read_vocabulary(path, metadata, "source_vocabulary");
   Vocabulary target = read_vocabulary(path, metadata, "target_vocabulary");
   const ModelSizes sizes = read_sizes(path, metadata);
@@ -219,9 +232,11 @@ Tensor Translator::loss(const Batch& given, double smoothing) {
                        {.ignore_index = Vocabulary::pad, .label_smoothing = smoothing});
 }
 
+void Translator::check_length(const std::string& text) const { check_length(source_.encode(text)); }
+
 void Translator::check_length(const Ids& source) const {
-  check(source.size() <= longest_text, "translate: a text has {} tokens; at most {} are possible",
-        source.size(), longest_text);
+  check(static_cast<int64_t>(source.size()) <= longest_text,
+        "translate: a text has {} tokens; at most {} are possible", source.size(), longest_text);
   check(
       sizes_.model == "transformer" || sizes_.score != "location" ||
           static_cast<int64_t>(source.size()) <= sizes_.longest_source,
@@ -236,7 +251,7 @@ nn::Hypotheses Translator::decode(const std::vector<Ids>& sources, const DecodeO
   const Tensor given = padded(sources).to(default_device());
   const nn::DecodeOptions how = {.bos = Vocabulary::bos,
                                  .eos = Vocabulary::eos,
-                                 .max_length = sizes_.longest_target,
+                                 .max_length = std::min(sizes_.longest_target, longest_text),
                                  .n_best = options.n_best,
                                  .beam = std::max(options.beam, options.n_best),
                                  .length_penalty = options.length_penalty,
@@ -245,9 +260,8 @@ nn::Hypotheses Translator::decode(const std::vector<Ids>& sources, const DecodeO
                                  .top_p = options.top_p};
   return std::visit(
       [&](const auto& model) {
-        return options.temperature > 0
-                   ? nn::sample(model, given, lengths(sources), how, generator)
-                   : nn::beam_search(model, given, lengths(sources), how);
+        return options.temperature > 0 ? nn::sample(model, given, lengths(sources), how, generator)
+                                       : nn::beam_search(model, given, lengths(sources), how);
       },
       model_.kind);
 }
@@ -269,8 +283,13 @@ std::vector<std::vector<Translation>> Translator::translate(const std::vector<st
   for (; start < order.size() && encoded[order[start]].empty(); ++start) {
     answers[order[start]].emplace_back();  // nothing to translate
   }
-  for (; start < order.size(); start += texts_at_once) {
-    const size_t end = std::min(start + texts_at_once, order.size());
+  for (size_t end = start; start < order.size(); start = end) {
+    const auto fits = [&](size_t i) {
+      return i < order.size() && i - start < texts_at_once &&
+             (i - start + 1) * encoded[order[i]].size() <= tokens_at_once;
+    };
+    do ++end;
+    while (fits(end));
     std::vector<Ids> sources;
     for (size_t i = start; i < end; ++i) sources.push_back(encoded[order[i]]);
     const nn::Hypotheses found = decode(sources, options, generator);

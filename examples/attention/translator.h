@@ -12,6 +12,9 @@
 
 namespace regrad::example {
 
+// Tokens of one text; the memory that it takes grows with it.
+inline constexpr int64_t longest_text = 4096;
+
 struct ModelSizes {
   std::string score;                  // one of score_names(); a transformer has its own
   int64_t embedding = 0, hidden = 0;  // a transformer is `hidden` wide throughout
@@ -79,6 +82,8 @@ class Translator {
                                                   const DecodeOptions& options);
   std::vector<std::string> translate(const std::vector<std::string>& texts);  // the best of 1
   Translation show(const std::string& text, const DecodeOptions& options = {});
+
+  void check_length(const std::string& text) const;  // an Error where it has too many tokens
 
   TranslationModel& model() { return model_; }
   const Vocabulary& source() const { return source_; }

@@ -121,6 +121,7 @@ Vocabulary Vocabulary::from_string(std::string_view text) {
   if (id < special_tokens.size()) fail(id + 2, "a special token is missing");
   for (std::size_t number = id + 2; !text.empty(); ++number) {
     const std::string_view line = next_line(text, number);
+    if (result.merges_.size() >= most_ids) fail(number, "more than a million merges");
     if (!line.starts_with(merge_name)) fail(number, "expected a merge after the merges before it");
     if (!result.add_merge(read_merge(line, number))) {
       fail(number, "expected a new pair of tokens above that make a token above");

@@ -61,6 +61,74 @@ cmp one/curves.tsv two/curves.tsv || fault "the losses of 1 and 2 threads differ
 grep -q '"snapshots":\[{' one/report.html || fault "no snapshots in report.html"
 grep -q '<svg' one/attention.svg || fault "no picture in attention.svg"
 
+# What is lost is told of: a full disk, a stream that is closed.
+for command in "train $small --out full" "translate --weights one x" "show --weights one 1/2/03" \
+  "evaluate --weights one --pairs 5" "tutorial --iterations 3" --help --version "train --help"; do
+  "$program" $command >/dev/full 2>err && fault "$command onto a full disk ended with 0"
+  grep -q "attention: standard output: cannot be written: No space" err ||
+    fault "$command onto a full disk: $(tail -1 err)"
+  "$program" $command >&- 2>err && fault "$command without standard output ended with 0"
+done
+yes "1/2/03" | head -n 300 | "$program" translate --weights one >/dev/full 2>err &&
+  fault "translations onto a full disk ended with 0"
+(
+  trap '' PIPE
+  yes "1/2/03" | head -n 20000 | "$program" translate --weights one
+  echo $? >status
+) 2>err | head -n 1 >out
+[ "$(cat status)" = 1 ] || fault "translations into a closed pipe ended with $(cat status)"
+"$program" translate --weights one <. >out 2>err && fault "a directory is no standard input"
+"$program" translate --weights one <&- >out 2>err && fault "standard input was closed"
+expect 1 "is a device" "$program" show --weights one 1/2/03 --svg /dev/full
+expect 1 "is a directory" "$program" show --weights one 1/2/03 --html one
+expect 0 "exact match" "$program" train $small --out blocked
+rm blocked/report.html && mkfifo blocked/report.html
+timeout 20 "$program" train --resume blocked >out 2>err && fault "a pipe was written to"
+grep -q "^attention: blocked/report.html: is a pipe" err || fault "a pipe: $(cat err)"
+[ -p blocked/report.html ] || fault "a pipe was replaced"
+[ -s blocked/weights.safetensors ] || fault "a report that failed took the weights with it"
+echo precious >precious && ln -s ../precious blocked/curves.tsv.unfinished && rm blocked/report.html
+ln -s ../precious blocked/.writable
+expect 0 "exact match" "$program" train --resume blocked
+[ "$(cat precious)" = precious ] || fault "a file was emptied through a link"
+
+# A folder has one run at a time, and no path is empty.
+"$program" train $small --steps 100000 --out busy >out 2>&1 &
+busy=$!
+while [ ! -f busy/last ]; do sleep 0.1; done
+expect 1 "busy: another run is writing into this folder" "$program" train $small --out busy
+expect 1 "another run" "$program" train --resume ./busy/
+kill -9 $busy
+wait $busy 2>/dev/null
+for option in "train --resume" "train --out" "train --data" "translate --weights" \
+  "evaluate --data" "show x --svg" "show x --html"; do
+  expect 2 "a path is empty" "$program" $option ""
+done
+[ ! -e runs ] || fault "an empty path began a run"
+
+# Lines without an end are told of by their number, or left out and counted.
+awk 'BEGIN { for (i = 0; i < 200; i++) printf "a%d b\tc%d d\n", i, i }' >long.tsv
+awk 'BEGIN { for (i = 0; i < 300000; i++) printf "x"; printf "\ty\n" }' >>long.tsv
+printf 'last\tlast\n' >>long.tsv
+sized="--hidden 8 --embedding 8 --steps 3 --tokens char"
+expect 1 "long.tsv:201: the source has 300000 tokens; at most 1000" "$program" train --data long.tsv $sized
+expect 0 "1 pairs have a side of more than 40 tokens" "$program" train --data long.tsv $sized \
+  --max-length 40 --out long
+expect 0 ", 1 left out" "$program" train --data long.tsv $sized --max-length 40 --held-out 0 --out long2
+expect 0 "exact match" "$program" train --resume long
+expect 0 "perplexity" "$program" evaluate --weights long
+expect 1 "long.tsv:201: the source has 300000 tokens" "$program" evaluate --weights long --data long.tsv
+expect 2 "--max-length" "$program" train --data long.tsv --max-length 5000
+{ echo 1/2/03 && cut -f 1 long.tsv; } | "$program" translate --weights one >out 2>err &&
+  fault "a line of 300000 tokens was translated"
+grep -q "standard input:202: .* 300000 tokens" err || fault "long line: $(cat err)"
+[ "$(wc -l <out)" = 201 ] || fault "the lines before a long one were lost: $(wc -l <out)"
+head -c 3000000 /dev/zero | tr '\0' x | "$program" translate --weights one >out 2>err &&
+  fault "a line of 3 MB was translated"
+grep -q "standard input:1: the line is longer than 1 MB" err || fault "longer line: $(cat err)"
+mkfifo pipe.tsv
+expect 1 "this is a pipe" timeout 20 "$program" train --data pipe.tsv
+
 # Every score function trains.
 for score in dot scaled general additive location distance cosine; do
   expect 0 "exact match" "$program" train $small --steps 2 --score $score --out $score

@@ -1,22 +1,24 @@
 #include "examples/attention/run_directory.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 
-#include "examples/attention/checksum.h"
+#include "examples/attention/defaults.h"
 #include "examples/attention/events.h"
 #include "examples/attention/learning.h"
 #include "ops/ops.h"
-#include "examples/attention/defaults.h"
 #include "tests/errors.h"
 
 namespace {
 
 using namespace regrad;
 using namespace regrad::example;
+using nn::files::crc32c;
 
 TEST_SUITE_BEGIN("run directory");
 
@@ -102,28 +104,133 @@ TEST_CASE("checkpoints: the newest and the best are kept, and pointed to") {
     directory.save(step, {{"a", full({3}, static_cast<double>(step))}}, {}, step == 2, 2);
   }
   CHECK(directory.steps() == std::vector<int64_t>{6, 5, 2});
-  CHECK(directory.read("last") == "checkpoint-6.safetensors\n");
+  CHECK(bytes_of(folder.path + "/last") == "checkpoint-6.safetensors\n");
   CHECK(directory.best().step == 2);
+}
+
+// Each byte of the file changed in turn, in three ways; then it is as it was.
+template <class F>
+void flip_each(const std::string& path, F check_it) {
+  const std::string whole = bytes_of(path);
+  for (size_t i = 0; i < whole.size(); ++i) {
+    for (const int bits : {1, 0x20, 0x80}) {
+      std::string broken = whole;
+      broken[i] = static_cast<char>(broken[i] ^ bits);
+      put(path, broken);
+      INFO("byte ", i, " of ", path, " changed by ", bits);
+      check_it();
+    }
+  }
+  put(path, whole);
 }
 
 TEST_CASE("checkpoints: any flipped byte is found, and the one before is used") {
   const Folder folder;
   const RunDirectory directory(folder.path);
   directory.save(1, {{"a", full({4}, 1)}}, {}, true, 3);
-  directory.save(2, {{"a", full({4}, 2)}, {"b", zeros({2}, {.dtype = int64})}}, {}, false, 3);
-  const std::string path = folder.path + "/checkpoint-2.safetensors", whole = bytes_of(path);
-  for (size_t i = 0; i < whole.size(); ++i) {
-    std::string broken = whole;
-    broken[i] = static_cast<char>(broken[i] ^ 1);
-    put(path, broken);
+  directory.save(2, {{"a", full({4}, 2)}, {"b", zeros({2}, {.dtype = int64})}}, {{"x", "y"}}, false,
+                 3);
+  const std::string path = folder.path + "/checkpoint-2.safetensors";
+  flip_each(path, [&] {
     std::string said;
-    const auto found = directory.newest([&](const std::string& line) { said += line; });
-    CHECK((found.step == 1) == (said.find(path) != std::string::npos));
-    if (found.step == 1) continue;
-    // Not found: then it is a place that says nothing, and what was read is what was written.
-    CHECK(found.file.tensors.at("a").to_vector<float>() == std::vector<float>(4, 2));
-    CHECK(found.file.tensors.at("b").to_vector<int64_t>() == std::vector<int64_t>(2, 0));
+    CHECK(directory.newest([&](const std::string& line) { said += line; }).step == 1);
+    CHECK(said.find(path) != std::string::npos);
+  });
+  CHECK(directory.newest([](const std::string&) {}).step == 2);
+  flip_each(folder.path + "/best", [&] { CHECK_THROWS_AS(directory.best(), Error); });
+  put(folder.path + "/best", "checkpoint-2.safetensors\n");
+  CHECK_ERROR(directory.best(), "was not the best");
+  put(folder.path + "/best", std::string(1000, 'x'));
+  CHECK_ERROR(directory.best(), "at most 256");
+}
+
+TEST_CASE("checkpoints: those with a checksum for each tensor are still read") {
+  const Folder folder;
+  const RunDirectory directory(folder.path);
+  const Tensor a = full({4}, 1);
+  const std::string sum = fmt::format("{:08x}", crc32c(nn::files::bytes_of(a)));
+  nn::save_safetensors(folder.path + "/checkpoint-1.safetensors", {{"a", a}}, {{"crc32c a", sum}});
+  put(folder.path + "/best", "checkpoint-1.safetensors\n");
+  CHECK(directory.best().step == 1);
+  nn::save_safetensors(folder.path + "/checkpoint-1.safetensors", {{"a", zeros({4})}},
+                       {{"crc32c a", sum}});
+  CHECK_ERROR(directory.best(), "damaged");
+  nn::save_safetensors(folder.path + "/checkpoint-1.safetensors", {{"a", a}});
+  CHECK_ERROR(directory.best(), "damaged");
+}
+
+TEST_CASE("config and weights: any flipped byte is found") {
+  const Folder folder;
+  RunDirectory directory(folder.path);
+  directory.begin({with_defaults({}, {"date", {}, {}, Tokeniser::character}), {}});
+  flip_each(folder.path + "/config.json",
+            [&] { CHECK_ERROR(directory.config(), "config.json: "); });
+  CHECK(directory.config().options.hidden == 64);
+  Generator generator(3);
+  const Vocabulary letters({"ab", "ba"}, Tokeniser::character);
+  const std::string path = folder.path + "/weights.safetensors";
+  Translator(letters, letters,
+             {.score = "dot",
+              .embedding = 2,
+              .hidden = 2,
+              .longest_source = 2,
+              .longest_target = 2,
+              .layers = 1},
+             generator)
+      .save(path);
+  CHECK(Translator::load(path).source() == letters);
+  flip_each(path, [&] { CHECK_ERROR(Translator::load(path), path); });
+}
+
+TEST_CASE("config: a run from before an option or the checksum is read") {
+  std::string text = config_text({with_defaults({}, {"date", {}, {}, Tokeniser::character}), {}});
+  const auto cut = [&](const std::string& from, const std::string& to) {
+    const size_t begin = text.find(from);
+    text.erase(begin, text.find(to, begin) - begin);
+  };
+  cut("  \"max_length\"", "  \"data_bytes\"");
+  CHECK_ERROR(read_config(text), "damaged or edited");
+  cut(",\n  \"checksum\"", "\n}");
+  CHECK(read_config(text).options.max_length == 0);
+}
+
+TEST_CASE("a run locks its folder, also where it moves another aside") {
+  const Folder folder;
+  const std::string path = folder.path + "/run";
+  std::filesystem::create_directory(path);
+  RunDirectory first(path), second(path);
+  first.lock();
+  CHECK_ERROR(second.lock(), "another run is writing into this folder");
+  first.save(1, {{"a", ones({1})}}, {}, true, 3);
+  CHECK(first.set_aside() == path + ".1");
+  CHECK_ERROR(second.lock(), "another run");
+  CHECK_ERROR(RunDirectory(folder.path + "/./run/").lock(), "another run");
+  { const RunDirectory ended = std::move(first); }
+  second.lock();
+  RunDirectory aside(path + ".1");
+  aside.lock();
+  std::filesystem::create_symlink("/dev/null", folder.path + "/.lock");
+  CHECK_ERROR(RunDirectory(folder.path).lock(), ".lock: cannot be opened");
+}
+
+TEST_CASE("what is read of a run is a file, and not too large") {
+  const Folder folder;
+  const RunDirectory directory(folder.path);
+  const std::string config = folder.path + "/config.json";
+  put(config, std::string(100000, ' '));
+  CHECK_ERROR(directory.config(), "at most 65536 are read");
+  for (const char* name : {"config.json", "best", "metrics.csv", "checkpoint-1.safetensors"}) {
+    const std::string path = folder.path + "/" + name;
+    std::filesystem::remove(path);
+    REQUIRE(mkfifo(path.c_str(), 0600) == 0);  // opened for reading, it would never return
   }
+  CHECK_ERROR(directory.config(), "not a regular file");
+  CHECK_ERROR(directory.best(), "not a regular file");
+  CHECK_ERROR(directory.metrics(), "not a regular file");
+  CHECK_ERROR(mark_of(config), "not a regular file");
+  std::string said;
+  CHECK(directory.newest([&](const std::string& line) { said = line; }).step == -1);
+  CHECK(said.find("not a regular file") != std::string::npos);
 }
 
 TEST_CASE("schedules: rise, then fall or stay") {

@@ -30,7 +30,7 @@ TEST_CASE("a task that is streamed from its file is the task that is held in mem
   given.pairs = 600;
   given.batch = 7;
   given.embedding = given.hidden = 4;
-  const Task held = read_task(given), streamed = read_task(given, 0);
+  Task held = read_task(given), streamed = read_task(given, 0);
   const TrainOptions options = with_defaults(given, held);
   CHECK(with_defaults(given, streamed).steps == options.steps);
   CHECK(streamed.tokeniser == held.tokeniser);

@@ -355,7 +355,7 @@ TEST_CASE("safetensors: lists without an end and a million names take little mem
     const long before = status("VmRSS:");
     CHECK_ERROR(nn::load_safetensors(path), reason);
     const long most = status("VmHWM:");
-    CHECK_MESSAGE(most - before <= size + (16 << 20), most - before << " bytes for " << size);
+    CHECK_MESSAGE(most - before <= size + (16 << 20), (most - before) << " bytes for " << size);
   };
   std::string list;
   for (int i = 0; i < 10'000'000; ++i) list += "1,";
