@@ -6,6 +6,7 @@
 
 #include "autograd/check.h"
 #include "nn/init.h"
+#include "nn/recurrent.h"
 #include "ops/ops.h"
 
 namespace regrad::nn {
@@ -17,8 +18,7 @@ struct Scores {
   std::vector<float> weights;              // [rows, width]
   int64_t vocabulary = 0, width = 0;
 
-  Scores(StepModel& model, const std::vector<int64_t>& ids) {
-    const StepOutput out = model.step(tensor(ids, {static_cast<int64_t>(ids.size())}));
+  explicit Scores(const StepOutput& out) {
     logits = out.logits.to_vector<double>();
     normaliser = logsumexp(out.logits, 1).to_vector<double>();
     if (out.weights.defined()) weights = out.weights.to_vector<float>();
@@ -33,6 +33,52 @@ struct Scores {
     const auto start = weights.begin() + static_cast<int64_t>(i) * width;
     return std::vector<float>(start, start + std::min(length, width));
   }
+};
+
+// A step model's answers, each checked: what it was made by is the user's.
+class Steps {
+ public:
+  Steps(StepModel& model, const std::vector<int64_t>& lengths, const DecodeOptions& options)
+      : model_(model), eos_(options.eos) {
+    for (const int64_t length : lengths) {
+      check(length >= 0, "decode: a source has the length {}; it must be 0 or more", length);
+      longest_ = std::max(longest_, length);
+    }
+  }
+
+  Scores next(const std::vector<int64_t>& ids) {
+    const auto rows = static_cast<int64_t>(ids.size());
+    const StepOutput out = model_.step(tensor(ids, {rows}));
+    check_matrix("logits", out.logits, rows, vocabulary_);
+    check(vocabulary_ > std::max<int64_t>(eos_, 0),
+          "decode: a model gave logits of {} tokens; the token that ends a sequence is {}",
+          vocabulary_, eos_);
+    check(first_ || has_weights_ == out.weights.defined(),
+          "decode: a model gave weights in one step and none in another");
+    has_weights_ = out.weights.defined();
+    first_ = false;
+    if (has_weights_) {
+      check_matrix("weights", out.weights, rows, width_);
+      check(width_ >= longest_, "decode: a model gave weights of {} positions for a source of {}",
+            width_, longest_);
+    }
+    return Scores(out);
+  }
+
+ private:
+  // x must be [rows, size], and `size`, once it is known, the same at every step.
+  static void check_matrix(const char* what, const Tensor& x, int64_t rows, int64_t& size) {
+    check(x.defined(), "decode: a model gave no {}", what);
+    check(is_float(x.dtype()) && x.rank() == 2 && x.size(0) == rows &&
+              (size < 0 || x.size(1) == size),
+          "decode: a model gave {} {} {}; they must be floats [{}, {}]", what, x.dtype(), x.shape(),
+          rows, size < 0 ? "any" : std::to_string(size));
+    size = x.size(1);
+  }
+
+  StepModel& model_;
+  int64_t eos_, longest_ = 0, vocabulary_ = -1, width_ = -1;
+  bool first_ = true, has_weights_ = false;
 };
 
 double penalty(int64_t length, double alpha) {
@@ -176,6 +222,7 @@ class SentenceBeam {
 };
 
 void check_options(const DecodeOptions& o) {
+  check(o.eos >= -1, "decode: eos is {}; it must be a token, or -1 for none", o.eos);
   check(o.max_length >= 0, "decode: max_length is {}; it must be 0 or more", o.max_length);
   check(o.beam >= 1 && o.beam <= 1000000 && o.n_best >= 1,
         "decode: beam is {} and n_best {}; both must be 1 or more, and a beam at most 1000000",
@@ -237,7 +284,12 @@ struct Path {
 }  // namespace
 
 std::vector<int64_t> source_lengths(const Tensor& source, const Tensor& lengths) {
-  if (lengths.defined()) return lengths.to_vector<int64_t>();
+  check(source.defined() && source.rank() == 2, "decode: the source must be [batch, time], not {}",
+        source.defined() ? source.shape() : Shape());
+  if (lengths.defined()) {
+    check_lengths("decode", lengths, source.size(0), source.size(1));
+    return lengths.to_vector<int64_t>();
+  }
   return std::vector<int64_t>(static_cast<size_t>(source.size(0)), source.size(1));
 }
 
@@ -246,11 +298,12 @@ Hypotheses beam_search(StepModel& model, const std::vector<int64_t>& lengths,
   check_options(options);
   check(options.n_best <= options.beam, "decode: n_best is {}; a beam of {} gives at most {}",
         options.n_best, options.beam, options.beam);
+  Steps steps(model, lengths, options);
   std::vector<SentenceBeam> beams;
   for (const int64_t length : lengths) beams.emplace_back(options, length);
   std::vector<int64_t> ids(lengths.size(), options.bos);
   for (int64_t t = 0; t < options.max_length && !ids.empty(); ++t) {
-    const Scores scores(model, ids);
+    const Scores scores = steps.next(ids);
     std::vector<int64_t> rows;
     std::vector<int64_t> next;
     size_t first = 0;
@@ -275,6 +328,7 @@ Hypotheses beam_search(StepModel& model, const std::vector<int64_t>& lengths,
 Hypotheses sample(StepModel& model, const std::vector<int64_t>& lengths,
                   const DecodeOptions& options, Generator& generator) {
   check_options(options);
+  Steps steps(model, lengths, options);
   const auto count = static_cast<size_t>(options.n_best);
   std::vector<uint64_t> seeds;
   std::vector<Path> paths;
@@ -294,7 +348,7 @@ Hypotheses sample(StepModel& model, const std::vector<int64_t>& lengths,
     for (const size_t at : open) {
       ids.push_back(t == 0 ? options.bos : paths[at].made.ids.back());
     }
-    const Scores scores(model, ids);
+    const Scores scores = steps.next(ids);
     std::vector<size_t> going;
     rows.clear();
     for (size_t row = 0; row < open.size(); ++row) {

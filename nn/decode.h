@@ -73,7 +73,9 @@ class Stepping final : public StepModel {
 // of 1 this is greedy decoding.
 // The length penalty is that of Wu et al. (2016), equation 14; length counts <eos>.
 // lengths: of each source; attention rows are cut to them. Throws Error for options out of range,
-// and where a model gives no number for a logit.
+// and where a model does not keep to what StepOutput says: other rows than it was given ids, another
+// vocabulary than before, or one without <eos>, a row of logits with a NaN, with +inf, or of -inf
+// alone (one -inf rules its token out), weights of fewer positions than a source has.
 Hypotheses beam_search(StepModel& model, const std::vector<int64_t>& lengths,
                        const DecodeOptions& options = {});
 
@@ -84,7 +86,8 @@ Hypotheses beam_search(StepModel& model, const std::vector<int64_t>& lengths,
 Hypotheses sample(StepModel& model, const std::vector<int64_t>& lengths,
                   const DecodeOptions& options, Generator& generator);
 
-// Each source's length: of `lengths` where it is given, the width of `source` otherwise.
+// Each source's length: of `lengths` where it is given, the width of `source` otherwise. Throws Error
+// unless lengths are int64 [B], each from 0 to that width.
 std::vector<int64_t> source_lengths(const Tensor& source, const Tensor& lengths);
 
 // source int64 [B, S]; lengths int64 [B], or undefined. The model should be in evaluation.
@@ -92,16 +95,18 @@ template <class Model>
 Hypotheses beam_search(const Model& model, const Tensor& source, const Tensor& lengths = {},
                        const DecodeOptions& options = {}) {
   const NoGrad guard;
+  const std::vector<int64_t> checked = source_lengths(source, lengths);
   Stepping<Model> stepping(model, source, lengths);
-  return beam_search(stepping, source_lengths(source, lengths), options);
+  return beam_search(stepping, checked, options);
 }
 
 template <class Model>
 Hypotheses sample(const Model& model, const Tensor& source, const Tensor& lengths,
                   const DecodeOptions& options, Generator& generator) {
   const NoGrad guard;
+  const std::vector<int64_t> checked = source_lengths(source, lengths);
   Stepping<Model> stepping(model, source, lengths);
-  return sample(stepping, source_lengths(source, lengths), options, generator);
+  return sample(stepping, checked, options, generator);
 }
 
 }  // namespace regrad::nn

@@ -111,6 +111,16 @@ LSTMState one_step(const char* op, Cell cell, const RecurrentWeights& w, const T
 
 }  // namespace
 
+void check_lengths(const char* op, const Tensor& lengths, int64_t batch, int64_t steps) {
+  check(lengths.dtype() == int64 && lengths.shape() == Shape{batch},
+        "{}: lengths must be int64 [{}], not {} {}", op, batch, name(lengths.dtype()),
+        lengths.shape().str());
+  for (const int64_t length : lengths.to_vector<int64_t>()) {
+    check(length >= 0 && length <= steps, "{}: a length of {} is not within 0 and {} steps", op,
+          length, steps);
+  }
+}
+
 std::vector<Tensor> unbind(const Tensor& x) {
   std::vector<Tensor> rows;
   for (int64_t i = 0; i < x.size(0); ++i) rows.push_back(select(x, 0, i));
@@ -151,14 +161,7 @@ void Recurrent::check_arguments(const char* op, const Tensor& input, const LSTMS
   }
   check(cell_ != Cell::lstm || start.hidden.defined() == start.cell.defined(),
         "{}: the first state is hidden and cell together; one of them was given alone", op);
-  if (!lengths.defined()) return;
-  check(lengths.dtype() == int64 && lengths.shape() == Shape{batch},
-        "{}: lengths must be int64 [{}], not {} {}", op, batch, name(lengths.dtype()),
-        lengths.shape().str());
-  for (const int64_t length : lengths.to_vector<int64_t>()) {
-    check(length >= 0 && length <= steps, "{}: a length of {} is not within 0 and {} steps", op,
-          length, steps);
-  }
+  if (lengths.defined()) check_lengths(op, lengths, batch, steps);
 }
 
 LSTMOutput Recurrent::run(const char* op, const Tensor& input, const LSTMState& start,
@@ -167,9 +170,11 @@ LSTMOutput Recurrent::run(const char* op, const Tensor& input, const LSTMState& 
   Tensor x = options_.batch_first ? transpose(input, 0, 1) : input;  // [T, B, I]
   const int64_t steps = x.size(0), batch = x.size(1);
   const size_t directions = options_.bidirectional ? 2 : 1;
-  const Tensor some = all_run(lengths, steps) ? Tensor() : lengths.to(input.device());
+  const Tensor some = all_run(lengths, steps) ? Tensor() : lengths;
   Tensor running;
-  if (some.defined()) running = unsqueeze(transpose(length_mask(some, steps)), 2);
+  if (some.defined()) {
+    running = unsqueeze(transpose(length_mask(some, steps)), 2).to(input.device());
+  }
   const Tensor nothing =
       zeros({batch, hidden_size_}, {.dtype = input.dtype(), .device = input.device()});
   const auto first = [&](const Tensor& given, size_t i) {

@@ -130,6 +130,9 @@ struct LSTMCell : RecurrentWeights {
   LSTMState operator()(const Tensor& input, const LSTMState& state = {}) const;
 };
 
+// An Error unless lengths are int64 [batch], each from 0 to steps.
+void check_lengths(const char* op, const Tensor& lengths, int64_t batch, int64_t steps);
+
 // x [T, ..] as T views [..].
 std::vector<Tensor> unbind(const Tensor& x);
 

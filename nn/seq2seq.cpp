@@ -131,12 +131,13 @@ DecoderState Seq2Seq::encode(const Tensor& source, const Tensor& lengths) const 
   check(source.dtype() == int64 && source.rank() == 2,
         "Seq2Seq: the source must be int64 [batch, time], not {} {}", name(source.dtype()),
         source.shape().str());
+  if (lengths.defined()) check_lengths("Seq2Seq", lengths, source.size(0), source.size(1));
   const LSTMOutput encoded = run_encoder(encoder, dropout(source_embedding(source)), lengths);
   DecoderState state;
   state.memory = memory ? (*memory)(encoded.output) : encoded.output;
   state.keys = std::visit([&](const auto& f) { return f.prepare(state.memory); }, score);
   if (lengths.defined()) {
-    state.mask = unsqueeze(length_mask(lengths.to(source.device()), source.size(1)), 1);
+    state.mask = unsqueeze(length_mask(lengths, source.size(1)), 1).to(source.device());
   }
   const bool both_ways = bridge.has_value();
   state.hidden = side_by_side(encoded.hidden, both_ways);
@@ -197,6 +198,9 @@ Seq2SeqOutput Seq2Seq::operator()(const Tensor& source, const Tensor& lengths,
 }
 
 DecoderStep Seq2Seq::step(const DecoderState& state, const Tensor& ids) const {
+  check(ids.dtype() == int64 && ids.shape() == Shape{state.hidden.size(0)},
+        "Seq2Seq: the ids of a step must be int64 [{}], not {} {}", state.hidden.size(0),
+        name(ids.dtype()), ids.shape().str());
   DecoderState after = state;
   const Advanced next = advance(after, dropout(target_embedding(ids)));
   return {logits(next.read), squeeze(next.weights, 1), std::move(after)};

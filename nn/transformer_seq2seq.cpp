@@ -142,7 +142,10 @@ TransformerState TransformerSeq2Seq::encode(const Tensor& source, const Tensor& 
         "TransformerSeq2Seq: the source must be int64 [batch, time], not {} {}",
         name(source.dtype()), source.shape().str());
   TransformerState state;
-  if (lengths.defined()) state.mask = length_mask(lengths.to(source.device()), source.size(1));
+  if (lengths.defined()) {
+    check_lengths("TransformerSeq2Seq", lengths, source.size(0), source.size(1));
+    state.mask = length_mask(lengths, source.size(1)).to(source.device());
+  }
   const Tensor memory = transformer.encoder(embed(source_embedding, source_positions, source, 0),
                                             {.key_mask = state.mask});
   state.memory = transformer.decoder.prepare(memory);
@@ -169,6 +172,10 @@ Seq2SeqOutput TransformerSeq2Seq::operator()(const Tensor& source, const Tensor&
 }
 
 TransformerStep TransformerSeq2Seq::step(const TransformerState& state, const Tensor& ids) const {
+  const int64_t batch = state.memory.empty() ? -1 : state.memory.front().keys.size(0);
+  check(ids.dtype() == int64 && ids.shape() == Shape{batch},
+        "TransformerSeq2Seq: the ids of a step must be int64 [{}], not {} {}", batch,
+        name(ids.dtype()), ids.shape().str());
   TransformerState after = state;
   const Seq2SeqOutput out = advance(after, unsqueeze(ids, 1));
   return {squeeze(out.logits, 1), squeeze(out.weights, 1), std::move(after)};

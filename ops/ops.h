@@ -163,7 +163,7 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, Number value);  // value
 Tensor tril(const Tensor& x, int64_t diagonal = 0);
 Tensor triu(const Tensor& x, int64_t diagonal = 0);
 Tensor one_hot(const Tensor& index, int64_t classes);  // int64 [..] -> int64 [.., classes]
-Tensor length_mask(const Tensor& lengths, int64_t steps);  // int64 [b] -> bool [b, steps]: t < length
+Tensor length_mask(const Tensor& lengths, int64_t steps);  // int64 [b] <= steps -> bool [b, steps]: t < length
 
 // --- recurrent steps (recurrent.cpp): what stands between a cell's products, fused
 Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidden);

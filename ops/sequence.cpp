@@ -240,9 +240,9 @@ Walk check_sequence(const char* op, int64_t gates, const Tensor& x, const Tensor
     same_dtype(op, x, *bias);
   }
   for (const Tensor* other : {&state, &w.weight_ih, &w.weight_hh}) same_dtype(op, x, *other);
-  check(!options.lengths.defined() || options.lengths.shape() == Shape{x.size(1)},
-        "{}: lengths must be [{}], not {}", op, x.size(1),
-        options.lengths.defined() ? options.lengths.shape() : Shape());
+  const Tensor& lengths = options.lengths;
+  check(!lengths.defined() || (lengths.shape() == Shape{x.size(1)} && lengths.dtype() == int64),
+        "{}: lengths must be int64 [{}], not {}", op, x.size(1), called(lengths));
   return {x.size(0), x.size(1), size, options.reverse};
 }
 
@@ -251,7 +251,7 @@ Given plain_inputs(const Walk& walk, const Tensor& x, const SequenceWeights& w,
   Given given;
   given.weights = {plain(w.weight_ih), plain(w.weight_hh), plain(w.bias_ih), plain(w.bias_hh)};
   if (lengths.defined()) {
-    given.runs = transpose(length_mask(lengths.to(x.device()), walk.steps)).contiguous();
+    given.runs = transpose(length_mask(lengths, walk.steps)).contiguous().to(x.device());
   }
   given.x = reshape(plain(without_padding(x.detach(), given.runs)), {walk.rows(), x.size(2)});
   return given;

@@ -318,6 +318,84 @@ TEST_CASE("a model that gives no number is an error, not a guess") {
   CHECK_ERROR(nn::beam_search(broken, {2}), "not finite");
 }
 
+TEST_CASE("what a step model answers is checked, at every step") {
+  struct Given final : nn::StepModel {
+    std::vector<nn::StepOutput> answers;
+    size_t next = 0;
+    nn::StepOutput step(const Tensor&) override { return answers[next++ % answers.size()]; }
+    void keep(const Tensor&) override {}
+  };
+  const Tensor logits = tensor({0.0f, 1.0f, -5.0f, 0.0f, 0.0f, 1.0f, -5.0f, 0.0f}, {2, 4}), weights = ones({2, 3});
+  const auto refuses = [](const std::vector<nn::StepOutput>& answers, const std::string& text,
+                          const std::vector<int64_t>& lengths = {3, 2},
+                          const nn::DecodeOptions& options = {}) {
+    Given model;
+    model.answers = answers;
+    CHECK_ERROR(nn::beam_search(model, lengths, options), text);
+    Generator generator(1);
+    nn::DecodeOptions drawn = options;
+    drawn.temperature = 0;
+    model.next = 0;
+    CHECK_ERROR(nn::sample(model, lengths, drawn, generator), text);
+  };
+  refuses({{{}, weights}}, "gave no logits");
+  refuses({{ones({3, 4}), weights}}, "must be floats [2, any]");
+  refuses({{ones({1, 4}), weights}}, "must be floats [2, any]");
+  refuses({{ones({8}), weights}}, "must be floats [2, any]");
+  refuses({{ones({2, 4, 1}), weights}}, "must be floats [2, any]");
+  refuses({{ones({2, 4}, {.dtype = int64}), weights}}, "int64 [2, 4]; they must be floats");
+  refuses({{ones({2, 0}), weights}}, "logits of 0 tokens");
+  refuses({{ones({2, 2}), weights}}, "logits of 2 tokens; the token that ends a sequence is 2");
+  refuses({{logits, weights}, {ones({2, 5}), weights}}, "must be floats [2, 4]");
+  refuses({{logits, weights}, {logits, {}}}, "weights in one step and none in another");
+  refuses({{logits, ones({1, 3})}}, "weights float32 [1, 3]; they must be floats [2, any]");
+  refuses({{logits, ones({2, 3}, {.dtype = bool_})}}, "weights bool");
+  refuses({{logits, ones({2, 2})}}, "weights of 2 positions for a source of 3");
+  refuses({{logits, weights}, {logits, ones({2, 4})}}, "must be floats [2, 3]");
+  refuses({{logits, weights}}, "the length -1", {3, -1});
+  refuses({{logits, weights}}, "eos is -2", {3, 2}, {.eos = -2});
+  refuses({{full({2, 4}, INFINITY), weights}}, "not finite");
+  refuses({{full({2, 4}, -INFINITY), weights}}, "not finite");
+}
+
+TEST_CASE("lengths fit their batch, wherever they are given") {
+  const Tensor source = tensor({1, 2, 3, 1, 2, 3}, {2, 3}), target = tensor({1, 2}, {2, 1});
+  Generator generator(4);
+  const nn::Seq2Seq recurrent(7, 6, {.embedding = 3, .hidden = 4}, generator);
+  const nn::TransformerSeq2Seq transformer(7, 6, {.dim = 4, .heads = 2}, generator);
+  const nn::GRU gru(2, 3);
+  const nn::LSTM lstm(2, 3);
+  const nn::RNN rnn(2, 3);
+  const Tensor x = ones({2, 3, 2});
+  const Scripted scripted;
+  for (const auto& [wrong, text] : {std::pair(tensor({3}, {1}), "lengths must be int64 [2], not"),
+                                    std::pair(tensor({3, 3, 3}, {3}), "lengths must be int64 [2]"),
+                                    std::pair(tensor({3, 3}, {2, 1}), "lengths must be int64 [2]"),
+                                    std::pair(tensor({3.0, 2.0}, {2}), "lengths must be int64 [2]"),
+                                    std::pair(tensor({3, 4}, {2}), "a length of 4 is not within"),
+                                    std::pair(tensor({-1, 3}, {2}), "a length of -1 is not")}) {
+    CHECK_ERROR(recurrent(source, wrong, target), text);
+    CHECK_ERROR(recurrent.greedy(source, wrong), text);
+    CHECK_ERROR(transformer(source, wrong, target), text);
+    CHECK_ERROR(nn::beam_search(recurrent, source, wrong), text);
+    CHECK_ERROR(nn::beam_search(transformer, source, wrong), text);
+    CHECK_ERROR(nn::beam_search(scripted, source, wrong), text);
+    Generator other(1);
+    CHECK_ERROR(nn::sample(scripted, source, wrong, {}, other), text);
+    CHECK_ERROR(gru(x, {}, wrong), text);
+    CHECK_ERROR(lstm(x, {}, wrong), text);
+    CHECK_ERROR(rnn(x, {}, wrong), text);
+  }
+  CHECK_ERROR(length_mask(tensor({3, 4}, {2}), 3), "a length of 4");
+  CHECK_ERROR(length_mask(tensor({3, -1}, {2}), 3), "a length of -1");
+  CHECK_ERROR(length_mask(tensor({3, 1}, {2, 1}), 3), "int64 [batch]");
+  CHECK_ERROR(length_mask(tensor({3}, {1}), -1), "steps 0 or more");
+  const auto state = recurrent.encode(source);
+  CHECK_ERROR(recurrent.step(state, tensor({1}, {1})), "ids of a step must be int64 [2]");
+  CHECK_ERROR(transformer.step(transformer.encode(source), tensor({1}, {1})),
+              "ids of a step must be int64 [2]");
+}
+
 TEST_CASE("the encoder-decoder decodes: a beam of 1 is greedy(), and padding changes nothing") {
   Generator generator(4);
   const nn::Seq2Seq model =
