@@ -257,9 +257,7 @@ void Learning::save(bool is_best) {
           "saved, and the checkpoints in {} are from before",
           state_.step, name, directory_.path());
   }
-  nn::Metadata metadata = translator_.metadata();
-  metadata["metrics"] = metrics_table(metrics_);
-  directory_.save(state_.step, tensors(), std::move(metadata), is_best, options_.keep);
+  directory_.save(state_.step, tensors(), translator_.metadata(), is_best, options_.keep);
 }
 
 void Learning::load_training(const nn::NamedTensors& tensors) {
@@ -308,9 +306,7 @@ void Learning::resume(const RunDirectory::Found& found) {
   } catch (const Error& error) {
     fail("{}: {}", found.path, error.what());
   }
-  const auto kept = found.file.metadata.find("metrics");
-  const bool has_metrics = kept != found.file.metadata.end();  // older checkpoints have none
-  for (const Metrics& row : has_metrics ? read_metrics(kept->second) : directory_.metrics()) {
+  for (const Metrics& row : directory_.metrics()) {
     if (row.step <= state_.step) metrics_.push_back(row);
   }
 }

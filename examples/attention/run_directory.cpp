@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* columns =
     "step,epoch,train_loss,held_out_loss,accuracy,rate,seconds,tokens_per_second";
+constexpr std::string_view sum_column = ",crc32c";
 constexpr const char *prefix = "checkpoint-", *suffix = ".safetensors", *sum_key = "crc32c ",
                      *best_key = "best";
 constexpr int64_t largest_config = 1 << 16, largest_pointer = 256,
@@ -57,11 +58,13 @@ void verify(const std::string& path, const nn::Safetensors& file) {
 }  // namespace
 
 std::string metrics_table(const std::vector<Metrics>& rows) {
-  std::string text = std::string(columns) + "\n";
+  std::string text = fmt::format("{}{}\n", columns, sum_column);
   for (const Metrics& row : rows) {
-    text += fmt::format("{},{},{},{},{},{},{:.3f},{:.0f}\n", row.step, row.epoch,
-                        cell(row.train_loss), cell(row.held_out_loss), cell(row.accuracy),
-                        cell(row.rate), row.seconds, row.tokens_per_second);
+    const std::string line =
+        fmt::format("{},{},{},{},{},{},{:.3f},{:.0f}", row.step, row.epoch, cell(row.train_loss),
+                    cell(row.held_out_loss), cell(row.accuracy), cell(row.rate), row.seconds,
+                    row.tokens_per_second);
+    text += fmt::format("{},{:08x}\n", line, nn::files::crc32c(line));
   }
   return text;
 }
@@ -70,11 +73,19 @@ std::vector<Metrics> read_metrics(const std::string& text) {
   std::vector<Metrics> rows;
   std::istringstream lines(text);
   std::string line;
-  if (!std::getline(lines, line) || line != columns) return rows;
+  std::getline(lines, line);
+  const bool has_sums = line == columns + std::string(sum_column);
+  if (!has_sums && line != columns) return rows;  // the second is from before there were checksums
   while (std::getline(lines, line)) {
+    if (has_sums) {
+      const size_t end = std::min(line.rfind(','), line.size());
+      const std::string sum = line.substr(end);
+      line.resize(end);
+      if (sum != fmt::format(",{:08x}", nn::files::crc32c(line))) return rows;
+    }
     std::vector<double> cells;
     std::istringstream parts(line + ",");
-    for (std::string part; std::getline(parts, part, ',');) {
+    for (std::string part; cells.size() <= 8 && std::getline(parts, part, ',');) {
       double value = std::nan("");
       const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
       if (!part.empty() && (error != std::errc() || end != part.data() + part.size())) return rows;
@@ -173,7 +184,14 @@ void RunDirectory::write(const std::string& name, const std::string& text) const
 }
 
 std::vector<Metrics> RunDirectory::metrics() const {
-  return read_metrics(content(path_ + "/metrics.csv", largest_metrics));
+  const std::string path = path_ + "/metrics.csv", text = content(path, largest_metrics);
+  const std::vector<Metrics> rows = read_metrics(text);
+  const auto lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+  check(lines == (text.empty() ? 0 : rows.size() + 1) && (text.empty() || text.ends_with('\n')),
+        "{}:{}: damaged: it is not what was written; without this file the run goes on, and its "
+        "curves begin there",
+        path, rows.size() + 2);
+  return rows;
 }
 
 void RunDirectory::save(int64_t step, const nn::NamedTensors& tensors, nn::Metadata metadata,

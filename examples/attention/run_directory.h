@@ -21,6 +21,7 @@ struct Metrics {
   double tokens_per_second = 0;
 };
 
+// A header and a line for each row, which ends in the checksum of what stands before it.
 std::string metrics_table(const std::vector<Metrics>& rows);
 // Reads what metrics_table() wrote, up to the first line that is not of that form.
 std::vector<Metrics> read_metrics(const std::string& text);
@@ -64,7 +65,7 @@ class RunDirectory {
   void save(int64_t step, const nn::NamedTensors& tensors, nn::Metadata metadata, bool is_best,
             int64_t keep) const;
 
-  std::vector<Metrics> metrics() const;  // of metrics.csv
+  std::vector<Metrics> metrics() const;  // of metrics.csv; an Error where it is damaged
 
   // The newest checkpoint that is whole; step -1 where there is none. A damaged one is passed over
   // and named to `say`.

@@ -159,6 +159,21 @@ TEST_CASE("checkpoints: those with a checksum for each tensor are still read") {
   CHECK_ERROR(directory.best(), "damaged");
 }
 
+TEST_CASE(
+    "metrics: any flipped byte is found, and a file from before there were checksums is read") {
+  const Folder folder;
+  const RunDirectory directory(folder.path);
+  CHECK(directory.metrics().empty());
+  directory.write("metrics.csv", metrics_table({{3, 0, 0.1, 1, 1, 0.005, 1.5, 20},
+                                                {6, 1, 1.0 / 3, 2.5, 0.25, 0.001, 3, 21}}));
+  CHECK(directory.metrics().size() == 2);
+  flip_each(folder.path + "/metrics.csv", [&] { CHECK_ERROR(directory.metrics(), "damaged"); });
+  put(folder.path + "/metrics.csv",
+      "step,epoch,train_loss,held_out_loss,accuracy,rate,seconds,tokens_per_second\n"
+      "3,0,0.5,,,0.005,1.500,20\n");
+  CHECK(directory.metrics().size() == 1);
+}
+
 TEST_CASE("config and weights: any flipped byte is found") {
   const Folder folder;
   RunDirectory directory(folder.path);
