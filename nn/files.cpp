@@ -201,17 +201,4 @@ Tensor read_tensor(const Input& file, int64_t at, const Shape& shape, const Elem
   return {};
 }
 
-std::string printable(std::string_view text) {
-  constexpr size_t most = 80;
-  std::string result;
-  for (const char c : text.substr(0, most)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7f)
-      result += c;
-    else
-      result += fmt::format("\\x{:02x}", byte);
-  }
-  return text.size() > most ? result + ".." : result;
-}
-
 }  // namespace regrad::nn::files

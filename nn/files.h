@@ -9,6 +9,7 @@
 
 #include "autograd/error.h"
 #include "autograd/tensor.h"
+#include "nn/text.h"
 
 namespace regrad::nn::files {
 
@@ -121,7 +122,7 @@ DType dtype_of(const Element& element);  // what it is read as
 // shape.numel() numbers from position `at` of the file.
 Tensor read_tensor(const Input& file, int64_t at, const Shape& shape, const Element& element);
 
-// Bytes of unknown origin made fit for a message: no control characters, and not too long.
-std::string printable(std::string_view text);
+// A name or a value out of a file, for a message.
+inline std::string printable(std::string_view text) { return shortened(text); }
 
 }  // namespace regrad::nn::files

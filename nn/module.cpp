@@ -5,6 +5,7 @@
 #include <set>
 
 #include "autograd/check.h"
+#include "nn/text.h"
 
 namespace regrad::nn {
 namespace {
@@ -32,47 +33,48 @@ bool holds_same_numbers(const Tensor& a, const Tensor& b) {
 }
 
 // Two names of one parameter for which `state`, which fits otherwise, has different numbers.
-std::string differing_copies(const NamedTensors& parameters, const NamedTensors& state) {
+FirstLines differing_copies(const NamedTensors& parameters, const NamedTensors& state) {
   std::map<const Storage*, size_t> first;
-  std::string text;
+  FirstLines lines;
   for (size_t i = 0; i < parameters.size(); ++i) {
     const auto& [name, parameter] = parameters[i];
     const auto [at, is_new] = first.emplace(parameter.body().storage.get(), i);
     const auto& [other_name, other] = parameters[at->second];
     if (is_new || !is_same_memory(parameter, other)) continue;
     if (holds_same_numbers(state.at(name), state.at(other_name))) continue;
-    text += fmt::format("\n  {} and {} are one parameter, and their numbers differ", other_name, name);
+    lines.add(fmt::format("{} and {} are one parameter, and their numbers differ",
+                          shortened(other_name), shortened(name)));
   }
-  return text;
+  return lines;
 }
 
 // What keeps `state` from being loaded into `parameters`, one line each; empty when nothing does.
-std::string mismatches(const NamedTensors& parameters, const NamedTensors& state) {
+FirstLines mismatches(const NamedTensors& parameters, const NamedTensors& state) {
   std::map<std::string_view, const Tensor*> wanted;
   for (const auto& [name, parameter] : parameters) wanted.emplace(name, &parameter);
   std::map<std::string_view, const Tensor*> given;
-  std::string text;
+  FirstLines lines;
   for (const auto& [name, value] : state) {
-    if (!given.emplace(name, &value).second) text += fmt::format("\n  twice: {}", name);
+    if (!given.emplace(name, &value).second) lines.add("twice: " + shortened(name));
   }
   for (const auto& [name, parameter] : parameters) {
     const auto at = given.find(name);
     if (at == given.end() || !at->second->defined()) {
-      text += fmt::format("\n  missing: {} {}", name, shown(parameter));
+      lines.add(fmt::format("missing: {} {}", shortened(name), shown(parameter)));
     } else if (at->second->shape() != parameter.shape()) {
-      text += fmt::format("\n  wrong shape: {} is {}, the model has {}", name,
-                          at->second->shape().str(), parameter.shape().str());
+      lines.add(fmt::format("wrong shape: {} is {}, the model has {}", shortened(name),
+                            at->second->shape().str(), parameter.shape().str()));
     } else if (at->second->dtype() != parameter.dtype()) {
-      text += fmt::format("\n  wrong dtype: {} is {}, the model has {}", name,
-                          regrad::name(at->second->dtype()), regrad::name(parameter.dtype()));
+      lines.add(fmt::format("wrong dtype: {} is {}, the model has {}", shortened(name),
+                            regrad::name(at->second->dtype()), regrad::name(parameter.dtype())));
     }
   }
   for (const auto& [name, value] : given) {
-    if (!wanted.contains(name))
-      text += fmt::format("\n  not in the model: {} {}", name,
-                          value->defined() ? shown(*value) : "undefined");
+    if (wanted.contains(name)) continue;
+    lines.add(fmt::format("not in the model: {} {}", shortened(name),
+                          value->defined() ? shown(*value) : "undefined"));
   }
-  return text;
+  return lines;
 }
 
 }  // namespace
@@ -81,7 +83,7 @@ bool NamedTensors::contains(std::string_view name) const { return find(*this, na
 
 const Tensor& NamedTensors::at(std::string_view name) const {
   const auto entry = find(*this, name);
-  check(entry != end(), "there is no tensor named \"{}\" among {}", name, size());
+  check(entry != end(), "there is no tensor named \"{}\" among {}", shortened(name), size());
   return entry->second;
 }
 
@@ -110,9 +112,9 @@ void add_distinct(NamedTensors& found, const std::string& path, Tensor& paramete
 }
 
 void load(const NamedTensors& parameters, const NamedTensors& state) {
-  std::string wrong = mismatches(parameters, state);
+  FirstLines wrong = mismatches(parameters, state);
   if (wrong.empty()) wrong = differing_copies(parameters, state);
-  check(wrong.empty(), "load_state_dict: the tensors do not fit the model:{}", wrong);
+  check(wrong.empty(), "load_state_dict: the tensors do not fit the model:{}", wrong.text());
   const NoGrad guard;
   std::set<const Storage*> written;
   for (const auto& [name, parameter] : parameters) written.insert(parameter.body().storage.get());

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "autograd/check.h"
+#include "nn/text.h"
 #include "ops/ops.h"
 
 namespace regrad::optim {
@@ -24,27 +25,27 @@ void check_lr(const char* name, double lr) {
 // Takes tensors out of a state by name and collects what is wrong with them.
 struct Reader {
   std::map<std::string, Tensor> given;
-  std::string wrong;
+  nn::FirstLines wrong;
 
   explicit Reader(const State& state) {
     for (const auto& [name, value] : state) {
-      if (!given.emplace(name, value).second) wrong += fmt::format("\n  twice: {}", name);
+      if (!given.emplace(name, value).second) wrong.add("twice: " + nn::shortened(name));
     }
   }
   Tensor take(const std::string& name, const Shape& shape, DType dtype, bool needed) {
     const auto at = given.extract(name);
     if (at.empty()) {
-      if (needed) wrong += fmt::format("\n  missing: {}", name);
+      if (needed) wrong.add("missing: " + name);
       return {};
     }
     const Tensor value = at.mapped();
     if (value.defined() && value.shape() == shape && value.dtype() == dtype) return value;
-    wrong += fmt::format("\n  {} must be {} {}", name, shape.str(), regrad::name(dtype));
+    wrong.add(fmt::format("{} must be {} {}", name, shape.str(), regrad::name(dtype)));
     return {};
   }
   void check_all(const char* optimiser) {
-    for (const auto& [name, value] : given) wrong += fmt::format("\n  not known: {}", name);
-    check(wrong.empty(), "{}: this state does not fit the optimiser:{}", optimiser, wrong);
+    for (const auto& [name, value] : given) wrong.add("not known: " + nn::shortened(name));
+    check(wrong.empty(), "{}: this state does not fit the optimiser:{}", optimiser, wrong.text());
   }
 };
 
@@ -123,7 +124,7 @@ void Optimizer::load_state_dict(const State& state) {
     counted.emplace_back(counts, value.to_vector<int64_t>());
     for (size_t i = 0; i < stepped.size(); ++i) {
       const int64_t count = counted.back().second[i];
-      if (count < 0) reader.wrong += fmt::format("\n  {} holds {}", name, count);
+      if (count < 0) reader.wrong.add(fmt::format("{} holds {}", name, count));
       stepped[i] = stepped[i] || count > 0;
     }
   }

@@ -9,7 +9,8 @@
 
 #include "autograd/error.h"
 #include "examples/attention/progress.h"
-#include "examples/attention/vocabulary.h"
+#include "examples/attention/terminal.h"
+#include "examples/attention/unicode.h"
 
 namespace regrad::example {
 namespace {

@@ -19,7 +19,7 @@ struct AttentionMap {
 void check_map(const AttentionMap& map);
 
 // These call check_map. A weight that is NaN is drawn as "?", one outside [0, 1] as the nearer
-// bound; control characters of a token are drawn as pictures of them.
+// bound; control characters of a token are written out, as \x1b.
 
 // A grid with a row for each target token and a column for each source token, cut into bands of
 // source tokens that fit in `width` terminal columns. With colour, the background shows the weight

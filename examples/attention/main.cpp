@@ -5,10 +5,12 @@
 #include <cstdlib>
 #include <iostream>
 #include <set>
+#include <sstream>
 
 #include "autograd/error.h"
 #include "examples/attention/commands.h"
 #include "examples/attention/output.h"
+#include "examples/attention/terminal.h"
 
 namespace {
 
@@ -265,6 +267,15 @@ void check_train(const CLI::App& train, const TrainOptions& options) {
     throw regrad::Error("--score is for gru and lstm; a transformer has its own");
 }
 
+// What CLI11 has to say, which may hold arguments as they were given.
+int told(const CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream out, err;
+  const int status = app.exit(error, out, err) == 0 ? 0 : 2;
+  std::cout << printable_lines(out.str()) << std::flush;
+  std::cerr << printable_lines(err.str());
+  return status;
+}
+
 int run(int argc, char** argv) {
   const char* called = std::getenv("REGRAD_PROGRAM");  // what ./run was called
   program = called != nullptr ? called : argv[0];
@@ -294,7 +305,7 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return told(app, error);
   }
   if (app.got_subcommand("translate")) return run_translate(translate);
   if (app.got_subcommand("evaluate")) return run_evaluate(evaluate);
@@ -308,6 +319,7 @@ int run(int argc, char** argv) {
 
 // Every command ends here: what it printed has arrived, or its status is not 0.
 int main(int argc, char** argv) {
+  reserve_standard_streams();
   StandardOutput output;
   std::string failure;
   int status = 1;
@@ -321,6 +333,6 @@ int main(int argc, char** argv) {
     failure = error.what();
   }
   std::cout.exceptions(std::ios::goodbit);  // it may be what failed, and std::cerr flushes it
-  std::cerr << "attention: " << failure << "\n";
+  say(failure);
   return status == 0 ? 1 : status;
 }

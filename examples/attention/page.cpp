@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "examples/attention/page_parts.h"
-#include "examples/attention/progress.h"
+#include "examples/attention/terminal.h"
 
 namespace regrad::example {
 namespace {

@@ -1,7 +1,6 @@
 #include "examples/attention/progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,30 +12,16 @@
 #include <utility>
 #include <vector>
 
-#include "examples/attention/vocabulary.h"
+#include "examples/attention/terminal.h"
+#include "examples/attention/unicode.h"
 
 namespace regrad::example {
 namespace {
 
 constexpr std::chrono::milliseconds bar_interval(100);
 constexpr std::chrono::seconds line_interval(10);
+constexpr int usual_columns = 80;
 constexpr int narrowest_bar = 10, widest_bar = 40;
-
-bool can_draw_bar() {
-  const char* terminal = std::getenv("TERM");
-  return isatty(STDERR_FILENO) == 1 && terminal && std::string_view(terminal) != "dumb";
-}
-
-bool wants_colour() {
-  const char* no_colour = std::getenv("NO_COLOR");
-  return !(no_colour && *no_colour);
-}
-
-int terminal_columns() {
-  winsize size{};
-  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : 80;
-}
 
 std::string duration(double seconds) {
   const auto total = static_cast<int64_t>(std::min(std::ceil(seconds), 1e9));
@@ -125,23 +110,6 @@ int columns_of(char32_t c) {
 
 }  // namespace
 
-std::string printable(std::string_view text) {
-  static constexpr Range unsafe[] = {
-      {0x80, 0x9F}, {0x2028, 0x202E}, {0x2066, 0x2069}, {0xFFFE, 0xFFFF}};
-  std::string result;
-  for (std::size_t i = 0, length; i < text.size(); i += std::max<std::size_t>(1, length)) {
-    length = code_point_length(text, i);
-    const std::string_view point = text.substr(i, length);
-    const char32_t c = code_point_value(point);
-    if (length == 1 && c < 0x20) {
-      result += {'\xE2', '\x90', static_cast<char>(0x80 + c)};  // U+2400 + c
-    } else {
-      result += c == 0x7F ? "␡" : length == 0 || is_in(c, unsafe) ? "�" : point;
-    }
-  }
-  return result;
-}
-
 int display_columns(std::string_view text) {
   int columns = 0;
   for (std::size_t i = 0, length; i < text.size(); i += std::max<std::size_t>(1, length)) {
@@ -178,7 +146,7 @@ Progress::Progress(const std::string& label, int64_t total_steps, ProgressMode m
   state_.total = total_steps;
   state_.loss = state_.accuracy = std::nan("");
   if (mode_ == ProgressMode::automatic) {
-    mode_ = can_draw_bar() ? ProgressMode::bar : ProgressMode::lines;
+    mode_ = obeys_escapes(STDERR_FILENO) ? ProgressMode::bar : ProgressMode::lines;
   }
 }
 
@@ -212,7 +180,7 @@ void Progress::draw() {
   pending_ = false;
   if (mode_ == ProgressMode::bar) {
     // One column less than there are: some terminals wrap when the last one is filled.
-    const std::string line = progress_line(state_, std::max(1, terminal_columns() - 1), colour_);
+    const std::string line = progress_line(state_, std::max(1, columns_of_terminal(STDERR_FILENO, usual_columns) - 1), colour_);
     std::fputs(("\r" + line + "\x1b[K").c_str(), stderr);
     on_screen_ = true;
   } else if (mode_ == ProgressMode::lines) {

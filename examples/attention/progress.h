@@ -1,6 +1,5 @@
 // How far a training run is: a bar that redraws itself on a terminal, plain lines anywhere else.
-// Everything goes to stderr, so that stdout stays clean for results. And what a terminal needs to
-// know of a text: its width, and that nothing in it is a command.
+// Everything goes to stderr, so that stdout stays clean for results. And the width of a text.
 #pragma once
 
 #include <chrono>
@@ -9,10 +8,6 @@
 #include <string_view>
 
 namespace regrad::example {
-
-// text without what may not reach a terminal or a page as it is: control characters become their
-// pictures (U+2400 on); marks that turn text round, and bytes that are not UTF-8, become U+FFFD.
-std::string printable(std::string_view text);
 
 // The terminal columns that text takes, after East Asian Width (Unicode TR 11): a combining mark
 // none, a Chinese, Japanese or Korean character two.

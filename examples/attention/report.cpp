@@ -1,6 +1,5 @@
 #include "examples/attention/report.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,7 +12,7 @@
 
 #include "autograd/check.h"
 #include "examples/attention/page.h"
-#include "examples/attention/progress.h"
+#include "examples/attention/terminal.h"
 #include "examples/attention/vocabulary.h"
 #include "nn/files.h"
 
@@ -21,12 +20,6 @@ namespace regrad::example {
 namespace {
 
 constexpr int default_columns = 100;
-
-int terminal_columns() {
-  winsize size{};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return default_columns;
-}
 
 std::string cell(const std::string& text) {
   std::string result = printable(text);
@@ -106,9 +99,8 @@ void write_report(const std::string& directory, const Report& report) {
 }
 
 void print_map(const AttentionMap& map) {
-  const char* no_colour = std::getenv("NO_COLOR");
-  const bool colour = isatty(STDOUT_FILENO) == 1 && (no_colour == nullptr || *no_colour == '\0');
-  std::cout << to_terminal(map, colour, terminal_columns());
+  const bool colour = obeys_escapes(STDOUT_FILENO) && wants_colour();
+  std::cout << to_terminal(map, colour, columns_of_terminal(STDOUT_FILENO, default_columns));
 }
 
 }  // namespace regrad::example

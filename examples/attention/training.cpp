@@ -15,6 +15,7 @@
 #include "examples/attention/run_directory.h"
 #include "examples/attention/snapshots.h"
 #include "examples/attention/task.h"
+#include "examples/attention/terminal.h"
 #include "ops/backend.h"
 
 namespace regrad::example {
@@ -49,9 +50,9 @@ void print_samples(const std::vector<Question>& held_out, const Answers& answers
     const size_t at = i * held_out.size() / std::min(samples, held_out.size());
     const Question& question = held_out[at];
     const bool right = question.accepted.contains(answers.texts[at]);
-    std::cout << "  " << (right ? " " : "✗") << " " << question.source << "  →  "
-              << answers.texts[at];
-    if (!right) std::cout << "   (" << *question.accepted.begin() << ")";
+    std::cout << "  " << (right ? " " : "✗") << " " << printable(question.source) << "  →  "
+              << printable(answers.texts[at]);
+    if (!right) std::cout << "   (" << printable(*question.accepted.begin()) << ")";
     std::cout << "\n";
   }
 }
@@ -164,7 +165,9 @@ void finish(const TrainOptions& options, const Task& task, Translator& translato
   set_examples(report, scored(held_out, answers), examples);
   write_report(out, report);
 
-  for (const auto& [what, value] : report.facts) std::cout << what << ": " << value << "\n";
+  for (const auto& [what, value] : report.facts) {
+    std::cout << what << ": " << printable(value) << "\n";
+  }
   if (held_out.empty()) {
     std::cout << "held-out exact match: not measured, because nothing was held out\n";
   } else {
@@ -172,22 +175,21 @@ void finish(const TrainOptions& options, const Task& task, Translator& translato
   }
   std::cout << "\n";
   print_map(report.maps.front());
+  const std::string place = printable(out), called = printable(program);
   std::cout
-      << "\nIn " << out << ":\n"
+      << "\nIn " << place << ":\n"
       << "  report.html          curves, maps as they were learnt, examples; open it in a browser\n"
       << "  attention.svg        the map above\n"
       << "  curves.tsv           loss and exact match, step by step; metrics.csv says more\n"
-      << "  checkpoint-*         `" << program << " train --resume " << out
+      << "  checkpoint-*         `" << called << " train --resume " << place
       << "` goes on from there\n"
-      << "  weights.safetensors  the model: `" << program << " translate --weights " << out
+      << "  weights.safetensors  the model: `" << called << " translate --weights " << place
       << " TEXT`\n";
 }
 int64_t steps_of(const TrainOptions& options, const Batches& batches) {
   const int64_t per_epoch = (batches.per_epoch() + options.accumulate - 1) / options.accumulate;
   return options.steps > 0 ? options.steps : options.epochs * per_epoch;
 }
-
-void say(const std::string& line) { std::cerr << "attention: " << printable(line) << "\n"; }
 
 // The options of a run that is gone on with are those that it began with; threads and device may
 // differ.

@@ -10,6 +10,7 @@
 #include "examples/attention/page.h"
 #include "examples/attention/pairs.h"
 #include "examples/attention/report.h"
+#include "examples/attention/terminal.h"
 #include "examples/attention/translator.h"
 #include "ops/backend.h"
 
@@ -27,7 +28,7 @@ std::string trimmed(const std::string& line) {
 void print(const std::vector<Translation>& found, const DecodeOptions& options) {
   for (const Translation& one : found) {
     if (options.n_best > 1) std::cout << fmt::format("{:.4f}\t", one.score);
-    std::cout << one.text << "\n";
+    std::cout << answer(one.text) << "\n";
   }
   if (options.n_best > 1) std::cout << "\n";
 }
@@ -41,17 +42,22 @@ class Strangers {
     if (std::find(ids.begin(), ids.end(), Vocabulary::unk) == ids.end()) return;
     const std::vector<std::string> tokens = source_.tokenise(text);
     std::vector<std::string> news;
+    size_t more = 0;
     for (size_t i = 0; i < ids.size(); ++i) {
-      if (ids[i] == Vocabulary::unk && told_.insert(tokens[i]).second) {
-        news.push_back('"' + tokens[i] + '"');
+      if (ids[i] != Vocabulary::unk || !told_.insert(tokens[i]).second) continue;
+      if (news.size() < most_told) {
+        news.push_back('"' + shortened(tokens[i]) + '"');
+      } else {
+        ++more;
       }
     }
     if (news.empty()) return;
-    std::cerr << fmt::format("attention: \"{}\": the model was not trained on {}\n", text,
-                             fmt::join(news, ", "));
+    say(fmt::format("\"{}\": the model was not trained on {}{}", shortened(text),
+                    fmt::join(news, ", "), more > 0 ? fmt::format(" and {} more", more) : ""));
   }
 
  private:
+  static constexpr size_t most_told = 10;
   const Vocabulary& source_;
   std::set<std::string> told_;
 };
@@ -137,7 +143,7 @@ int run_show(const ShowOptions& options) {
   std::vector<AttentionMap> maps;
   for (const Translation& found : all) {
     if (options.decode.n_best > 1) std::cout << fmt::format("{:.4f}\t", found.score);
-    std::cout << found.text << "\n\n";
+    std::cout << printable(found.text) << "\n\n";
     if (!found.map.target.empty()) print_map(found.map);
     maps.push_back(found.map);
   }

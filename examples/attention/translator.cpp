@@ -7,6 +7,7 @@
 
 #include "autograd/check.h"
 #include "examples/attention/commands.h"
+#include "examples/attention/terminal.h"
 #include "ops/ops.h"
 
 namespace regrad::example {
@@ -66,7 +67,7 @@ int64_t number(const std::string& path, const nn::Metadata& metadata, const char
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   check(error == std::errc() && end == text.data() + text.size() && value >= least && value <= most,
         "{}: its metadata gives \"{}\" as \"{}\"; it must be a whole number from {} to {}", path,
-        key, text.substr(0, 40), least, most);
+        key, shortened(text), least, most);
   return value;
 }
 
@@ -114,7 +115,7 @@ void check_name(const std::string& path, const char* what, const std::string& gi
                 const std::vector<std::string>& names) {
   check(std::find(names.begin(), names.end(), given) != names.end(),
         "{}: its metadata gives the {} \"{}\"; it must be one of {}", path, what,
-        given.substr(0, 40), fmt::join(names, ", "));
+        shortened(given), fmt::join(names, ", "));
 }
 
 ModelSizes read_sizes(const std::string& path, const nn::Metadata& metadata) {
@@ -209,7 +210,7 @@ Translator Translator::from(const std::string& path, const nn::NamedTensors& ten
                             const nn::Metadata& metadata) {
   const std::string& writer = entry(path, metadata, "program");
   check(writer == form || writer == unsummed, "{}: it was written by \"{}\"; it must be \"{}\"",
-        path, writer.substr(0, 40), form);
+        path, shortened(writer), form);
   Vocabulary source = read_vocabulary(path, metadata, "source_vocabulary");
   Vocabulary target = read_vocabulary(path, metadata, "target_vocabulary");
   const ModelSizes sizes = read_sizes(path, metadata);

@@ -6,6 +6,7 @@
 
 #include "autograd/check.h"
 #include "examples/attention/commands.h"
+#include "examples/attention/terminal.h"
 #include "nn/nn.h"
 #include "ops/ops.h"
 #include "optim/optim.h"
@@ -261,7 +262,7 @@ void print_table(const TutorialOptions& options, const std::vector<NamedScore>& 
       << "\n   weight: the smallest of the rows' largest weights; towards 1, each row sits on one\n"
          "   position. Cosine scores lie in [-1, 1], so their softmax cannot.\n"
          "\nWhat attention is good for shows in a real task: `"
-      << program << " train`.\n";
+      << printable(program) << " train`.\n";
 }
 
 }  // namespace
