@@ -79,7 +79,8 @@ Evaluation evaluate(Translator& translator, const std::vector<Pair>& pairs, size
   std::erase_if(encoded, [](const EncodedPair& pair) { return pair.source.empty(); });
   const NextTokens next = next_tokens(translator, encoded, pairs_at_once);
   result.quality = {result.answers.share(), next.accuracy(), next.perplexity(),
-                    bleu(result.answers.texts, references), chrf(result.answers.texts, references)};
+                    corpus_bleu(result.answers.texts, references, suitable_tokenisation(references)),
+                    chrf(result.answers.texts, references)};
   return result;
 }
 
@@ -93,11 +94,11 @@ int run_evaluate(const EvaluateOptions& options) {
   const Evaluation result = evaluate(translator, pairs, count, options.decode);
   std::cout << fmt::format(
       "sources         {}\nexact match     {:.2f} %\ntoken accuracy  {:.2f} %\n"
-      "perplexity      {:.3f}\nBLEU            {:.2f}{}\nchrF            {:.2f}\n",
+      "perplexity      {:.3f}\n{:14}  {}\nchrF            {:.2f}\n",
       result.asked.size(), 100 * result.quality.exact, 100 * result.quality.token_accuracy,
-      result.quality.perplexity, result.quality.bleu,
-      result.quality.bleu > 0 ? "" : "  (no answer has four words, or no word is right)",
-      result.quality.chrf);
+      result.quality.perplexity,
+      fmt::format("BLEU ({})", name_of(result.quality.bleu.tokenisation)),
+      bleu_text(result.quality.bleu), result.quality.chrf);
   return 0;
 }
 

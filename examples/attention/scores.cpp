@@ -6,6 +6,7 @@
 #include <limits>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "autograd/check.h"
 #include "examples/attention/unicode.h"
@@ -17,72 +18,6 @@ namespace {
 constexpr size_t bleu_order = 4, chrf_order = 6;
 
 using Counts = std::unordered_map<std::string_view, int64_t>;
-
-constexpr bool between(char32_t c, char32_t first, char32_t last) {
-  return c >= first && c <= last;
-}
-
-// What str.split() of Python splits at.
-constexpr bool is_space(char32_t c) {
-  return c == U' ' || between(c, 0x09, 0x0D) || between(c, 0x1C, 0x1F) || c == 0x85 || c == 0xA0 ||
-         c == 0x1680 || between(c, 0x2000, 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-         c == 0x205F || c == 0x3000;
-}
-
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
-constexpr bool is_stop(char c) { return c == '.' || c == ','; }
-constexpr bool stands_alone(char c) {
-  return (c >= '{' && c <= '~') || (c >= '[' && c <= '`') || (c >= ' ' && c <= '&') ||
-         (c >= '(' && c <= '+') || (c >= ':' && c <= '@') || c == '/';
-}
-
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  for (size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size()) {
-    text.replace(at, from.size(), to);
-  }
-}
-
-// Puts spaces where `first` and `second` accept neighbours: before, between and after them as asked
-// for. From left to right; no character is in two such pairs.
-template <class First, class Second>
-std::string spread(const std::string& text, First first, Second second, bool before, bool after) {
-  std::string result;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (i + 1 == text.size() || !first(text[i]) || !second(text[i + 1])) {
-      result += text[i];
-      continue;
-    }
-    if (before) result += ' ';
-    result += text[i];
-    result += ' ';
-    result += text[++i];
-    if (after) result += ' ';
-  }
-  return result;
-}
-
-// The words of text and nothing but `between_words` between them.
-std::string with_words_only(std::string_view text, std::string_view between_words) {
-  std::string result;
-  bool is_inside = false;
-  for (const std::string_view point : code_points(text)) {
-    const bool is_blank = is_space(code_point_value(point));
-    if (!is_blank && !is_inside && !result.empty()) result += between_words;
-    if (!is_blank) result += point;
-    is_inside = !is_blank;
-  }
-  return result;
-}
-
-// Where the spaces at the end of text begin.
-size_t end_of_words(std::string_view text) {
-  size_t end = 0, at = 0;
-  for (const std::string_view point : code_points(text)) {
-    at += point.size();
-    if (!is_space(code_point_value(point))) end = at;
-  }
-  return end;
-}
 
 void check_counts(const char* name, size_t hypotheses, const References& references) {
   check(hypotheses == references.size(),
@@ -117,8 +52,9 @@ struct Pieces {
   }
 };
 
-Pieces words_of(const std::string& text) {
-  Pieces pieces{tokenised_13a(text), {}, {}};
+// One space lies between the words of text.
+Pieces words_of(std::string text) {
+  Pieces pieces{std::move(text), {}, {}};
   for (size_t at = 0; at < pieces.text.size();) {
     const size_t end = std::min(pieces.text.find(' ', at), pieces.text.size());
     pieces.begins.push_back(at);
@@ -138,6 +74,18 @@ Pieces characters_of(const std::string& text) {
   return pieces;
 }
 
+Pieces pieces_of(const std::string& text, Tokenisation tokenisation) {
+  switch (tokenisation) {
+    case Tokenisation::mteval_13a:
+      return words_of(tokenised_13a(text));
+    case Tokenisation::chinese:
+      return words_of(tokenised_zh(text));
+    case Tokenisation::characters:
+      return characters_of(text);
+  }
+  return {};
+}
+
 int64_t shared(const Counts& some, const Counts& others) {
   int64_t sum = 0;
   for (const auto& [run, count] : some) {
@@ -150,11 +98,16 @@ int64_t shared(const Counts& some, const Counts& others) {
 struct BleuTotals {
   std::array<int64_t, bleu_order> right{}, all{};
   size_t length = 0, reference_length = 0;
+  Tokenisation tokenisation;
+
+  explicit BleuTotals(Tokenisation how) : tokenisation(how) {}
 
   void add(const std::string& hypothesis, const std::vector<std::string>& references) {
-    const Pieces words = words_of(hypothesis);
+    const Pieces words = pieces_of(hypothesis, tokenisation);
     std::vector<Pieces> wanted;
-    for (const std::string& reference : references) wanted.push_back(words_of(reference));
+    for (const std::string& reference : references) {
+      wanted.push_back(pieces_of(reference, tokenisation));
+    }
     for (size_t n = 1; n <= bleu_order; ++n) {
       Counts best;
       for (const Pieces& reference : wanted) {
@@ -235,38 +188,17 @@ struct ChrfTotals {
 
 }  // namespace
 
-std::string tokenised_13a(std::string text) {
-  // sacrebleu drops spaces at the end first, which matters to "-" before a line end alone.
-  text.erase(end_of_words(text));
-  replace_all(text, "<skipped>", "");
-  replace_all(text, "-\n", "");
-  replace_all(text, "\n", " ");
-  replace_all(text, "&quot;", "\"");
-  replace_all(text, "&amp;", "&");
-  replace_all(text, "&lt;", "<");
-  replace_all(text, "&gt;", ">");
-  std::string apart = " ";
-  for (const char c : text) {
-    if (stands_alone(c)) {
-      apart.append({' ', c, ' '});
-    } else {
-      apart += c;
-    }
-  }
-  apart += ' ';
-  const auto is_other = [](char c) { return !is_digit(c); };
-  apart = spread(apart, is_other, is_stop, false, true);
-  apart = spread(apart, is_stop, is_other, true, false);
-  apart = spread(
-      apart, is_digit, [](char c) { return c == '-'; }, false, true);
-  return with_words_only(apart, " ");
+Bleu corpus_bleu(const std::vector<std::string>& hypotheses, const References& references,
+                 Tokenisation tokenisation) {
+  check_counts("bleu", hypotheses.size(), references);
+  BleuTotals totals(tokenisation);
+  for (size_t i = 0; i < hypotheses.size(); ++i) totals.add(hypotheses[i], references[i]);
+  return {totals.score(), tokenisation, totals.all.back() > 0};
 }
 
-double bleu(const std::vector<std::string>& hypotheses, const References& references) {
-  check_counts("bleu", hypotheses.size(), references);
-  BleuTotals totals;
-  for (size_t i = 0; i < hypotheses.size(); ++i) totals.add(hypotheses[i], references[i]);
-  return totals.score();
+double bleu(const std::vector<std::string>& hypotheses, const References& references,
+            Tokenisation tokenisation) {
+  return corpus_bleu(hypotheses, references, tokenisation).score;
 }
 
 double chrf(const std::vector<std::string>& hypotheses, const References& references) {
@@ -287,13 +219,19 @@ double chrf(const std::vector<std::string>& hypotheses, const References& refere
 }
 
 double bleu(const std::vector<std::string>& hypotheses,
-            const std::vector<std::string>& references) {
-  return bleu(hypotheses, one_each(references));
+            const std::vector<std::string>& references, Tokenisation tokenisation) {
+  return bleu(hypotheses, one_each(references), tokenisation);
 }
 
 double chrf(const std::vector<std::string>& hypotheses,
             const std::vector<std::string>& references) {
   return chrf(hypotheses, one_each(references));
+}
+
+std::string bleu_text(const Bleu& bleu) {
+  const char* unit = bleu.tokenisation == Tokenisation::characters ? "characters" : "words";
+  if (!bleu.applies) return fmt::format("does not apply: no answer has four {}", unit);
+  return fmt::format("{:.2f}", bleu.score);
 }
 
 void NextTokens::add(const Tensor& logits, const Tensor& wanted, int64_t ignored) {

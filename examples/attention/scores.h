@@ -6,16 +6,28 @@
 #include <vector>
 
 #include "autograd/tensor.h"
+#include "examples/attention/tokenisation.h"
 
 namespace regrad::example {
 
 using References = std::vector<std::vector<std::string>>;  // of each hypothesis, at least one
 
 // BLEU of a whole corpus, 0 to 100 (Papineni et al., ACL 2002), with sacrebleu's defaults (Post,
-// "A call for clarity in reporting BLEU scores", WMT 2018): n-grams of 1 to 4 words, tokenisation
-// 13a, letters as they are, exponential smoothing, the reference length nearest to the hypothesis.
+// "A call for clarity in reporting BLEU scores", WMT 2018): n-grams of 1 to 4 words, letters as they
+// are, exponential smoothing, the reference length nearest to the hypothesis.
 // Throws Error where there are not as many lists of references as hypotheses, or an empty one.
-double bleu(const std::vector<std::string>& hypotheses, const References& references);
+struct Bleu {
+  double score = 0;
+  Tokenisation tokenisation = Tokenisation::mteval_13a;
+  bool applies = false;  // some hypothesis has four words; else the score is 0 and says nothing
+};
+Bleu corpus_bleu(const std::vector<std::string>& hypotheses, const References& references,
+                 Tokenisation tokenisation);
+double bleu(const std::vector<std::string>& hypotheses, const References& references,
+            Tokenisation tokenisation = Tokenisation::mteval_13a);
+
+// The score to two decimals, or why there is none.
+std::string bleu_text(const Bleu& bleu);
 
 // chrF of a whole corpus, 0 to 100 (Popović, WMT 2015), with sacrebleu's defaults: n-grams of 1 to
 // 6 characters without spaces, recall weighs twice as much as precision; of several references the
@@ -23,11 +35,9 @@ double bleu(const std::vector<std::string>& hypotheses, const References& refere
 double chrf(const std::vector<std::string>& hypotheses, const References& references);
 
 // The same with one reference each.
-double bleu(const std::vector<std::string>& hypotheses, const std::vector<std::string>& references);
+double bleu(const std::vector<std::string>& hypotheses, const std::vector<std::string>& references,
+            Tokenisation tokenisation = Tokenisation::mteval_13a);
 double chrf(const std::vector<std::string>& hypotheses, const std::vector<std::string>& references);
-
-// The words that bleu() compares, one space between them: mteval-v13a's as sacrebleu has it.
-std::string tokenised_13a(std::string text);
 
 // How well a model predicts each next token, with the true ones before it given.
 class NextTokens {
@@ -45,7 +55,8 @@ class NextTokens {
 
 struct Quality {
   double exact = 0, token_accuracy = 0, perplexity = 0;  // shares are 0 to 1
-  double bleu = 0, chrf = 0;                             // 0 to 100
+  Bleu bleu;
+  double chrf = 0;  // 0 to 100
 };
 
 }  // namespace regrad::example

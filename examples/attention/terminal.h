@@ -1,5 +1,5 @@
-// Where text meets the terminal: nothing that comes from data, files or arguments is sent to it as a
-// command, and nothing is sent to a file that took a closed stream's place.
+// Where text meets the terminal: nothing that comes from data, files or arguments is sent to it as
+// a command, and nothing is sent to a file that took a closed stream's place.
 #pragma once
 
 #include <string>
@@ -19,8 +19,8 @@ void say(std::string_view message);
 // text with each of its lines printable.
 std::string printable_lines(std::string_view text);
 
-// What a command was asked for, on its way to standard output: printable on a terminal; in a file or
-// a pipe exactly as it is.
+// What a command was asked for, on its way to standard output: printable on a terminal; in a file
+// or a pipe exactly as it is.
 std::string answer(std::string_view text);
 
 // Whether the stream is a terminal that knows cursor movements and colours.

@@ -82,9 +82,8 @@ Facts facts_of(const TrainOptions& options, const Task& task, Translator& transl
     facts.emplace_back("held-out exact match",
                        fmt::format("{:.2f} % ({} of {} sources)", 100 * quality.exact,
                                    unseen.answers.right, unseen.asked.size()));
-    if (quality.bleu > 0) {  // 0 where no answer has four words, or no word is right
-      facts.emplace_back("held-out BLEU", fmt::format("{:.2f}", quality.bleu));
-    }
+    facts.emplace_back(fmt::format("held-out BLEU ({})", name_of(quality.bleu.tokenisation)),
+                       bleu_text(quality.bleu));
     facts.emplace_back("held-out chrF", fmt::format("{:.2f}", quality.chrf));
     facts.emplace_back("held-out perplexity", fmt::format("{:.3f}", quality.perplexity));
   }

@@ -61,6 +61,81 @@ TEST_CASE("scores: tokenisation 13a") {
   CHECK(tokenised_13a("").empty());
 }
 
+// The scores of BLEU(tokenize=T).corpus_score(hypotheses, streams), T "13a", "zh" and "char", and
+// of CHRF().corpus_score(), in sacrebleu 2.6.0; streams: the first references, the second ones, ..
+TEST_CASE("scores: scripts without spaces, as sacrebleu 2.6.0 tokenises them") {
+  struct Case {
+    Texts hypotheses;
+    References references;
+    double of_13a, of_zh, of_char, chrf;
+    const char* suitable;
+  };
+  const std::vector<Case> cases = {
+      {{"我们明天去北京。", "你好", "价格是3.5元，不是 PyTorch 2.0 的“价格”—对吧？"},
+       {{"我们明天去上海。", "明天我们去上海。"},
+        {"你好，世界"},
+        {"价格为3.5元，不是PyTorch 2.0的“价钱”——对吧？"}},
+       0,
+       55.9019,
+       68.1479,
+       64.9806,
+       "zh"},
+      {{"今日は天気がいいですね。", "彼は東京に住んでいる"},
+       {{"今日はいい天気ですね。"}, {"彼は東京に住んでいます"}},
+       0,
+       51.2057,
+       63.8034,
+       55.7104,
+       "char"},
+      {{"วันนี้อากาศดีมาก"}, {{"วันนี้อากาศดีที่สุด"}}, 0, 0, 65.6339, 65.643, "char"},
+      {{"他说：“走吧…”（笑）①𠀀好", "ＡＢ　Ｃ→D, e.g. 5-6"},
+       {{"他说：“走吧！”（大笑）①𠀀好"}, {"ＡＢ　Ｃ→E, e.g. 5-7"}},
+       64.5078,
+       64.1026,
+       64.1026,
+       51.9713,
+       "zh"}};
+  for (const Case& one : cases) {
+    check_scores(one.hypotheses, one.references, one.of_13a, one.chrf);
+    const auto score = [&](Tokenisation how) { return bleu(one.hypotheses, one.references, how); };
+    CHECK(std::abs(score(Tokenisation::chinese) - one.of_zh) < 1e-4);
+    CHECK(std::abs(score(Tokenisation::characters) - one.of_char) < 1e-4);
+    CHECK(name_of(suitable_tokenisation(one.references)) == one.suitable);
+  }
+  CHECK(tokenised_zh("　他说3.5元“好”…𠀀𠀁a-b，5-6 ok.  ") ==
+        "他 说 3.5 元 “ 好 ” … 𠀀𠀁a-b ， 5 - 6 ok .");
+}
+
+TEST_CASE("scores: the tokenisation follows the script of the references") {
+  const auto suits = [](const Texts& references) {
+    return name_of(suitable_tokenisation({references}));
+  };
+  CHECK(suits({}) == "13a");
+  CHECK(suits({"1994-09-27", "3 + 4 = 7"}) == "13a");
+  CHECK(suits({"She said: \"你好\" to everybody in the room."}) == "13a");
+  CHECK(suits({"나는 학생입니다. 오늘 날씨가 좋네요."}) == "13a");
+  CHECK(suits({"Привет, мир", "שלום עולם", "مرحبا بالعالم", "नमस्ते दुनिया"}) == "13a");
+  CHECK(suits({"用 PyTorch 训练 Transformer 的注意力模型"}) == "zh");
+  CHECK(suits({"一", "二"}) == "zh");
+  CHECK(suits({"コンピュータ"}) == "char");
+  CHECK(suits({"私は東京大学の学生です"}) == "char");
+  CHECK(suits({"ខ្ញុំស្រឡាញ់ភាសាខ្មែរ", "ຂ້ອຍຮັກພາສາລາວ"}) == "char");
+}
+
+TEST_CASE("scores: a BLEU that does not apply says so") {
+  const auto text = [](const Texts& hypotheses, const Texts& references, Tokenisation how) {
+    References lists;
+    for (const std::string& reference : references) lists.push_back({reference});
+    return bleu_text(corpus_bleu(hypotheses, lists, how));
+  };
+  CHECK(text({"a b c"}, {"a b c"}, Tokenisation::mteval_13a) ==
+        "does not apply: no answer has four words");
+  CHECK(text({"一二"}, {"一二"}, Tokenisation::characters) ==
+        "does not apply: no answer has four characters");
+  CHECK(text({"a b c d"}, {"a b c d"}, Tokenisation::mteval_13a) == "100.00");
+  CHECK(text({"e f g h"}, {"a b c d"}, Tokenisation::mteval_13a) == "0.00");
+}
+
 TEST_CASE("scores: refusals") {
   CHECK_THROWS_WITH_AS(bleu(Texts{"a"}, Texts{}),
                        "bleu: 1 hypotheses, but references for 0; expected as many", Error);
