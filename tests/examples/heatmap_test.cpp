@@ -117,7 +117,7 @@ TEST_CASE("heatmap: SVG holds the labels and the exact weights, escaped") {
   const std::string odd = to_svg(odd_map());
   CHECK(contains(odd, "&lt;b&gt;"));
   CHECK(contains(odd, "&quot;&amp;&#39;"));
-  CHECK(contains(odd, "<title>&lt;&amp;␇&gt;</title>"));
+  CHECK(contains(odd, "<title>&lt;&amp;\\x07&gt;</title>"));
   CHECK(contains(odd, "not a number"));
   CHECK(contains(odd, "fill=\"#000000\"><title>&quot;&amp;&#39; → \\x1b[2J: 2</title>"));
   CHECK_FALSE(contains(odd, "nan"));

@@ -67,7 +67,7 @@ TEST_CASE("report: the files of a run") {
   report.title = "run";
   report.curves = {{"train loss", "nats", {{1, 2.5}, {3, 0.125}}}, {"a\tb", "%", {{2, 50}}}};
   write_report(folder.path, report);
-  CHECK(folder.read("curves.tsv") == "step\ttrain_loss\ta␉b\n1\t2.5\t\n2\t\t50\n3\t0.125\t\n");
+  CHECK(folder.read("curves.tsv") == "step\ttrain_loss\ta\\x09b\n1\t2.5\t\n2\t\t50\n3\t0.125\t\n");
   CHECK(folder.read("report.html").starts_with("<!doctype html>"));
   CHECK_FALSE(std::filesystem::exists(folder.path + "/attention.svg"));
   report.maps = {{{"a"}, {"x"}, {1}, ""}};
