@@ -8,7 +8,7 @@
 #include "examples/attention/commands.h"
 #include "examples/attention/run_directory.h"
 #include "examples/attention/task.h"
-#include "ops/backend.h"
+#include "examples/attention/terminal.h"
 
 namespace regrad::example {
 namespace {
@@ -85,12 +85,12 @@ Evaluation evaluate(Translator& translator, const std::vector<Pair>& pairs, size
 }
 
 int run_evaluate(const EvaluateOptions& options) {
-  options.machine.use();
   Translator translator = Translator::load(options.weights);
   const std::vector<Pair> pairs =
       options.data.empty() ? held_out_pairs(options.weights, translator) : read_pairs(options.data);
   refuse_long(options.data, pairs, translator.source(), translator.target(), longest_text, "");
   const auto count = static_cast<size_t>(options.pairs);
+  say_remarks();
   const Evaluation result = evaluate(translator, pairs, count, options.decode);
   std::cout << fmt::format(
       "sources         {}\nexact match     {:.2f} %\ntoken accuracy  {:.2f} %\n"

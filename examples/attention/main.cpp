@@ -97,7 +97,7 @@ void add_keeping(CLI::App& train, TrainOptions& options) {
        "DIR");
 }
 
-void add_train(CLI::App& app, TrainOptions& options) {
+void add_train(CLI::App& app, TrainOptions& options, Machine& machine) {
   CLI::App* train = app.add_subcommand(
       "train", "learn from pairs of lines; without --data, from dates made up on the spot");
   path(train->add_option("--data", options.data,
@@ -168,7 +168,7 @@ void add_train(CLI::App& app, TrainOptions& options) {
       ->type_name("N")
       ->check(between(int64_t{1}, longest_text));
   named(train->add_option("--seed", options.seed, "another seed, another run"), "N");
-  add_machine(*train, options.machine);
+  add_machine(*train, machine);
   add_descent(*train, options);
   add_keeping(*train, options);
 }
@@ -202,17 +202,17 @@ CLI::Option* add_weights(CLI::App& app, std::string& weights) {
       ->capture_default_str();
 }
 
-void add_translate(CLI::App& app, TranslateOptions& options) {
+void add_translate(CLI::App& app, TranslateOptions& options, Machine& machine) {
   CLI::App* translate = app.add_subcommand(
       "translate", "one line in, one line out: from TEXT, from a pipe, or typed");
   add_weights(*translate, options.weights);
   translate->add_option("TEXT", options.texts, "lines to translate; none: read standard input")
       ->type_name("");
   add_decode(*translate, options.decode);
-  add_machine(*translate, options.machine);
+  add_machine(*translate, machine);
 }
 
-void add_evaluate(CLI::App& app, EvaluateOptions& options) {
+void add_evaluate(CLI::App& app, EvaluateOptions& options, Machine& machine) {
   CLI::App* evaluate = app.add_subcommand(
       "evaluate", "exact match, token accuracy, perplexity, BLEU and chrF of a run");
   add_weights(*evaluate, options.weights);
@@ -223,20 +223,20 @@ void add_evaluate(CLI::App& app, EvaluateOptions& options) {
         "N")
       ->check(between(1, 100000000));
   add_decode(*evaluate, options.decode);
-  add_machine(*evaluate, options.machine);
+  add_machine(*evaluate, machine);
 }
 
-void add_show(CLI::App& app, ShowOptions& options) {
+void add_show(CLI::App& app, ShowOptions& options, Machine& machine) {
   CLI::App* show = app.add_subcommand("show", "draw what the model attends to for one line");
   add_weights(*show, options.weights);
   show->add_option("TEXT", options.text, "the line to translate")->type_name("")->required();
   add_decode(*show, options.decode);
-  add_machine(*show, options.machine);
+  add_machine(*show, machine);
   path(show->add_option("--svg", options.svg, "also write an SVG picture"), "FILE");
   path(show->add_option("--html", options.html, "also write a page for the browser"), "FILE");
 }
 
-void add_tutorial(CLI::App& app, TutorialOptions& options) {
+void add_tutorial(CLI::App& app, TutorialOptions& options, Machine& machine) {
   CLI::App* tutorial = app.add_subcommand(
       "tutorial", "the tutorial's equations with numbers, its descent, and three facts about it");
   std::vector<std::string> names = score_names();
@@ -252,9 +252,23 @@ void add_tutorial(CLI::App& app, TutorialOptions& options) {
   named(tutorial->add_option("--lr", options.rate, "the step size, alpha"), "RATE")
       ->check(quiet(CLI::PositiveNumber));
   named(tutorial->add_option("--seed", options.seed, "another seed, other numbers"), "N");
+  add_machine(*tutorial, machine);
 }
 
-// Options that would say nothing are an error, not ignored.
+struct Idle {
+  const char* option;
+  bool is_idle;
+  const char* reason;
+};
+
+// Options that change nothing are told of.
+void tell_idle(const CLI::App& command, std::initializer_list<Idle> all) {
+  for (const auto& [option, is_idle, reason] : all) {
+    if (is_idle && command.get_option(option)->count() > 0)
+      remark(fmt::format("{} has no effect: {}", option, reason));
+  }
+}
+
 void check_train(const CLI::App& train, const TrainOptions& options) {
   const std::set<std::string> may_differ = {"--resume", "--threads", "--device"};
   for (const CLI::Option* option : train.get_options()) {
@@ -263,8 +277,32 @@ void check_train(const CLI::App& train, const TrainOptions& options) {
     throw regrad::Error("--resume goes on with the options that the run began with: leave out " +
                         name + "; only --threads and --device may differ");
   }
-  if (options.model == "transformer" && train.get_option("--score")->count() > 0)
+  const bool is_transformer = options.model == "transformer";
+  if (is_transformer && train.get_option("--score")->count() > 0)
     throw regrad::Error("--score is for gru and lstm; a transformer has its own");
+  const char* of_others = "it is for gru and lstm";
+  tell_idle(train, {{"--embedding", is_transformer, "a transformer is as wide as --hidden says"},
+                    {"--input-feeding", is_transformer, of_others},
+                    {"--tie-output", is_transformer, of_others},
+                    {"--heads", !is_transformer, "it is for --model transformer"},
+                    {"--merges", options.tokens == "char" || options.tokens == "word",
+                     "it is for --tokens bytepair"}});
+}
+
+void tell_idle_decoding(const CLI::App& command, const DecodeOptions& options) {
+  const bool samples = options.temperature > 0, penalises = options.length_penalty != 0;
+  const bool is_greedy = !samples && options.beam == 1 && options.n_best == 1;
+  const char *of_samples = "nothing is sampled without a --temperature above 0",
+             *of_search = "a --temperature above 0 samples, it does not search";
+  tell_idle(
+      command,
+      {{"--top-k", !samples && options.top_k > 0, of_samples},
+       {"--top-p", !samples && options.top_p < 1, of_samples},
+       {"--seed", !samples, of_samples},
+       {"--beam", samples && options.beam > 1, of_search},
+       {"--beam", !samples && options.beam < options.n_best, "--n-best needs a beam of its size"},
+       {"--length-penalty", samples && penalises, of_search},
+       {"--length-penalty", is_greedy && penalises, "--beam 1 has no hypotheses to compare"}});
 }
 
 // What CLI11 has to say, which may hold arguments as they were given.
@@ -292,11 +330,13 @@ int run(int argc, char** argv) {
   EvaluateOptions evaluate;
   ShowOptions show;
   TutorialOptions tutorial;
-  add_train(app, train);
-  add_translate(app, translate);
-  add_evaluate(app, evaluate);
-  add_show(app, show);
-  add_tutorial(app, tutorial);
+  Machine machine;  // given before the command, or without one, or among the command's options
+  add_machine(app, machine);
+  add_train(app, train, machine);
+  add_translate(app, translate, machine);
+  add_evaluate(app, evaluate, machine);
+  add_show(app, show, machine);
+  add_tutorial(app, tutorial, machine);
   app.footer("\nExamples:\n  " + program + "    (a minute or less, no data needed)\n  " + program +
              " train --data eng-fra.tsv --tokens word\n  " + program +
              " translate \"september 27, 1994\"\n  " + program +
@@ -307,11 +347,20 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return told(app, error);
   }
+  for (const auto& [name, decode] :
+       {std::pair{"translate", &translate.decode}, std::pair{"evaluate", &evaluate.decode},
+        std::pair{"show", &show.decode}}) {
+    if (app.got_subcommand(name)) tell_idle_decoding(*app.get_subcommand(name), *decode);
+  }
+  tell_idle(*app.get_subcommand("evaluate"),
+            {{"--n-best", evaluate.decode.n_best > 1, "the first answer alone is measured"}});
+  check_train(*app.get_subcommand("train"), train);
+  machine.use();
+  train.machine = machine;
   if (app.got_subcommand("translate")) return run_translate(translate);
   if (app.got_subcommand("evaluate")) return run_evaluate(evaluate);
   if (app.got_subcommand("show")) return run_show(show);
   if (app.got_subcommand("tutorial")) return run_tutorial(tutorial);
-  check_train(*app.get_subcommand("train"), train);
   return run_train(train);
 }
 

@@ -57,7 +57,6 @@ struct TranslateOptions {
   std::string weights = "runs/date";  // a run directory, or the weights file itself
   std::vector<std::string> texts;
   DecodeOptions decode = usual_search;
-  Machine machine;
 };
 
 struct EvaluateOptions {
@@ -65,14 +64,12 @@ struct EvaluateOptions {
   std::string data;                   // empty: what the run held out
   int64_t pairs = 2000;               // at most so many sources
   DecodeOptions decode = usual_search;
-  Machine machine;
 };
 
 struct ShowOptions {
   std::string weights = "runs/date";
   std::string text, svg, html;
   DecodeOptions decode = usual_search;
-  Machine machine;
 };
 
 struct TutorialOptions {

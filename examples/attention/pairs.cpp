@@ -14,7 +14,6 @@
 namespace regrad::example {
 namespace {
 
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 using Form = PairReader::Form;
 

@@ -7,9 +7,13 @@
 #include <cerrno>
 #include <cstdlib>
 #include <iostream>
+#include <utility>
+#include <vector>
 
 namespace regrad::example {
 namespace {
+
+std::vector<std::string> remarks;
 
 // "these do not fit:\n  a\n  b" as "these do not fit: a; b".
 std::string in_one_line(std::string_view message) {
@@ -26,6 +30,12 @@ std::string in_one_line(std::string_view message) {
 
 void say(std::string_view message) {
   std::cerr << "attention: " << printable(in_one_line(message)) << "\n";
+}
+
+void remark(std::string message) { remarks.push_back(std::move(message)); }
+
+void say_remarks() {
+  for (const std::string& message : std::exchange(remarks, {})) say(message);
 }
 
 std::string printable_lines(std::string_view text) {

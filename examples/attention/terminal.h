@@ -16,6 +16,10 @@ using nn::shortened;
 // list follow one another.
 void say(std::string_view message);
 
+// Lines that matter only where a command does what it was asked for: kept until its work begins.
+void remark(std::string message);
+void say_remarks();
+
 // text with each of its lines printable.
 std::string printable_lines(std::string_view text);
 

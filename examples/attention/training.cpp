@@ -233,10 +233,14 @@ void take_best(const RunDirectory& directory, Translator& translator) {
 }  // namespace
 
 int run_train(const TrainOptions& given) {
-  given.machine.use();
   RunDirectory directory(given.resume);
   const TrainOptions of_run = options_of_run(given, directory);
   Task task = read_task(of_run);
+  if (given.tokens == "auto" && given.merges >= 0 && task.tokeniser != Tokeniser::bytepair) {
+    remark(fmt::format(
+        "--merges has no effect: --tokens auto takes {}s for this data; it is for --tokens bytepair",
+        name_of(task.tokeniser)));
+  }
   const TrainOptions options = with_defaults(of_run, task);
   const std::string out = options.out.empty() ? "runs/" + task.name : options.out;
   prepare_directory(out);
@@ -255,6 +259,7 @@ int run_train(const TrainOptions& given) {
   const int64_t steps = steps_of(options, batches);
   Learning learning(options, translator, batches, task, steps, directory);
   begin_or_resume(options, directory, learning);
+  say_remarks();
   const StopOnSignal stop;
   learning.run(interrupted);
   if (interrupted != 0 && learning.state().step < steps) {

@@ -12,7 +12,6 @@
 #include "examples/attention/report.h"
 #include "examples/attention/terminal.h"
 #include "examples/attention/translator.h"
-#include "ops/backend.h"
 
 namespace regrad::example {
 namespace {
@@ -89,9 +88,9 @@ void translate_stream(Translator& translator, const DecodeOptions& how, bool pro
   std::string line;
   for (int64_t taken = 1; taken > 0;) {
     if (prompt) std::cerr << "> ";
-    ++number;
     const bool is_short = read_line(*std::cin.rdbuf(), line, taken);
     if (taken == 0) break;
+    if (++number == 1 && line.starts_with(byte_order_mark)) line.erase(0, byte_order_mark.size());
     lines.push_back(is_short ? trimmed(line) : "");
     try {
       check(is_short, "the line is longer than 1 MB");
@@ -112,8 +111,8 @@ void translate_stream(Translator& translator, const DecodeOptions& how, bool pro
 }  // namespace
 
 int run_translate(const TranslateOptions& options) {
-  options.machine.use();
   Translator translator = Translator::load(options.weights);
+  say_remarks();
   if (options.texts.empty()) {
     translate_stream(translator, options.decode,
                      isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1);
@@ -133,8 +132,8 @@ int run_translate(const TranslateOptions& options) {
 }
 
 int run_show(const ShowOptions& options) {
-  options.machine.use();
   Translator translator = Translator::load(options.weights);
+  say_remarks();
   const std::string text = trimmed(options.text);
   check(!text.empty(), "show: the text is empty; it must hold at least one character");
   check(!translator.source().encode(text).empty(), "show: the text holds no token");

@@ -9,6 +9,9 @@
 
 namespace regrad::example {
 
+// What some editors write before the first line of a text.
+inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+
 using nn::code_point_length;
 using nn::code_point_value;
 
