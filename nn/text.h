@@ -21,7 +21,7 @@ std::string printable(std::string_view text);
 // The same of its first bytes, "..", for a message that quotes it.
 std::string shortened(std::string_view text, size_t most = 80);
 
-// Lines of a message that may be many: the first ten, and how many there are besides.
+// Lines of a message that may be many: the first thirty, and how many there are besides.
 class FirstLines {
  public:
   void add(std::string_view line);
@@ -29,7 +29,7 @@ class FirstLines {
   std::string text() const;  // a line end before each
 
  private:
-  static constexpr size_t most = 10;
+  static constexpr size_t most = 30;
   size_t count_ = 0;
   std::string text_;
 };

@@ -1,6 +1,7 @@
 #include "examples/attention/indexed_pairs.h"
 
 #include "autograd/check.h"
+#include "examples/attention/terminal.h"
 
 namespace regrad::example {
 namespace {
@@ -43,6 +44,7 @@ IndexedSplit::IndexedSplit(const std::string& path, const SplitOptions& options,
     (apart ? held_out : train).add(reader.place());
     each(pair, apart);
   }
+  for (const std::string& message : reader.remarks()) remark(message);
 }
 
 }  // namespace regrad::example

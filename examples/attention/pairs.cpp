@@ -6,24 +6,28 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string_view>
 
 #include "autograd/error.h"
+#include "examples/attention/fields.h"
+#include "examples/attention/terminal.h"
 #include "examples/attention/unicode.h"
 
 namespace regrad::example {
-namespace {
 
-
-using Form = PairReader::Form;
-
-struct Where {
+struct PairReader::Where {
   const std::string& path;
   int64_t line;
   [[noreturn]] void fail(const std::string& what) const {
     throw Error(fmt::format("{}:{}: {}", path, line, what));
   }
 };
+
+namespace {
+
+using Form = PairReader::Form;
+using Where = PairReader::Where;
 
 int64_t bytes_of_line(std::streambuf& input, std::string& line, const Where& place) try {
   int64_t taken = 0;
@@ -71,7 +75,7 @@ Form form_of(std::string_view line, const Where& place) {
   place.fail("no separator; expected \"source<TAB>target\" or \"source _target\"");
 }
 
-Pair parse(std::string_view line, Form form, const Where& place) {
+Pair parse(std::string_view line, Form form, PairReader::Quotes& quotes, const Where& place) {
   const bool tabs = form == Form::tabs;
   const char* expected = tabs ? "source<TAB>target" : "source _target";
   const std::size_t cut = line.find(tabs ? '\t' : '_');
@@ -87,6 +91,7 @@ Pair parse(std::string_view line, Form form, const Where& place) {
   std::string_view rest = line.substr(cut + 1);
   if (tabs) rest = rest.substr(0, rest.find('\t'));
   Pair pair{trimmed(line.substr(0, cut)), trimmed(rest)};
+  if (tabs) quotes.take_off(pair, place);
   if (pair.source.empty())
     place.fail(fmt::format("the source is empty; expected \"{}\"", expected));
   if (pair.target.empty())
@@ -162,13 +167,58 @@ bool PairReader::next(Pair& pair) {
     if (empty_line != 0) Where{name_, empty_line}.fail("the line is empty; expected a pair");
     check_text(line, place);
     if (form_ == Form::unknown) form_ = form_of(line, place);
-    pair = parse(line, form_, place);
-    return true;
+    pair = parse(line, form_, quotes_, place);
+    if (place.line == 1 && is_header(pair.source, pair.target)) {
+      header_ = pair.source + " / " + pair.target;
+      quotes_ = {};  // the first pair decides
+      continue;
+    }
+    return found_ = true;
   }
   if (form_ == Form::unknown) {
     throw Error(name_ + ": the file is empty; expected one text pair on each line");
   }
+  if (!found_) {
+    throw Error(name_ + ": the file has a header and no pair; expected one text pair on each line");
+  }
   return false;
+}
+
+// The first pair decides for the others. Doubled quotes leave no doubt on any line.
+void PairReader::Quotes::take_off(Pair& pair, const Where& place) {
+  std::optional<std::string> source = unquoted(pair.source), target = unquoted(pair.target);
+  if (!decided_) around_all_ = source && target;
+  decided_ = true;
+  const bool is_cut = around_all_ && !source && !target && pair.source.starts_with('"') &&
+                      pair.target.ends_with('"');
+  if (is_cut) place.fail("a field in quotes holds a tab; expected none within a field");
+  for (const auto& [text, plain] : {std::pair(&pair.source, &source), {&pair.target, &target}}) {
+    if (!*plain) continue;
+    const bool are_marks = around_all_ || (*plain)->find('"') != std::string::npos;
+    ++(are_marks ? taken_off_ : left_);
+    if (are_marks) *text = trimmed(**plain);
+  }
+}
+
+std::vector<std::string> PairReader::remarks() const {
+  std::vector<std::string> all;
+  if (!header_.empty()) {
+    all.push_back(fmt::format("{}:1: \"{}\" is taken for a header, not for a pair", name_,
+                              nn::shortened(header_)));
+  }
+  if (quotes_.taken_off_ > 0) {
+    all.push_back(
+        fmt::format("{}: {} fields stand in quotes, as a spreadsheet writes them; the "
+                    "quotes are taken off",
+                    name_, quotes_.taken_off_));
+  }
+  if (quotes_.left_ > 0) {
+    all.push_back(
+        fmt::format("{}: {} fields begin and end with a quote; as the first pair has no "
+                    "such fields, the quotes are taken for text",
+                    name_, quotes_.left_));
+  }
+  return all;
 }
 
 void PairReader::go_to(Place place) {
@@ -183,6 +233,7 @@ std::vector<Pair> read_pairs(const std::string& path) {
   PairReader reader(path);
   std::vector<Pair> pairs;
   for (Pair pair; reader.next(pair);) pairs.push_back(std::move(pair));
+  for (const std::string& message : reader.remarks()) remark(message);
   return pairs;
 }
 

@@ -20,13 +20,16 @@ struct Pair {
 // which of two forms the file has:
 //   source <TAB> target [<TAB> attribution or count, ignored]     as Tatoeba and Anki export them
 //   source, padded with spaces _ target, padded with spaces       one '_' and no tab
-// A byte order mark, CRLF line ends and empty last lines are fine; spaces around a side are
-// trimmed. Throws Error for a file that is missing, a directory or without a pair, and Error
-// "FILE:LINE: what is wrong; what was expected" for a line that is longer than 1 MB, is not UTF-8,
-// holds a NUL byte, or lacks the separator or a side.
+// A first line that names the columns is left out. Where the first pair stands in quotes, or a
+// field holds doubled ones, as spreadsheets write them, the quotes around fields are taken off. A
+// byte order mark, CRLF line ends and empty last lines are fine; spaces around a side are trimmed.
+// Throws Error for a file that is missing, a directory or without a pair, and Error "FILE:LINE:
+// what is wrong; what was expected" for a line that is longer than 1 MB, is not UTF-8, holds a NUL
+// byte, or lacks the separator or a side.
 class PairReader {
  public:
   enum class Form { unknown, tabs, padded };
+  struct Where;  // a file and a line, for errors
   struct Place {
     int64_t line = 1, offset = 0;  // lines from 1, bytes from 0
   };
@@ -36,6 +39,20 @@ class PairReader {
 
   bool next(Pair& pair);  // false at the end
 
+  // What was done to lines that are more or less than a pair, one sentence each; for the user.
+  std::vector<std::string> remarks() const;
+
+  // What is known of the quotes around the fields of a file.
+  class Quotes {
+   public:
+    void take_off(Pair& pair, const Where& place);
+
+   private:
+    friend class PairReader;
+    bool decided_ = false, around_all_ = false;
+    int64_t taken_off_ = 0, left_ = 0;  // fields
+  };
+
   // Where the line of the last pair begins; go_to() continues with that pair.
   Place place() const { return here_; }
   void go_to(Place place);
@@ -43,7 +60,10 @@ class PairReader {
  private:
   std::unique_ptr<std::istream> input_;
   std::string name_, buffer_;
+  std::string header_;
   Form form_ = Form::unknown;
+  bool found_ = false;  // some pair
+  Quotes quotes_;
   Place here_, next_;
 };
 

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "autograd/error.h"
@@ -57,6 +59,59 @@ std::vector<Pair> numbered(int count) {
 }  // namespace
 
 TEST_SUITE_BEGIN("examples");
+
+TEST_CASE("pairs: a first line that names the columns is left out, and that is said") {
+  const std::vector<Pair> one = {{"Go.", "Va !"}};
+  for (const char* header :
+       {"source\ttarget", "English\tFrench", "en\tfr\tid", "\"src\"\t\"tgt\"", "英文\t中文",
+        "source_text\ttarget_text", "\xEF\xBB\xBFinput\toutput\r"}) {
+    CAPTURE(header);
+    CHECK(read(std::string(header) + "\nGo.\tVa !\n") == one);
+  }
+  CHECK(read("source _target\nGo. _Va !\n") == one);
+  for (const char* pair : {"it\tes", "text\ttext", "source 1\ttarget 1", "Question?\tAnswer!",
+                           "What is English?\tQu'est-ce que l'anglais ?", "de\tfrom"}) {
+    CAPTURE(pair);
+    CHECK(read(std::string(pair) + "\nGo.\tVa !\n").size() == 2);
+  }
+  CHECK(read("Go.\tVa !\nenglish\tfrench\n").size() == 2);  // not the first line
+  CHECK(error_of("english\tfrench\n") ==
+        ": the file has a header and no pair; expected one text pair on each line");
+
+  PairReader reader(std::make_unique<std::istringstream>("english\tfrench\nGo.\tVa !\n"), "f");
+  for (Pair pair; reader.next(pair);) CHECK(reader.place().line == 2);
+  CHECK(reader.remarks() == std::vector<std::string>{
+                                "f:1: \"english / french\" is taken for a header, not for a pair"});
+}
+
+TEST_CASE("pairs: quotes of a spreadsheet are taken off, and quotations are not") {
+  const auto remarks = [](const std::string& text) {
+    PairReader reader(std::make_unique<std::istringstream>(text), "f");
+    for (Pair pair; reader.next(pair);) continue;
+    return reader.remarks();
+  };
+  const std::string all =
+      "\"Go.\"\t\" Va !\"\n\"Say \"\"hi\"\", now\"\t\"Dis \"\"salut\"\"\"\nRun\tCours\n";
+  CHECK(read(all) ==
+        std::vector<Pair>{{"Go.", "Va !"}, {"Say \"hi\", now", "Dis \"salut\""}, {"Run", "Cours"}});
+  CHECK(remarks(all) == std::vector<std::string>{"f: 4 fields stand in quotes, as a spreadsheet "
+                                                 "writes them; the quotes are taken off"});
+  CHECK(read("english\tfrench\n" + all) == read(all));
+  // Only where they are needed: doubled quotes tell them from a quotation.
+  CHECK(read("Go.\tVa !\n\"Say \"\"hi\"\"\"\tDis\n") ==
+        std::vector<Pair>{{"Go.", "Va !"}, {"Say \"hi\"", "Dis"}});
+  const std::string quotation = "Go.\tVa !\n\"Run!\"\t\"Cours !\"\n\"No,\" he said.\t« Non »\n";
+  CHECK(read(quotation)[1] == Pair{"\"Run!\"", "\"Cours !\""});
+  CHECK(read(quotation)[2] == Pair{"\"No,\" he said.", "« Non »"});
+  CHECK(remarks(quotation) ==
+        std::vector<std::string>{"f: 2 fields begin and end with a quote; as the first pair has no "
+                                 "such fields, the quotes are taken for text"});
+  CHECK(read("\"a\"\t\"b\"\n\"No,\" he said.\t\"c\"\n")[1] == Pair{"\"No,\" he said.", "c"});
+  CHECK(error_of("\"a\"\t\"b\"\n\"c\td\"\te\n") ==
+        ":2: a field in quotes holds a tab; expected none within a field");
+  CHECK(error_of("\"a\"\t\"b\"\n\"\"\tx\n") ==
+        ":2: the source is empty; expected \"source<TAB>target\"");
+}
 
 TEST_CASE("pairs: tab-separated, with attribution, CRLF, a byte order mark and empty last lines") {
   const std::vector<Pair> expected = {{"Go.", "Va !"}, {"Run!", "Cours !"}};

@@ -188,6 +188,77 @@ expect 1 "learnt from words.tsv, which is not there" "$program" evaluate --weigh
 mv moved.tsv words.tsv
 expect 0 "" "$program" translate --weights w "number 3 ."
 
+# What comes from data is written out on a terminal and in messages, and exact in a pipe.
+on_a_terminal() {  # COMMAND...: what it prints on a terminal, as one text
+  if command -v script >/dev/null; then script -qec "$*" /dev/null </dev/null; else "$@" 2>&1; fi
+}
+escape=$(printf '\033') turned=$(printf '\342\200\256')
+i=0
+while [ $i -lt 60 ]; do
+  printf 'w%s\t%s[1m%s\n' $i "$escape" "$turned"
+  i=$((i + 1))
+done >hostile.tsv
+"$program" train --data hostile.tsv --hidden 16 --lr 0.05 --steps 60 --out hostile >out 2>err || fault "hostile"
+grep -q "$escape\|$turned" out err && fault "a sample sent an escape"
+grep -q -F '\x1b[1m\u202e' out || fault "a sample does not show an escape: $(cat out)"
+"$program" translate --weights hostile w1 >out || fault "translate hostile"
+grep -q -F "$escape" out || fault "a pipe does not get what the model says: $(cat out)"
+on_a_terminal "$program" translate --weights hostile w1 >out
+grep -q -F "$escape" out && command -v script >/dev/null && fault "a terminal got an escape"
+on_a_terminal "$program" show --weights hostile "${turned}w1" | grep -q -F "$turned" &&
+  fault "a map sent a mark that turns text round"
+expect 1 'no\x1b[2Jwhere' "$program" translate --weights "no${escape}[2Jwhere" x
+grep -q "$escape" err && fault "an error sent an escape"
+expect 2 '\x1b]0;' "$program" "$escape]0;title"
+grep -q "$escape" err && fault "a wrong command sent an escape"
+
+# A standard stream that is closed gives its number to no file.
+"$program" train $small --out closed 2>&- >out || fault "standard error closed"
+grep -l "steps/s\|loss" closed/config.json closed/last && fault "progress in a file"
+"$program" translate --weights closed/weights.safetensors "may 5, 1999" >out 2>&- <&- ||
+  fault "standard input and error closed"
+
+# An option that changes nothing says so.
+idle() {  # TEXT COMMAND...
+  text=$1
+  shift
+  expect 0 "$text" "$@"
+  grep -q '^attention: --.* has no effect: ' err || fault "$*: is not told of: $(cat err)"
+}
+idle "--top-k has no effect" "$program" translate --weights one --top-k 5 x
+idle "--top-p has no effect" "$program" translate --weights one --top-p 0.5 x
+idle "--seed has no effect" "$program" show --weights one --seed 5 1
+idle "--beam has no effect" "$program" translate --weights one --beam 2 --temperature 1 x
+idle "--beam has no effect" "$program" translate --weights one --beam 2 --n-best 3 x
+idle "--length-penalty has" "$program" translate --weights one --beam 1 --length-penalty 1 x
+idle "--length-penalty has" "$program" translate --weights one --temperature 1 --length-penalty 1 x
+idle "--n-best has no effect" "$program" evaluate --weights one --pairs 3 --n-best 2
+idle "--heads has no effect" "$program" train $small --steps 2 --heads 2 --out idle
+idle "--merges has no effect" "$program" train $small --steps 2 --merges 9 --tokens char --out idle
+idle "--merges has no effect" "$program" train $small --steps 2 --merges 9 --out idle
+for option in "--embedding 8" --input-feeding --tie-output; do
+  idle "${option% *} has no effect" "$program" train --model transformer --hidden 16 --pairs 60 \
+    --steps 2 $option --out idle
+done
+expect 0 "" "$program" --threads 1 translate --weights one "may 5, 1999"
+cmp out alone || fault "--threads before the command changed the answer"
+expect 0 "threshold" "$program" --threads 2 tutorial --iterations 5
+expect 2 "no whole number" "$program" --threads 0
+
+# A mark before the first line, names of columns and quotes are told from text.
+printf '\357\273\277may 5, 1999\n' | "$program" translate --weights one >out 2>err
+cmp out alone && [ ! -s err ] || fault "a byte order mark: $(cat err)"
+{ echo "english	french" && cat words.tsv; } >named.tsv
+expect 0 'named.tsv:1: "english / french" is taken for a header' "$program" train \
+  --data named.tsv --tokens word --hidden 8 --steps 5 --out named_columns
+sed 's/\(.*\)	\(.*\)/"\1"	"\2"/' words.tsv >quoted.tsv
+expect 0 "18 fields stand in quotes" "$program" train --data quoted.tsv --tokens word --hidden 8 \
+  --steps 5 --out quoted
+for i in 1 2 3 4 5 6 7 8 9; do printf 'number %s\t数字是%s。\n' $i $i; done >zh.tsv
+expect 0 "BLEU (zh)" "$program" train --data zh.tsv --hidden 8 --steps 5 --held-out 0.5 \
+  --out zh
+expect 0 "BLEU (zh)" "$program" evaluate --weights zh --data zh.tsv
+
 expect 0 "threshold" "$program" tutorial --iterations 20
 expect 0 "gradient" "$program" tutorial --score additive --iterations 5
 

@@ -19,11 +19,21 @@ PairReader reader_of(const std::string& text) {
   return PairReader(std::make_unique<std::istringstream>(text), "fuzz");
 }
 
+std::string in_quotes(const std::string& field) {
+  std::string text = "\"";
+  for (const char c : field) text += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return text + '"';
+}
+
 void read_again(const std::vector<Pair>& pairs) {
-  std::string text = "\xEF\xBB\xBF";  // so that one in the first pair stays where it is
-  for (const Pair& pair : pairs) text += pair.source + "\t" + pair.target + "\n";
+  // So that what looks like a mark, a header or quotes in the first pair stays where it is.
+  std::string text = "\xEF\xBB\xBFsource\ttarget\n\"a\"\t\"b\"\n";
+  for (const Pair& pair : pairs) {
+    text += in_quotes(pair.source) + "\t" + in_quotes(pair.target) + "\n";
+  }
   PairReader reader = reader_of(text);
   Pair again;
+  if (!reader.next(again)) std::abort();
   for (const Pair& pair : pairs) {
     if (!reader.next(again) || again != pair) std::abort();
   }
@@ -66,5 +76,6 @@ std::vector<std::string> regrad::fuzz::seeds() {
           "né\t漢字\nשלום\t🎉",
           "a\tb\n\nc\td\n",
           "a_b\tc\n",
+          "english\tfrench\n\"Go.\"\t\"Va !\"\n\"\"\"Go\"\"\"\t\"Va \"\"toi\"\"\"\n",
           ""};
 }
