@@ -188,7 +188,7 @@ void add_decode(CLI::App& app, DecodeOptions& options) {
         "T")
       ->check(between(0.0, 100.0));
   named(app.add_option("--top-k", options.top_k, "sample from the K likeliest tokens; 0: all"), "K")
-      ->check(quiet(CLI::NonNegativeNumber));
+      ->check(between(0, 1000000000));
   named(app.add_option("--top-p", options.top_p, "sample from the likeliest, P of chance together"),
         "P")
       ->check(between(1e-6, 1.0));
@@ -248,9 +248,9 @@ void add_tutorial(CLI::App& app, TutorialOptions& options, Machine& machine) {
   named(tutorial->add_option("--iterations", options.iterations, "stop after so many"), "N")
       ->check(between(1, 1000000));
   named(tutorial->add_option("--threshold", options.threshold, "or when the loss is below"), "L")
-      ->check(quiet(CLI::NonNegativeNumber));
+      ->check(between(0.0, 1e9));
   named(tutorial->add_option("--lr", options.rate, "the step size, alpha"), "RATE")
-      ->check(quiet(CLI::PositiveNumber));
+      ->check(between(1e-9, 1e9));
   named(tutorial->add_option("--seed", options.seed, "another seed, other numbers"), "N");
   add_machine(*tutorial, machine);
 }

@@ -104,7 +104,7 @@ void translate_stream(Translator& translator, const DecodeOptions& how, bool pro
     if (lines.size() == at_once) flush();
   }
   flush();
-  check(std::ferror(stdin) == 0, "standard input: cannot be read after line {}", number - 1);
+  check(std::ferror(stdin) == 0, "standard input: cannot be read after line {}", number);
   if (prompt) std::cerr << "\n";
 }
 

@@ -218,6 +218,9 @@ grep -l "steps/s\|loss" closed/config.json closed/last && fault "progress in a f
 "$program" translate --weights closed/weights.safetensors "may 5, 1999" >out 2>&- <&- ||
   fault "standard input and error closed"
 
+"$program" translate --weights one <&- 2>err && fault "translates a closed standard input"
+grep -q "standard input: cannot be read" err || fault "a closed standard input: $(cat err)"
+
 # An option that changes nothing says so.
 idle() {  # TEXT COMMAND...
   text=$1
@@ -244,6 +247,7 @@ expect 0 "" "$program" --threads 1 translate --weights one "may 5, 1999"
 cmp out alone || fault "--threads before the command changed the answer"
 expect 0 "threshold" "$program" --threads 2 tutorial --iterations 5
 expect 2 "no whole number" "$program" --threads 0
+expect 2 "no whole number from 0 to 1000000000" "$program" translate --weights one --top-k -1 x
 
 # A mark before the first line, names of columns and quotes are told from text.
 printf '\357\273\277may 5, 1999\n' | "$program" translate --weights one >out 2>err
