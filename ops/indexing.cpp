@@ -162,9 +162,10 @@ Tensor one_hot(const Tensor& index, int64_t classes) {
 }
 
 Tensor length_mask(const Tensor& lengths, int64_t steps) {
-  check(lengths.dtype() == int64 && lengths.rank() == 1 && steps >= 0,
-        "length_mask: lengths must be int64 [batch], not {} {}, and the steps 0 or more, not {}",
-        lengths.dtype(), lengths.shape(), steps);
+  check(lengths.dtype() == int64, "length_mask: lengths must be int64, not {}", lengths.dtype());
+  check(lengths.rank() == 1 && steps >= 0,
+        "length_mask: lengths must be int64 [batch], not {}, and the steps 0 or more, not {}",
+        lengths.shape(), steps);
   for (const int64_t length : lengths.to_vector<int64_t>()) {
     check(length >= 0 && length <= steps, "length_mask: a length of {} is not within 0 and {} steps",
           length, steps);

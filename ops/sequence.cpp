@@ -240,9 +240,9 @@ Walk check_sequence(const char* op, int64_t gates, const Tensor& x, const Tensor
     same_dtype(op, x, *bias);
   }
   for (const Tensor* other : {&state, &w.weight_ih, &w.weight_hh}) same_dtype(op, x, *other);
-  const Tensor& lengths = options.lengths;
-  check(!lengths.defined() || (lengths.shape() == Shape{x.size(1)} && lengths.dtype() == int64),
-        "{}: lengths must be int64 [{}], not {}", op, x.size(1), called(lengths));
+  check(!options.lengths.defined() || options.lengths.shape() == Shape{x.size(1)},
+        "{}: lengths must be [{}], not {}", op, x.size(1),
+        options.lengths.defined() ? options.lengths.shape() : Shape());
   return {x.size(0), x.size(1), size, options.reverse};
 }
 
