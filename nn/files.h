@@ -122,7 +122,4 @@ DType dtype_of(const Element& element);  // what it is read as
 // shape.numel() numbers from position `at` of the file.
 Tensor read_tensor(const Input& file, int64_t at, const Shape& shape, const Element& element);
 
-// A name or a value out of a file, for a message.
-inline std::string printable(std::string_view text) { return shortened(text); }
-
 }  // namespace regrad::nn::files

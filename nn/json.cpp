@@ -8,7 +8,6 @@
 namespace regrad::nn {
 namespace {
 
-using files::printable;
 
 constexpr int64_t window_size = 1 << 16, longest_name = 1 << 16;
 
@@ -60,7 +59,7 @@ void JsonReader::not_json() const {
 }
 
 void JsonReader::stop(const char* what) const {
-  fail("the header has {} where none belongs, at \"{}\"", what, printable(name_));
+  fail("the header has {} where none belongs, at \"{}\"", what, shortened(name_));
 }
 
 void JsonReader::stop_at_value() {
@@ -213,7 +212,7 @@ void JsonReader::end() {
 }
 
 std::string json_string(std::string_view text) {
-  check(is_utf8(text), "\"{}\" is not UTF-8", printable(text));
+  check(is_utf8(text), "\"{}\" is not UTF-8", shortened(text));
   std::string quoted = "\"";
   for (const char c : text) {
     const size_t which = c == '/' ? std::string_view::npos : escaped.find(c);

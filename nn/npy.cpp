@@ -12,7 +12,6 @@
 namespace regrad::nn {
 namespace {
 
-using files::printable;
 using Kind = files::Element::Kind;
 
 constexpr std::string_view magic = "\x93NUMPY";
@@ -35,7 +34,7 @@ class HeaderReader {
       } else if (field == "shape" && !shape) {
         shape = sizes();
       } else {
-        fail("its header has a field \"{}\" that is unknown or came before", printable(field));
+        fail("its header has a field \"{}\" that is unknown or came before", shortened(field));
       }
       if (!take(',')) {
         expect('}');
@@ -43,7 +42,7 @@ class HeaderReader {
       }
     }
     skip();
-    check(rest_.empty(), "its header goes on after the dictionary: {}", printable(rest_));
+    check(rest_.empty(), "its header goes on after the dictionary: {}", shortened(rest_));
     check(descr && fortran && shape, "its header lacks descr, fortran_order or shape");
   }
 
@@ -62,12 +61,12 @@ class HeaderReader {
     rest_.remove_prefix(1);
     return true;
   }
-  void expect(char c) { check(take(c), "its header should have '{}' at: {}", c, printable(rest_)); }
+  void expect(char c) { check(take(c), "its header should have '{}' at: {}", c, shortened(rest_)); }
   std::string_view string() {
     skip();
     const char quote = rest_.empty() ? '\0' : rest_[0];
     const size_t end = quote == '\'' || quote == '"' ? rest_.find(quote, 1) : std::string::npos;
-    check(end != std::string::npos, "its header should have a string at: {}", printable(rest_));
+    check(end != std::string::npos, "its header should have a string at: {}", shortened(rest_));
     const std::string_view text = rest_.substr(1, end - 1);
     rest_.remove_prefix(end + 1);
     return text;
@@ -81,7 +80,7 @@ class HeaderReader {
         return value;
       }
     }
-    fail("its header should have True or False at: {}", printable(rest_));
+    fail("its header should have True or False at: {}", shortened(rest_));
   }
   int64_t integer() {
     skip();
@@ -91,7 +90,7 @@ class HeaderReader {
       value = checked_add(checked_mul(value, 10), rest_[digits] - '0');
     }
     const bool padded = digits > 1 && rest_[0] == '0';  // not a number to Python
-    check(digits > 0 && !padded, "its header should have a size at: {}", printable(rest_));
+    check(digits > 0 && !padded, "its header should have a size at: {}", shortened(rest_));
     rest_.remove_prefix(digits);
     take('L');  // Python 2 wrote long integers so
     return value;
@@ -117,7 +116,7 @@ class HeaderReader {
 files::Element element_of(std::string_view descr) {
   const auto unsupported = [&]() {
     fail("it has the dtype '{}'; bool, integers and floats of 2, 4 and 8 bytes are supported",
-         printable(descr));
+         shortened(descr));
   };
   if (descr.size() != 3 || std::string_view("<>|=").find(descr[0]) == std::string::npos) {
     unsupported();

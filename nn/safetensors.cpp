@@ -14,7 +14,6 @@
 namespace regrad::nn {
 namespace {
 
-using files::printable;
 
 constexpr std::string_view no_sum = "00000000";  // in its own place, while it is computed
 
@@ -29,7 +28,7 @@ void verify(const files::Input& file, const SafetensorsHeader& header) {
         "damaged: its checksum is {}, and that of its bytes is {} (or it was changed by a program "
         "that "
         "keeps the metadata \"{}\")",
-        printable(header.sum), digits(sum), SafetensorsHeader::sum_key);
+        shortened(header.sum), digits(sum), SafetensorsHeader::sum_key);
 }
 
 Safetensors read(const std::string& path) {
@@ -81,7 +80,7 @@ Stored stored(DType dtype) {
 std::vector<const NamedTensors::value_type*> in_order(const NamedTensors& tensors) {
   std::vector<const NamedTensors::value_type*> sorted;
   for (const auto& entry : tensors) {
-    check(entry.second.defined(), "tensor \"{}\" is undefined", printable(entry.first));
+    check(entry.second.defined(), "tensor \"{}\" is undefined", shortened(entry.first));
     check(entry.first != "__metadata__", "no tensor may be called __metadata__");
     sorted.push_back(&entry);
   }
@@ -92,7 +91,7 @@ std::vector<const NamedTensors::value_type*> in_order(const NamedTensors& tensor
   std::set<std::string_view> names;
   for (const auto* entry : sorted) {
     check(names.insert(entry->first).second, "two tensors are called \"{}\"",
-          printable(entry->first));
+          shortened(entry->first));
   }
   return sorted;
 }

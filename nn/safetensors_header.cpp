@@ -10,7 +10,6 @@
 namespace regrad::nn {
 namespace {
 
-using files::printable;
 using Kind = files::Element::Kind;
 
 constexpr int64_t longest_dtype = 64;      // bytes
@@ -55,7 +54,7 @@ class SafetensorsParser {
  private:
   void metadata(const std::string& key) {
     check(!made_.metadata.contains(key) && (key != made_.sum_key || made_.sum_at < 0),
-          "the header names \"{}\" twice", printable(key));
+          "the header names \"{}\" twice", shortened(key));
     check(made_.metadata.size() < most_metadata, "the metadata has more than {} entries",
           most_metadata);
     std::string value = json_.string(SafetensorsHeader::longest);
@@ -92,20 +91,20 @@ class SafetensorsParser {
       }
     });
     check(has_dtype && has_shape && has_offsets, "tensor \"{}\" lacks dtype, shape or data_offsets",
-          printable(name));
+          shortened(name));
     if (found != 2 || offsets[0] > offsets[1]) wrong_offsets(name);
     made.begin = offsets[0];
     made.end = offsets[1];
     keep(name, shape, made);
   }
   [[noreturn]] static void wrong_offsets(const std::string& name) {
-    fail("tensor \"{}\" has data_offsets that are not [begin, end]", printable(name));
+    fail("tensor \"{}\" has data_offsets that are not [begin, end]", shortened(name));
   }
   static void add_size(const std::string& name, Shape& shape, uint64_t size) {
     check(shape.rank() < Shape::max_rank, "tensor \"{}\" has more than {} dimensions",
-          printable(name), Shape::max_rank);
+          shortened(name), Shape::max_rank);
     check(size <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()),
-          "tensor \"{}\" has a size of {}", printable(name), size);
+          "tensor \"{}\" has a size of {}", shortened(name), size);
     shape.push_back(static_cast<int64_t>(size));
   }
   uint8_t dtype(const std::string& name) {
@@ -113,13 +112,13 @@ class SafetensorsParser {
     for (size_t i = 0; i < dtypes.size(); ++i) {
       if (dtypes[i].name == given) return static_cast<uint8_t>(i);
     }
-    fail("tensor \"{}\" has the dtype {}, which is not supported", printable(name),
-         printable(given));
+    fail("tensor \"{}\" has the dtype {}, which is not supported", shortened(name),
+         shortened(given));
   }
   void keep(const std::string& name, const Shape& shape, SafetensorsHeader::Entry& made) {
     const int64_t bytes = checked_mul(shape.numel(), dtypes[made.dtype].element.size);
     check(made.end - made.begin == static_cast<uint64_t>(bytes),
-          "tensor \"{}\" needs {} bytes by its shape and dtype, and has {}", printable(name), bytes,
+          "tensor \"{}\" needs {} bytes by its shape and dtype, and has {}", shortened(name), bytes,
           made.end - made.begin);
     made.name_at = static_cast<uint32_t>(made_.names_.size());
     made.name_size = static_cast<uint32_t>(name.size());
@@ -162,7 +161,7 @@ void SafetensorsHeader::check_names() const {
   });
   for (size_t i = 1; i < sums.size(); ++i) {
     check(sums[i].first != sums[i - 1].first || named(sums[i]) != named(sums[i - 1]),
-          "the header names \"{}\" twice", printable(named(sums[i])));
+          "the header names \"{}\" twice", shortened(named(sums[i])));
   }
 }
 
@@ -179,7 +178,7 @@ void SafetensorsHeader::check_layout(uint64_t data_size) {
   for (const uint32_t i : order_) {
     const Entry& entry = entries_[i];
     check(entry.begin == end, "tensor \"{}\" begins at byte {} of the data, not at {}, {}",
-          printable(name(entry)), entry.begin, end, "where the one before it ends");
+          shortened(name(entry)), entry.begin, end, "where the one before it ends");
     end = entry.end;
   }
   check(end == data_size, "the tensors take {} bytes, the file has {} for them", end, data_size);
