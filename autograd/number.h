@@ -14,7 +14,7 @@ namespace regrad {
 class Number {
  public:
   template <class T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   constexpr Number(T value) {
     if constexpr (std::same_as<T, bool>) {
       dtype_ = DType::boolean;

@@ -40,6 +40,7 @@ Shape Shape::contiguous_strides() const {
     strides[i] = stride;
     stride = checked_mul(stride, std::max<int64_t>(sizes_[i], 1));
   }
+  static_cast<void>(checked_mul(stride, 64));  // bytes, and what kernels count work with
   return strides;
 }
 

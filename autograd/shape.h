@@ -36,7 +36,8 @@ class Shape {
   void push_back(int64_t size);
 
   int64_t numel() const;              // the product of the sizes
-  Shape contiguous_strides() const;   // row-major; an Error where they, or those of an empty tensor, do not fit
+  Shape contiguous_strides() const;   // row-major; an Error where, in an empty
+                                      // tensor too, sizes above 0 multiply to more than 2^57
   std::string str() const;            // "[2, 3]"
   int64_t at(int64_t d, const char* op) const;   // the size of a dimension; -1 is the last
   int64_t dim(int64_t d, const char* op) const;  // -1 is the last; an Error naming op if out of range

@@ -68,7 +68,7 @@ bool Tensor::is_in_order(bool with_gaps) const {
     const int64_t size = shape()[i], found = size == 1 ? stride : strides()[i];
     if (size == 0) return true;
     if (found < stride || (found > stride && (!with_gaps || i + 1 == rank()))) return false;
-    stride = found * size;
+    stride = static_cast<int64_t>(static_cast<uint64_t>(found) * static_cast<uint64_t>(size));
   }
   return true;
 }

@@ -102,9 +102,9 @@ class Tensor {
   Tensor reshape(const Shape& shape) const;
   Tensor transpose(int64_t d0, int64_t d1) const;
 
-  // Writing in place: for parameters, under NoGrad, and for tensors outside any graph. A source that
-  // lies in the same memory is read before anything is written; a tensor whose elements share places
-  // (an expanded one) is an Error.
+  // Writing in place: for parameters, under NoGrad, and for tensors outside any graph. A source
+  // that lies in the same memory is read before anything is written; a tensor whose elements share
+  // places (an expanded one) is an Error.
   Tensor& copy_(const Tensor& source);  // broadcasts and converts
   Tensor& fill_(Number value);
   Tensor& add_(const Tensor& other, double scale = 1);  // this += scale other

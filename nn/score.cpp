@@ -24,8 +24,8 @@ Tensor products(const char* score, const Tensor& query, const Tensor& key) {
   return matmul(query, transpose(key));
 }
 
-// x / max(|x|, eps), of rows that are first divided by their greatest element: squares of 1e20 would
-// be infinite in float32.
+// x / max(|x|, eps), of rows that are first divided by their greatest element: squares of 1e20
+// would be infinite in float32.
 Tensor unit_rows(const Tensor& x, double eps) {
   if (x.size(-1) == 0) return x;
   constexpr double infinity = std::numeric_limits<double>::infinity();

@@ -101,16 +101,18 @@ TransformerDecoderOutput TransformerDecoderLayer::advance(
 Tensor sinusoidal_positions(int64_t length, int64_t dim, TensorOptions options, int64_t first) {
   check(length >= 0 && dim >= 0, "sinusoidal_positions: sizes must be 0 or more, not {} and {}",
         length, dim);
-  std::vector<double> values(static_cast<size_t>(checked_mul(length, dim)));
+  Tensor positions = empty({length, dim}, float64, cpu);
+  double* values = positions.mutable_data<double>();
   for (int64_t t = 0; t < length; ++t) {
     for (int64_t i = 0; i < dim; ++i) {
       const double share = static_cast<double>(i - i % 2) / static_cast<double>(dim);
-      const double angle = (static_cast<double>(first) + static_cast<double>(t)) / std::pow(10000.0, share);
-      values[static_cast<size_t>(t * dim + i)] = i % 2 == 0 ? std::sin(angle) : std::cos(angle);
+      const double angle =
+          (static_cast<double>(first) + static_cast<double>(t)) / std::pow(10000.0, share);
+      values[t * dim + i] = i % 2 == 0 ? std::sin(angle) : std::cos(angle);
     }
   }
-  if (!options.dtype) options.dtype = float32;
-  return tensor(values, {length, dim}, options);
+  positions = positions.to(options.dtype.value_or(float32)).to(options.device);
+  return positions.set_requires_grad(options.requires_grad);
 }
 
 PositionalEncoding::PositionalEncoding(double chance, Generator& generator)

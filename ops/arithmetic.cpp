@@ -61,7 +61,8 @@ Tensor chosen(const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y
   return where(eq(a, y), mul(g, share), 0);
 }
 
-// A number takes x's dtype, or that of its own kind where x's comes before it: bool, int64, float32.
+// A number takes x's dtype, or that of its own kind where x's comes before it: bool, int64,
+// float32.
 Tensor number_like(const char* op, const Tensor& x, Number value) {
   DType dtype = x.dtype();
   if (!is_float(dtype) && !(dtype == bool_ && value.dtype() == bool_)) {
@@ -91,8 +92,7 @@ WholeComparison among_whole(Compare function, Number number) {
 Tensor compare(const char* op, Compare function, const Tensor& a, Number number) {
   if (is_float(a.dtype())) return compare(op, function, a, number_like(op, a, number));
   const WholeComparison whole = among_whole(function, number);
-  return compare(op, whole.function, a.to(int64),
-                 filled(op, {}, whole.number, int64, a.device()));
+  return compare(op, whole.function, a.to(int64), filled(op, {}, whole.number, int64, a.device()));
 }
 
 }  // namespace

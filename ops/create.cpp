@@ -38,14 +38,14 @@ Tensor whole_arange(int64_t start, int64_t end, int64_t step, const TensorOption
   check(step != 0 && (end == start || (end > start) == (step > 0)),
         "arange: a step of {} does not lead from {} to {}", step, start, end);
   const auto from = static_cast<uint64_t>(start), by = static_cast<uint64_t>(step);
-  const uint64_t way = step > 0 ? static_cast<uint64_t>(end) - from
-                                : from - static_cast<uint64_t>(end);
+  const uint64_t way =
+      step > 0 ? static_cast<uint64_t>(end) - from : from - static_cast<uint64_t>(end);
   const uint64_t length = step > 0 ? by : 0 - by;
   const uint64_t count = way / length + (way % length != 0 ? 1 : 0);
   check(count <= uint64_t{INT64_MAX}, "arange: {} to {} are too many numbers", start, end);
-  return filled_by<int64_t>(
-      static_cast<int64_t>(count), int64, options,
-      [=](int64_t i) { return static_cast<int64_t>(from + static_cast<uint64_t>(i) * by); });
+  return filled_by<int64_t>(static_cast<int64_t>(count), int64, options, [=](int64_t i) {
+    return static_cast<int64_t>(from + static_cast<uint64_t>(i) * by);
+  });
 }
 
 }  // namespace

@@ -48,8 +48,8 @@ Tensor randperm(int64_t n, Generator& generator);  // 0 .. n - 1 in a random ord
 // [n, count]. Without replacement no class comes twice.
 Tensor multinomial(const Tensor& p, int64_t count, Generator& generator, bool replacement = false);
 
-// --- arithmetic (arithmetic.cpp): shapes broadcast; int64 and bool join float operands. A number joins
-// the tensor: with int64 and bool a whole one gives int64, a fraction float32.
+// --- arithmetic (arithmetic.cpp): shapes broadcast; int64 and bool join float operands. A number
+// joins the tensor: with int64 and bool a whole one gives int64, a fraction float32.
 Tensor add(const Tensor& a, const Tensor& b);      // a + b
 Tensor sub(const Tensor& a, const Tensor& b);      // a - b
 Tensor mul(const Tensor& a, const Tensor& b);      // a b
@@ -82,8 +82,9 @@ Tensor logical_not(const Tensor& a);
 Tensor logical_and(const Tensor& a, const Tensor& b);
 Tensor logical_or(const Tensor& a, const Tensor& b);
 
-// --- functions of each element (pointwise.cpp; formulas in pointwise.h): of int64, those
-// that give whole numbers stay int64 and wrap around (neg abs square relu clamp pow); others float32
+// --- functions of each element (pointwise.cpp; formulas in pointwise.h): of int64,
+// neg abs square relu clamp pow stay int64 where the result is whole, and wrap around; others give
+// float32
 Tensor neg(const Tensor& x);
 Tensor abs(const Tensor& x);
 Tensor exp(const Tensor& x);

@@ -228,7 +228,8 @@ Walk check_sequence(const char* op, int64_t gates, const Tensor& x, const Tensor
         "{}: takes x [time, batch, in] and a state [batch, hidden], not {} and {}", op, called(x),
         called(state));
   const int64_t size = state.size(1), wide = checked_mul(gates, size);
-  static_cast<void>(checked_mul(checked_mul(5, size), checked_mul(checked_add(x.size(0), 1), x.size(1))));
+  static_cast<void>(
+      checked_mul(checked_mul(5, size), checked_mul(checked_add(x.size(0), 1), x.size(1))));
   check(w.weight_ih.shape() == Shape{wide, x.size(2)} && w.weight_hh.shape() == Shape{wide, size},
         "{}: for x {} and a state {} the weights must be [{}, {}] and [{}, {}], not {} and {}", op,
         called(x), called(state), wide, x.size(2), wide, size, called(w.weight_ih),

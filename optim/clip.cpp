@@ -19,9 +19,7 @@ std::vector<Tensor> with_gradient(const std::vector<Tensor>& parameters) {
 
 Tensor largest(const Tensor& g) { return max(abs(g)); }
 
-Tensor sum_of_powers(const Tensor& g, double p) {
-  return sum(p == 2 ? square(g) : pow(abs(g), p));
-}
+Tensor sum_of_powers(const Tensor& g, double p) { return sum(p == 2 ? square(g) : pow(abs(g), p)); }
 
 // of(g) of every gradient that has elements, read once, so that a GPU is waited for once.
 template <class Of>

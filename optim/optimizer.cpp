@@ -140,7 +140,8 @@ void Optimizer::load_state_dict(const State& state) {
     loaded.emplace_back(slots, std::move(values));
   }
   reader.check_all(name_);
-  const double rate = lr.item<double>(), base_rate = base.defined() ? base.item<double>() : base_lr_;
+  const double rate = lr.item<double>(),
+               base_rate = base.defined() ? base.item<double>() : base_lr_;
   check_lr(name_, base_rate);
   follow(rate);
   base_lr_ = base_rate;

@@ -1,7 +1,7 @@
 // Learning rates that change: call step() once after each epoch (or step) of the optimiser, which
 // must outlive its schedule. The base is the optimiser's base_lr(): what the user gave it, not what
-// a schedule has made of that, here or in a state that was loaded. So one schedule to an optimiser, and
-// a cosine after a warm-up is WarmupLR's cosine_to.
+// a schedule has made of that, here or in a state that was loaded. So one schedule to an optimiser,
+// and a cosine after a warm-up is WarmupLR's cosine_to.
 #pragma once
 
 #include <cstdint>

@@ -78,6 +78,20 @@ TEST_CASE("activations in a sequence") {
   CHECK(largest_difference(grown(x), -tanh(x)) == 0);
 }
 
+TEST_CASE("layers of a size that no memory has are an error") {
+  for (const int64_t size : {INT64_MAX, INT64_MAX - 1, INT64_MAX / 2, int64_t{1} << 61}) {
+    CHECK_ERROR(nn::Linear(size, 2), "too large");
+    CHECK_ERROR(nn::Linear(2, size), "too large");
+    CHECK_ERROR(nn::Embedding(size, 2), "too large");
+    CHECK_ERROR(nn::LayerNorm(size), "too large");
+    CHECK_ERROR(nn::RNN(2, size), "too large");
+    CHECK_ERROR(nn::GRU(2, size), "too large");
+    CHECK_ERROR(nn::LSTM(2, size, {.layers = 2, .bidirectional = true}), "too large");
+    CHECK_ERROR(nn::MultiheadAttention(size, 1), "too large");
+    CHECK_ERROR(nn::sinusoidal_positions(size, 2), "too large");
+  }
+}
+
 TEST_SUITE_END();
 
 }  // namespace

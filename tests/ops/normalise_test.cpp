@@ -102,7 +102,8 @@ TEST_CASE("layer_norm over no features, and its derivatives") {
   for (const Shape& shape : {Shape{3, 0}, Shape{0}, Shape{0, 0}, Shape{2, 3, 0}}) {
     for (const bool create_graph : {false, true}) {
       const auto op = [](const Tensors& x) { return layer_norm(x[0], x[1], x[2]); };
-      const Tensors g = gradients(op, {zeros(shape), zeros({0}), zeros({0})}, zeros(shape), create_graph);
+      const Tensors g =
+          gradients(op, {zeros(shape), zeros({0}), zeros({0})}, zeros(shape), create_graph);
       CHECK(g[0].shape() == shape);
       CHECK(g[1].shape() == Shape{0});
       CHECK(g[2].shape() == Shape{0});

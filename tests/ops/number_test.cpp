@@ -1,4 +1,5 @@
-// Tensors with plain numbers: dtypes, whole numbers without a rounding, comparisons as real numbers.
+// Tensors with plain numbers: dtypes, whole numbers without a rounding, comparisons as real
+// numbers.
 #include <cfloat>
 #include <cmath>
 
@@ -36,7 +37,8 @@ TEST_CASE("a fill keeps the tensor's dtype, or is an error that names it") {
   CHECK(whole(masked_fill(large, mask, highest)) == Whole{highest, wide, wide, highest});
   CHECK(whole(pad(tensor({wide}, {1}), {1, 0}, lowest)) == Whole{lowest, wide});
   const Tensor i = zeros({2, 2}, {.dtype = int64}), b = zeros({2, 2}, {.dtype = bool_});
-  CHECK_ERROR(masked_fill(i, mask, 1.5), "masked_fill: the number 1.5 does not fit a tensor of int64");
+  CHECK_ERROR(masked_fill(i, mask, 1.5),
+              "masked_fill: the number 1.5 does not fit a tensor of int64");
   CHECK_ERROR(masked_fill(i, mask, -inf), "masked_fill: the number -inf does not fit");
   CHECK_ERROR(masked_fill(b, mask, 2), "masked_fill: the number 2 does not fit a tensor of bool");
   CHECK_ERROR(pad(i, {1, 1}, 0.5), "pad: the number 0.5 does not fit");
@@ -86,20 +88,18 @@ TEST_CASE("what a number makes of int64 and bool is PyTorch's dtype") {
 }
 
 TEST_CASE("int64 and bool are compared with a number as real numbers") {
-  const Whole values = {lowest,     lowest + 1, -wide, -2,   -1,          0,      1,
-                        wide - 1,   wide,       wide + 1, highest - 1, highest};
-  const double numbers[] = {-inf,  -1e300, -0x1p63, -0x1p53, -1.5,   -1.0,   -0.5, -1e-300, -0.0,
-                            1e-300, 0.5,    0.999,   1.0,     0x1p53, 0x1p62, 0x1p63, 1e19,    inf,
-                            NAN};
+  const Whole values = {lowest, lowest + 1, -wide, -2,       -1,          0,
+                        1,      wide - 1,   wide,  wide + 1, highest - 1, highest};
+  const double numbers[] = {-inf,    -1e300, -0x1p63, -0x1p53, -1.5,  -1.0, -0.5,
+                            -1e-300, -0.0,   1e-300,  0.5,     0.999, 1.0,  0x1p53,
+                            0x1p62,  0x1p63, 1e19,    inf,     NAN};
   const Tensor x = tensor(values, {12}), b = tensor({false, true}, {2});
   const auto check_all = [](const Tensor& t, const Whole& of, auto number, auto exact) {
     INFO("number: ", static_cast<double>(number));
-    const std::vector<bool> found[] = {(t == number).template to_vector<bool>(),
-                                       (t != number).template to_vector<bool>(),
-                                       (t < number).template to_vector<bool>(),
-                                       (t <= number).template to_vector<bool>(),
-                                       (t > number).template to_vector<bool>(),
-                                       (t >= number).template to_vector<bool>()};
+    const std::vector<bool> found[] = {
+        (t == number).template to_vector<bool>(), (t != number).template to_vector<bool>(),
+        (t < number).template to_vector<bool>(),  (t <= number).template to_vector<bool>(),
+        (t > number).template to_vector<bool>(),  (t >= number).template to_vector<bool>()};
     for (size_t i = 0; i < of.size(); ++i) {
       const auto v = static_cast<decltype(exact)>(of[i]);
       CHECK(found[0][i] == (v == exact));

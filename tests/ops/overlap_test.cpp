@@ -7,7 +7,8 @@ namespace {
 
 TEST_SUITE_BEGIN("ops");
 
-// Writes by way of `write` into view(x) from other(x), which overlap; and with a copy of the source.
+// Writes by way of `write` into view(x) from other(x), which overlap; and with a copy of the
+// source.
 void check_as_if_copied(const Shape& shape, const std::function<Tensor(const Tensor&)>& view,
                         const std::function<Tensor(const Tensor&)>& other,
                         const std::function<void(Tensor, const Tensor&)>& write) {
@@ -26,10 +27,14 @@ TEST_CASE("a source in the same memory is read before anything is written") {
   const auto add = [](Tensor to, const Tensor& from) { to.add_(from, 0.5); };
   const auto whole = [](const Tensor& x) { return x; };
   for (const int64_t n : {3, 17, 300}) {
-    check_as_if_copied({n, n}, whole, [](const Tensor& x) { return transpose(x); }, copy);
-    check_as_if_copied({n, n}, whole, [](const Tensor& x) { return transpose(x); }, add);
-    check_as_if_copied({n, n}, whole, [](const Tensor& x) { return select(x, 0, 1); }, copy);
-    check_as_if_copied({n, n}, whole, [](const Tensor& x) { return select(x, 0, 1); }, add);
+    check_as_if_copied(
+        {n, n}, whole, [](const Tensor& x) { return transpose(x); }, copy);
+    check_as_if_copied(
+        {n, n}, whole, [](const Tensor& x) { return transpose(x); }, add);
+    check_as_if_copied(
+        {n, n}, whole, [](const Tensor& x) { return select(x, 0, 1); }, copy);
+    check_as_if_copied(
+        {n, n}, whole, [](const Tensor& x) { return select(x, 0, 1); }, add);
   }
   for (const int64_t n : {5, 64, 100'001}) {
     const auto first = [n](const Tensor& x) { return narrow(x, 0, 0, n - 1); };
@@ -40,8 +45,9 @@ TEST_CASE("a source in the same memory is read before anything is written") {
       check_as_if_copied({n}, last, first, write);
       check_as_if_copied({n}, whole, whole, write);
     }
-    check_as_if_copied({n}, [n](const Tensor& x) { return slice(x, 0, 0, n / 2 * 2, 2); },
-                       [n](const Tensor& x) { return slice(x, 0, 0, n / 2); }, copy);
+    check_as_if_copied(
+        {n}, [n](const Tensor& x) { return slice(x, 0, 0, n / 2 * 2, 2); },
+        [n](const Tensor& x) { return slice(x, 0, 0, n / 2); }, copy);
   }
 }
 

@@ -29,7 +29,8 @@ TEST_CASE("lengths whose squares overflow or vanish") {
     std::vector<Tensor> two = {leaf({0, 0}, dtype), leaf({0, 0}, dtype)};
     for (std::vector<Tensor>* all : {&one, &two}) {
       const size_t each = all->size() == 1 ? 4 : 2;
-      const double most = dtype == float32 ? 3e38 : 1.5e308, least = dtype == float32 ? 1e-37 : 1e-300;
+      const double most = dtype == float32 ? 3e38 : 1.5e308,
+                   least = dtype == float32 ? 1e-37 : 1e-300;
       for (const double value : {1e20, most, 1.0, 1e-25, 1e-30, least}) {
         const double length = clipped_to(*all, std::vector<double>(each, value), 1);
         if (value < 1e308) CHECK(length / value == doctest::Approx(2).epsilon(1e-6));
@@ -167,8 +168,9 @@ TEST_CASE("a schedule made after the state was loaded goes on from the rate that
   CHECK(optimizer.lr() == doctest::Approx(0.01));
   optimizer.set_lr(0.5);  // the user's word is the new base
   CHECK(optim::StepLR(optimizer, 2).base_lr() == 0.5);
-  CHECK_ERROR(optimizer.load_state_dict({{"lr", tensor({0.01}, {})}, {"initial_lr", tensor({-1.0}, {})}}),
-              "learning rate");
+  CHECK_ERROR(
+      optimizer.load_state_dict({{"lr", tensor({0.01}, {})}, {"initial_lr", tensor({-1.0}, {})}}),
+      "learning rate");
   CHECK(optimizer.lr() == 0.5);
 }
 
