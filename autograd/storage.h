@@ -41,7 +41,8 @@ class Ref {
 class Counted {
  public:
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
-  bool unique() const { return references_.load(std::memory_order_acquire) == 1; }
+  int32_t references() const { return references_.load(std::memory_order_acquire); }
+  bool unique() const { return references() == 1; }
 
  protected:
   bool drop() {  // whether that was the last reference

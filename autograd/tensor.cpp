@@ -75,7 +75,11 @@ bool Tensor::is_in_order(bool with_gaps) const {
 
 Tensor Tensor::detach() const { return view_of(*this, shape(), strides(), body().offset); }
 
-bool Tensor::is_held_once() const { return body().unique() && body().storage->unique(); }
+bool Tensor::is_held_once() const {
+  const Ref<TensorBody>& in_graph = body().in_graph;
+  if (!body().unique() || (in_graph && !in_graph->unique())) return false;
+  return body().storage->references() == (in_graph ? 2 : 1);
+}
 
 bool Tensor::sole_owner() const { return is_held_once() && !requires_grad() && is_in_order(true); }
 

@@ -117,7 +117,10 @@ Tensor Tensor::transpose(int64_t d0, int64_t d1) const { return regrad::transpos
 Tensor& Tensor::copy_(const Tensor& source) {
   check(broadcast_shapes("copy_", shape(), source.shape()) == shape(),
         "copy_: {} does not broadcast to {}", source.shape(), shape());
-  const Tensor from = apart(source.detach().to(dtype()).to(device()), *this);
+  // Nothing is allocated where nothing need be: what loads a model has to be able to finish.
+  const bool alike =
+      source.shape() == shape() && source.dtype() == dtype() && source.device() == device();
+  const Tensor from = apart(alike ? source : source.detach().to(dtype()).to(device()), *this);
   written("copy_");
   copy_into(*this, from.shape() == shape() ? from : expand(from, shape()));
   return *this;

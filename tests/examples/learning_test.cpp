@@ -76,6 +76,7 @@ TEST_CASE("the op that first went beyond all numbers is named") {
   {
     const NoGrad guard;
     run.parameter("output.weight").fill_(3e38);
+    run.parameter("output.bias").fill_(3.4e38);
   }
   const std::string text = error_of([&] { run.learning.run(run.stop); });
   CHECK_MESSAGE(text.find("the first that is not finite is the result") != text.npos, text);
