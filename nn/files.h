@@ -9,7 +9,7 @@
 
 #include "autograd/error.h"
 #include "autograd/tensor.h"
-#include "nn/text.h"
+#include "autograd/text.h"
 
 namespace regrad::nn::files {
 

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "autograd/check.h"
-#include "nn/text.h"
+#include "autograd/text.h"
 
 namespace regrad::nn {
 namespace {

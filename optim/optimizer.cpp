@@ -5,7 +5,7 @@
 #include <map>
 
 #include "autograd/check.h"
-#include "nn/text.h"
+#include "autograd/text.h"
 #include "ops/ops.h"
 
 namespace regrad::optim {
@@ -25,11 +25,11 @@ void check_lr(const char* name, double lr) {
 // Takes tensors out of a state by name and collects what is wrong with them.
 struct Reader {
   std::map<std::string, Tensor> given;
-  nn::FirstLines wrong;
+  FirstLines wrong;
 
   explicit Reader(const State& state) {
     for (const auto& [name, value] : state) {
-      if (!given.emplace(name, value).second) wrong.add("twice: " + nn::shortened(name));
+      if (!given.emplace(name, value).second) wrong.add("twice: " + shortened(name));
     }
   }
   Tensor take(const std::string& name, const Shape& shape, DType dtype, bool needed) {
@@ -44,7 +44,7 @@ struct Reader {
     return {};
   }
   void check_all(const char* optimiser) {
-    for (const auto& [name, value] : given) wrong.add("not known: " + nn::shortened(name));
+    for (const auto& [name, value] : given) wrong.add("not known: " + shortened(name));
     check(wrong.empty(), "{}: this state does not fit the optimiser:{}", optimiser, wrong.text());
   }
 };

@@ -90,7 +90,7 @@ struct Read {
 void check_choice(const char* name, const std::string& given,
                   const std::vector<std::string>& choices) {
   check(std::find(choices.begin(), choices.end(), given) != choices.end(),
-        "\"{}\" is \"{}\"; it must be one of {}", name, nn::shortened(given),
+        "\"{}\" is \"{}\"; it must be one of {}", name, shortened(given),
         fmt::join(choices, ", "));
 }
 
@@ -135,7 +135,7 @@ Config read_config(const std::string& text) {
   Read read{json};
   fields(config, read);
   for (const auto& [name, value] : json.items()) {
-    check(read.known.contains(name), "\"{}\" is not known", nn::shortened(name));
+    check(read.known.contains(name), "\"{}\" is not known", shortened(name));
   }
   check_choice("model", config.options.model, model_names());
   check_choice("score", config.options.score, score_names());

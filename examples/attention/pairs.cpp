@@ -204,7 +204,7 @@ std::vector<std::string> PairReader::remarks() const {
   std::vector<std::string> all;
   if (!header_.empty()) {
     all.push_back(fmt::format("{}:1: \"{}\" is taken for a header, not for a pair", name_,
-                              nn::shortened(header_)));
+                              shortened(header_)));
   }
   if (quotes_.taken_off_ > 0) {
     all.push_back(

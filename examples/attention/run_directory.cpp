@@ -51,7 +51,7 @@ void verify(const std::string& path, const nn::Safetensors& file) {
     check(found != file.metadata.end(), "{}: damaged: it has no checksum", path);
     check(found->second == fmt::format("{:08x}", nn::files::crc32c(nn::files::bytes_of(value))),
           "{}: damaged: the checksum of \"{}\" is not that of its numbers", path,
-          nn::shortened(name));
+          shortened(name));
   }
 }
 
@@ -257,7 +257,7 @@ int64_t RunDirectory::named_by(const std::string& pointer) const {
   if (name.ends_with('\n')) name.pop_back();
   const int64_t step = step_of(name);
   check(step >= 0, "{}/{}: damaged: it names no checkpoint but \"{}\"", path_, pointer,
-        nn::shortened(name));
+        shortened(name));
   return step;
 }
 

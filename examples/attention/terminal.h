@@ -5,12 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include "nn/text.h"
+#include "autograd/text.h"
 
 namespace regrad::example {
-
-using nn::printable;
-using nn::shortened;
 
 // One line for the user on standard error: "attention: " and the message, printable. The lines of a
 // list follow one another.

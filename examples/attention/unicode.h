@@ -5,15 +5,12 @@
 #include <string_view>
 #include <vector>
 
-#include "nn/text.h"
+#include "autograd/text.h"
 
 namespace regrad::example {
 
 // What some editors write before the first line of a text.
 inline constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-
-using nn::code_point_length;
-using nn::code_point_value;
 
 // The code points of text. Throws Error with the byte offset where text is not UTF-8.
 std::vector<std::string_view> code_points(std::string_view text);

@@ -1,4 +1,4 @@
-#include "nn/text.h"
+#include "autograd/text.h"
 
 #include <algorithm>
 #include <iterator>
@@ -6,7 +6,7 @@
 
 #include "autograd/check.h"
 
-namespace regrad::nn {
+namespace regrad {
 namespace {
 
 // Controls but those of one byte; the marks with the property Bidi_Control; ends of lines and
@@ -85,4 +85,4 @@ std::string FirstLines::text() const {
   return count_ <= most ? text_ : fmt::format("{}\n  and {} more", text_, count_ - most);
 }
 
-}  // namespace regrad::nn
+}  // namespace regrad

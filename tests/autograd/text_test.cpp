@@ -1,4 +1,4 @@
-#include "nn/text.h"
+#include "autograd/text.h"
 
 #include <doctest/doctest.h>
 
@@ -37,7 +37,7 @@ bool is_harmless(std::string_view text) {
 
 }  // namespace
 
-TEST_SUITE_BEGIN("nn");
+TEST_SUITE_BEGIN("autograd");
 
 TEST_CASE("text: what a terminal would obey is written out, all else is as it was") {
   CHECK(printable("a\x1b[2J\x07\n\t\x7f") == "a\\x1b[2J\\x07\\x0a\\x09\\x7f");

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace regrad::nn {
+namespace regrad {
 
 // The length in bytes of the code point that begins at text[position], or 0 where the bytes there
 // are not UTF-8 (overlong, a surrogate, above U+10FFFF, cut off).
@@ -34,4 +34,4 @@ class FirstLines {
   std::string text_;
 };
 
-}  // namespace regrad::nn
+}  // namespace regrad
