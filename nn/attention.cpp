@@ -72,7 +72,9 @@ Tensor attention_variance_loss(const Tensor& weights, const Tensor& h, const Ten
         "attention_variance_loss: takes weights [.., m, n], h [.., n, hidden] and outputs "
         "[.., m, hidden], not {}, {} and {}",
         weights.shape().str(), h.shape().str(), outputs.shape().str());
-  return sum(weights * squared_distance(outputs, h));
+  const Tensor distances = squared_distance(outputs, h);
+  const Tensor masked = (weights == 0.0) & (distances - distances != 0.0);  // 0 times NaN
+  return sum(where(masked, 0.0, weights * distances));
 }
 
 namespace {

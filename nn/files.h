@@ -23,7 +23,7 @@ decltype(auto) in_file(const std::string& name, F f) {
   try {
     return f();
   } catch (const Error& error) {
-    throw Error(name + ": " + error.what());
+    throw Error(printable(name) + ": " + error.what());
   }
 }
 

@@ -2,6 +2,8 @@
 // expand()'s own, so the derivatives here only ever see equal shapes.
 #include <cmath>
 
+#include <limits>
+
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -145,7 +147,8 @@ Tensor minimum(const Tensor& left, const Tensor& right) {
        {b, [a = a, b = b](const Tensor& g, const Tensor& y) { return chosen(g, b, a, y); }}});
 }
 
-// d a^b = b a^(b-1) da + a^b log(a) db; at a = 0 the second term is 0, as its limit is for b > 0.
+// d a^b = b a^(b-1) da + a^b log(a) db; the second term is 0 at a = 0 for b > 0, and at a = infinity
+// for b < 0, as its limits are.
 Tensor pow(const Tensor& left, const Tensor& right) {
   const auto [a, b] = aligned("pow", left, right);
   return record("pow", compute("pow", Binary::pow, {a, b}),
@@ -155,7 +158,8 @@ Tensor pow(const Tensor& left, const Tensor& right) {
                     return mul(g, where(b == 0, 0, slope));
                   }},
                  {b, [a = a, b = b](const Tensor& g, const Tensor& y) {
-                    const Tensor zero = (a == 0) & (b >= 0);
+                    constexpr double inf = std::numeric_limits<double>::infinity();
+                    const Tensor zero = ((a == 0) & (b >= 0)) | ((a == inf) & (b < 0));
                     return mul(g, where(zero, 0, mul(y, log(where(zero, 1, a)))));
                   }}});
 }

@@ -128,22 +128,25 @@ Tensor weighted(const Tensor& weights, const Tensor& x) {
 // While a graph is recorded the derivative is composed of ops, and so has derivatives of its own:
 // with P = softmax(S), dV = Pᵀ G and dS = P (dP - sum(P dP)), dP = G Vᵀ.
 std::vector<Tensor> composed_backward(const Inputs& in, const Tensor& g, Needed needed) {
-  Tensor scores = matmul(mul(in.q, in.scale), transpose(in.k)), allowed;
-  if (in.has_bias())
-    scores = add(scores, in.mask);
-  else
-    allowed = in.mask;
+  Tensor k = in.k, v = in.v, allowed = in.has_bias() ? Tensor() : in.mask;
   if (in.causal) {
     const Tensor all = ones({in.q.size(-2), in.k.size(-2)}, {.device = g.device()});
     const Tensor past = tril(all).to(bool_);
     allowed = allowed.defined() ? allowed & past : past;
   }
+  if (allowed.defined()) {  // keys that are closed to all queries are zeros
+    const Tensor pairs = expand(allowed.detach(), in.scores()).to(int64);
+    const Tensor open = transpose(sum(pairs, -2, true)) > 0;
+    k = where(open, k, 0), v = where(open, v, 0);
+  }
+  Tensor scores = matmul(mul(in.q, in.scale), transpose(k));
+  if (in.has_bias()) scores = add(scores, in.mask);
   const Tensor p = allowed.defined() ? masked_softmax(scores, allowed, -1) : softmax(scores, -1);
-  Tensor dp = matmul(g, transpose(in.v));
+  Tensor dp = matmul(g, transpose(v));
   if (allowed.defined()) dp = where(allowed, dp, 0);
   const Tensor ds = mul(p, sub(dp, sum(mul(p, dp), -1, true)));
   const auto product = allowed.defined() ? weighted : matmul;
-  return {mul(product(ds, in.k), in.scale), mul(product(transpose(ds), in.q), in.scale),
+  return {mul(product(ds, k), in.scale), mul(product(transpose(ds), in.q), in.scale),
           product(transpose(p), g), needed[3] ? sum_to(ds, in.mask.shape()) : Tensor()};
 }
 

@@ -74,6 +74,18 @@ TEST_CASE("every pointwise function, its slope and its curvature at both infinit
   }
 }
 
+TEST_CASE("a power of two tensors, where one is infinite or 0") {
+  for (const DType dtype : {float32, float64}) {
+    const Tensor a = tensor({inf, inf, 0.0, 0.5}, {4}, {.dtype = dtype}).set_requires_grad(true);
+    const Tensor b = tensor({-1.0, -2.5, 2.0, inf}, {4}, {.dtype = dtype}).set_requires_grad(true);
+    const Tensor y = pow(a, b);
+    CHECK(y.to_vector<double>() == std::vector<double>{0, 0, 0, 0});
+    const Tensor db = grad({sum(y)}, {b}, {.create_graph = true})[0];
+    CHECK(db.to_vector<double>() == std::vector<double>{0, 0, 0, 0});
+    CHECK(grad({sum(db)}, {b})[0].to_vector<double>() == std::vector<double>{0, 0, 0, 0});
+  }
+}
+
 TEST_CASE("losses, logsumexp and dropout at infinity") {
   const auto loss = [](double x, double t, DType dtype) {
     return binary_cross_entropy_with_logits(tensor({x}, {1}, {.dtype = dtype}),
