@@ -26,7 +26,7 @@ Tensor metadata_of(const TrainOptions& options) {
 }
 
 void run(const std::string& directory, TrainOptions options, int64_t compared) {
-  const Task task = read_task(options);
+  Task task = read_task(options);
   options = with_defaults(options, task);
   Generator generator(options.seed);
   Translator translator = make_translator(options, task, generator);
