@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "autograd/error.h"
+#include "nn/checkpoint.h"
 #include "nn/module.h"
 #include "ops/ops.h"
 #include "optim/optim.h"
@@ -90,6 +91,8 @@ TEST_CASE("text: no name in an error reaches a terminal as a command") {
     load_state_dict(model, {{name, zeros({1})}, {name, zeros({1})}});
   })));
   CHECK(is_harmless(message([&] { state.at(name + "c"); })));
+  CHECK(is_harmless(message([&] { load_safetensors("/nowhere/" + name); })));
+  CHECK(is_harmless(message([&] { save_npy("/nowhere/" + name, zeros({1})); })));
   optim::SGD sgd(parameters(model), {.lr = 1});
   CHECK(is_harmless(message([&] { sgd.load_state_dict(state); })));
 }
