@@ -28,7 +28,7 @@ class Pass {
   // Only nodes from which one of `targets` can be reached take part; the others are not computed.
   void restrict_to(const std::unordered_set<Node*>& targets, const std::vector<Tensor>& outputs);
 
-  void give(const Ref<Node>& node, Tensor gradient) {
+  void give(const Ref<Node>& node, Tensor&& gradient) {
     if (restricted_ && !useful_.contains(node.get())) return;
     if (Tensor* sum = gathered(*node)) {
       *sum = add_gradients(std::move(*sum), std::move(gradient));
@@ -89,7 +89,7 @@ class Pass {
     return nullptr;
   }
 
-  void add_leaf(const Ref<Node>& node, Tensor gradient) {
+  void add_leaf(const Ref<Node>& node, Tensor&& gradient) {
     leaves_.push_back({node, std::move(gradient)});
     node->place.store(static_cast<uint32_t>(leaves_.size() - 1), std::memory_order_relaxed);
     uint64_t youngest = node->pass.load(std::memory_order_relaxed);
@@ -99,7 +99,7 @@ class Pass {
   }
 
   // What can throw comes first: a node that has a gradient is always one that ~Pass() finds.
-  void wait(const Ref<Node>& node, Tensor gradient) {
+  void wait(const Ref<Node>& node, Tensor&& gradient) {
     if (node->pending.defined()) {  // a pass around this one is at work on the same graph
       suspended_.push_back({node, Tensor(), node->pass.load(std::memory_order_relaxed)});
       suspended_.back().pending = std::move(node->pending);
@@ -148,7 +148,7 @@ class Pass {
     }
   }
 
-  void give_checked(Node& node, size_t i, Tensor gradient) {
+  void give_checked(Node& node, size_t i, Tensor&& gradient) {
     const Ref<Node>& input = node.edge(i).input;
     check(gradient.defined(), "backward of {}: its derivative gave no gradient for input {}",
           node.name, i);

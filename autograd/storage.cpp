@@ -127,25 +127,33 @@ void await_thread_end() noexcept {
   }
 }
 
+namespace {
+
+[[gnu::noinline]] void* new_block(size_t bytes) {
+  await_thread_end();  // a thread that has never freed a block finds none, and so comes here
+  void* block = host_block(bytes);
+  if (block == nullptr && free_list.cached > 0) {  // it may be this thread that keeps it all
+    shrink_free_list(0);
+    block = host_block(bytes);
+  }
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+
+}  // namespace
+
 void* allocate_block(size_t bytes) {
-  await_thread_end();
   const size_t index = size_class(bytes);
   if (index >= class_count) throw std::bad_alloc();
   if (FreeBlock*& head = free_list.heads[index]; head != nullptr) {
     free_list.cached -= class_bytes(index);
     return std::exchange(head, head->next);
   }
-  void* block = host_block(class_bytes(index));
-  if (block == nullptr && free_list.cached > 0) {  // it may be this thread that keeps it all
-    shrink_free_list(0);
-    block = host_block(class_bytes(index));
-  }
-  if (block == nullptr) throw std::bad_alloc();
-  return block;
+  return new_block(class_bytes(index));
 }
 
 void free_block(void* block, size_t bytes) noexcept {
-  await_thread_end();
+  if (!end_is_awaited) [[unlikely]] await_thread_end();
   const size_t index = size_class(bytes);
   const size_t size = class_bytes(index);
   if (!free_list_enabled() || size > most_cached) return std::free(block);

@@ -41,8 +41,10 @@ class Ref {
 class Counted {
  public:
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
-  int32_t references() const { return references_.load(std::memory_order_acquire); }
-  bool unique() const { return references() == 1; }
+  bool unique() const { return is_held_by(1); }
+  bool is_held_by(int32_t count) const {
+    return references_.load(std::memory_order_acquire) == count;
+  }
 
  protected:
   bool drop() {  // whether that was the last reference

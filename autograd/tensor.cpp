@@ -76,9 +76,9 @@ bool Tensor::is_in_order(bool with_gaps) const {
 Tensor Tensor::detach() const { return view_of(*this, shape(), strides(), body().offset); }
 
 bool Tensor::is_held_once() const {
-  const Ref<TensorBody>& in_graph = body().in_graph;
-  if (!body().unique() || (in_graph && !in_graph->unique())) return false;
-  return body().storage->references() == (in_graph ? 2 : 1);
+  const TensorBody& own = body();
+  if (!own.in_graph) return own.unique() && own.storage->unique();
+  return own.unique() && own.in_graph->unique() && own.storage->is_held_by(2);
 }
 
 bool Tensor::sole_owner() const { return is_held_once() && !requires_grad() && is_in_order(true); }
