@@ -289,7 +289,7 @@ TEST_CASE("writers: mode and owner stay; a file that may not be written is left"
 
 TEST_CASE("writers: names as long as a folder takes, and what lies at the temporary name") {
   const Folder folder;
-  for (const size_t size : {230, 240, 254, 255}) {
+  for (const size_t size : {size_t{230}, size_t{240}, size_t{254}, size_t{255}}) {
     const std::string path = folder / std::string(size, 'x');
     nn::save_npy(path, ones({1}));
     CHECK(nn::load_npy(path).item<float>() == 1);

@@ -368,12 +368,14 @@ TEST_CASE("lengths fit their batch, wherever they are given") {
   const nn::RNN rnn(2, 3);
   const Tensor x = ones({2, 3, 2});
   const Scripted scripted;
-  for (const auto& [wrong, text] : {std::pair(tensor({3}, {1}), "lengths must be int64 [2], not"),
-                                    std::pair(tensor({3, 3, 3}, {3}), "lengths must be int64 [2]"),
-                                    std::pair(tensor({3, 3}, {2, 1}), "lengths must be int64 [2]"),
-                                    std::pair(tensor({3.0, 2.0}, {2}), "lengths must be int64 [2]"),
-                                    std::pair(tensor({3, 4}, {2}), "a length of 4 is not within"),
-                                    std::pair(tensor({-1, 3}, {2}), "a length of -1 is not")}) {
+  for (const auto& one : {std::pair(tensor({3}, {1}), "lengths must be int64 [2], not"),
+                          std::pair(tensor({3, 3, 3}, {3}), "lengths must be int64 [2]"),
+                          std::pair(tensor({3, 3}, {2, 1}), "lengths must be int64 [2]"),
+                          std::pair(tensor({3.0, 2.0}, {2}), "lengths must be int64 [2]"),
+                          std::pair(tensor({3, 4}, {2}), "a length of 4 is not within"),
+                          std::pair(tensor({-1, 3}, {2}), "a length of -1 is not")}) {
+    const Tensor& wrong = one.first;
+    const char* const text = one.second;
     CHECK_ERROR(recurrent(source, wrong, target), text);
     CHECK_ERROR(recurrent.greedy(source, wrong), text);
     CHECK_ERROR(transformer(source, wrong, target), text);

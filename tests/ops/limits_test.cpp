@@ -177,7 +177,9 @@ TEST_CASE("a number gives the same bits whatever stands beside it") {
   for (const DType dtype : {float32, float64}) {
     std::vector<double> values;
     for (int i = 0; i < 33; ++i) values.push_back(0.1 + 0.037 * i);
-    for (const auto& [name, function] : functions) {
+    for (const auto& one : functions) {
+      const auto& name = one.first;
+      const auto& function = one.second;
       const std::vector<double> plain =
           function(tensor(values, {33}, {.dtype = dtype})).to_vector<double>();
       for (const double bad : {1e3, -1e3, 1e5, 1e30, inf, -inf, none, 1e-40}) {

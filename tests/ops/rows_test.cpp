@@ -123,7 +123,9 @@ TEST_CASE("a row of a product has the same bits alone as among others: rows besi
             {"matmul", [&](const Tensor& rows) { return matmul(rows, by_columns); }},
             {"matmul, relu after",
              [&](const Tensor& rows) { return relu(matmul(rows, by_columns)); }}};
-        for (const auto& [name, product] : products) {
+        for (const auto& one : products) {
+          const auto& name = one.first;
+          const auto& product = one.second;
           for (const Tensor& input : {x, apart}) {
             const Tensor together = product(input);
             for (const int64_t count : {1, 2, 7, 16}) {
