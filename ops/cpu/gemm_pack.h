@@ -43,19 +43,10 @@ void pack_columns(const T* from, int64_t stride, int64_t k, int64_t width, T* to
     T* out = to + j;
     int64_t i = 0;
     for (; i + B::lanes <= k; i += B::lanes, out += B::lanes * step) {
-      // All that is needed of a column at once: with strides of a power of two, its cache line
-      // would not stay until the next block.
       typename B::Vector rows[B::count][B::width];
-#pragma GCC unroll 4
-      for (int r = 0; r < B::width; ++r) {
-#pragma GCC unroll 4
-        for (int b = 0; b < B::count; ++b) {
-          rows[b][r] = B::gather(column + r, B::width, i + b * B::width);
-        }
-      }
+      transpose_columns<T, Arch>(column, i, rows);
 #pragma GCC unroll 4
       for (int b = 0; b < B::count; ++b) {
-        transpose_blocks<T, Arch>(rows[b]);
 #pragma GCC unroll 4
         for (int r = 0; r < B::width; ++r) {
           __builtin_memcpy(out + (b * B::width + r) * step, &rows[b][r], sizeof rows[b][r]);

@@ -215,4 +215,22 @@ REGRAD_INLINE void transpose_blocks(typename Blocks<T, Arch>::Vector* rows) {
   }
 }
 
+// rows[b][r] = element at + b * width + r of all columns. All that is needed of a column is read at
+// once: with strides of a power of two, its cache line would not stay until the next block.
+template <class T, class Arch>
+REGRAD_INLINE void transpose_columns(
+    const T* const* column, int64_t at,
+    typename Blocks<T, Arch>::Vector (&rows)[Blocks<T, Arch>::count][Blocks<T, Arch>::width]) {
+  using B = Blocks<T, Arch>;
+#pragma GCC unroll 4
+  for (int r = 0; r < B::width; ++r) {
+#pragma GCC unroll 4
+    for (int b = 0; b < B::count; ++b) {
+      rows[b][r] = B::gather(column + r, B::width, at + b * B::width);
+    }
+  }
+#pragma GCC unroll 4
+  for (int b = 0; b < B::count; ++b) transpose_blocks<T, Arch>(rows[b]);
+}
+
 }  // namespace regrad::simd

@@ -95,16 +95,9 @@ REGRAD_INLINE xsimd::batch<T, Arch> add_columns(const T* const* column, const T*
                                                 int64_t p, xsimd::batch<T, Arch> sum) {
   using B = Blocks<T, Arch>;
   typename B::Vector rows[B::count][B::width];
-#pragma GCC unroll 4
-  for (int r = 0; r < B::width; ++r) {
-#pragma GCC unroll 4
-    for (int b = 0; b < B::count; ++b) {
-      rows[b][r] = B::gather(column + r, B::width, p + b * B::width);
-    }
-  }
+  transpose_columns<T, Arch>(column, p, rows);
 #pragma GCC unroll 4
   for (int b = 0; b < B::count; ++b) {
-    transpose_blocks<T, Arch>(rows[b]);
 #pragma GCC unroll 4
     for (int r = 0; r < B::width; ++r) {
       xsimd::batch<T, Arch> row;
