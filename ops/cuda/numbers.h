@@ -85,10 +85,21 @@ __host__ __device__ inline Normal normal_at(double x) {
   return {0.5 * ::erfc(z) - lost * 0.56418958354775628695 * power, 0.39894228040143267794 * power};
 }
 
+// x Phi(x) for x < -37, where erfc is denormal and has lost digits before it is multiplied:
+//   x Phi(x) = -phi(x) (1 - 1/x^2 + 3/x^4 - 15/x^6 + ...)
+// with phi scaled by e^64, and with what x^2 is rounded by.
+__host__ __device__ inline double gelu_of_tail(double x) {
+  constexpr double root = 0.39894228040143267794, scale = 1.603810890548638e-28;  // e^-64
+  const double square = x * x, lost = ::fma(x, x, -square), q = 1 / square;
+  const double series = 1 - q * (1 - q * (3 - q * (15 - q * (105 - q * (945 - q * 10395)))));
+  return -root * ::exp(64 - square / 2) * (1 - lost / 2) * series * scale;
+}
+
 // In double: x^2 loses digits that a float needs in its exponent. Beyond 40 all is at the limits.
 template <class T>
 __host__ __device__ inline T v_gelu(T x) {
   const double at = v_bounded(static_cast<double>(x), 40);
+  if (at < -37) return static_cast<T>(gelu_of_tail(at));
   return x > T(40) ? x : static_cast<T>(at * normal_at(at).distribution);
 }
 template <class T>
