@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "ops/attention.h"
+#include "ops/kernels/attention.h"
 #include "ops/dispatch.h"
 
 namespace regrad {

@@ -7,7 +7,7 @@
 #include "autograd/check.h"
 #include "autograd/node.h"
 #include "ops/backend.h"
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 
 namespace regrad {
 

@@ -1,6 +1,6 @@
-// Functions of each element. ops/pointwise.h says what they compute; here they join the graph:
+// Functions of each element. ops/kernels/pointwise.h says what they compute; here they join the graph:
 //   d f(x)  =  g f'        d (g f')  =  h f'  and  h g f''
-#include "ops/pointwise.h"
+#include "ops/kernels/pointwise.h"
 
 #include <optional>
 

@@ -20,7 +20,7 @@
 #include "bench/peers/limits.h"
 #include "bench/peers/product.h"
 #include "ops/backend.h"
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 #include "regrad.h"
 
 namespace peers {

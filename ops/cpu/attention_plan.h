@@ -2,7 +2,7 @@
 // All of it from sizes and strides alone, so that the number of threads changes nothing.
 #pragma once
 
-#include "ops/attention.h"
+#include "ops/kernels/attention.h"
 #include "ops/cpu/attention_tile.h"
 #include "ops/cpu/gemm_pack.h"
 #include "ops/cpu/parallel.h"

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 
 namespace regrad::simd {
 

@@ -11,7 +11,7 @@
 #include "ops/cpu/gemv.h"
 #include "ops/cpu/parallel.h"
 #include "ops/cpu/scratch.h"
-#include "ops/gemm.h"
+#include "ops/kernels/gemm.h"
 
 namespace regrad::simd {
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "ops/cpu/gemm_tile.h"
-#include "ops/gemm.h"
+#include "ops/kernels/gemm.h"
 
 namespace regrad::simd {
 

@@ -8,7 +8,7 @@
 #include "ops/cpu/math_lanes.h"
 #include "ops/cpu/math_x86.h"
 #include "ops/cpu/scalar_math.h"
-#include "ops/series.h"
+#include "ops/kernels/series.h"
 
 namespace regrad::simd {
 
@@ -360,7 +360,7 @@ REGRAD_INLINE xsimd::batch<T, A> v_gelu_curvature(xsimd::batch<T, A> x) {
 
 }  // namespace regrad::simd
 
-// ops/pointwise.h and ops/elements.h call these by their bare names.
+// ops/kernels/pointwise.h and ops/kernels/elements.h call these by their bare names.
 namespace regrad::pointwise {
 using namespace simd;
 }

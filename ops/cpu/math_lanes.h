@@ -169,7 +169,7 @@ REGRAD_INLINE xsimd::batch<T, Arch> log_edges(xsimd::batch<T, Arch> x, xsimd::ba
 
 }  // namespace regrad::simd
 
-// ops/series.h calls these by their bare names.
+// ops/kernels/series.h calls these by their bare names.
 namespace regrad::series {
 using namespace simd;
 }

@@ -3,7 +3,7 @@
 
 #include "ops/cpu/gemm_pack.h"
 #include "ops/cpu/loop.h"
-#include "ops/elements.h"
+#include "ops/kernels/elements.h"
 
 namespace regrad::simd {
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "ops/cpu/loop.h"
-#include "ops/elements.h"
-#include "ops/pointwise.h"
+#include "ops/kernels/elements.h"
+#include "ops/kernels/pointwise.h"
 
 namespace regrad::simd {
 

@@ -1,10 +1,10 @@
-// Random numbers, each from (seed, position) alone (ops/philox.h).
+// Random numbers, each from (seed, position) alone (ops/kernels/philox.h).
 // Whole numbers are the same on every instruction set. What follows them for a normal distribution
 // is not, and is therefore compiled once, in random.cpp.
 #pragma once
 
 #include "ops/cpu/vector.h"
-#include "ops/philox.h"
+#include "ops/kernels/philox.h"
 
 namespace regrad::simd {
 

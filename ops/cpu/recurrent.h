@@ -4,7 +4,7 @@
 #pragma once
 
 #include "ops/cpu/vector.h"
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 
 namespace regrad::simd {
 

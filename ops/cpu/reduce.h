@@ -3,7 +3,7 @@
 #pragma once
 
 #include "ops/cpu/row_sums.h"
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 
 namespace regrad::simd {
 

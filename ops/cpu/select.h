@@ -1,7 +1,7 @@
 // Which of the tables of kernels this processor runs.
 #pragma once
 
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 
 namespace regrad {
 

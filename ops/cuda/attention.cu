@@ -1,4 +1,4 @@
-// softmax(scale q kᵀ + bias) v and its derivatives (shapes: ops/attention.h), where flash.cu does
+// softmax(scale q kᵀ + bias) v and its derivatives (shapes: ops/kernels/attention.h), where flash.cu does
 // not serve: for some queries at a time, so that of the scores only a part of a fixed size is ever
 // stored. The products are the library's; here is what lies between them.
 //   With P the weights and dP = g vᵀ:  dS = P (dP - sum(P dP)),  dq = scale dS k,

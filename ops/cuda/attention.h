@@ -1,7 +1,7 @@
 // What both kernels of attention (flash.cu, attention.cu) know of a call: where its members are.
 #pragma once
 
-#include "ops/attention.h"
+#include "ops/kernels/attention.h"
 #include "ops/cuda/launch.h"
 
 namespace regrad::gpu {

@@ -1,8 +1,8 @@
-// Functions of two numbers, as ops/elements.h defines them.
+// Functions of two numbers, as ops/kernels/elements.h defines them.
 #include "ops/cuda/families.h"
 #include "ops/cuda/loop.h"
 #include "ops/cuda/numbers.h"
-#include "ops/elements.h"
+#include "ops/kernels/elements.h"
 
 namespace regrad::gpu {
 namespace {

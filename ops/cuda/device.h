@@ -1,4 +1,4 @@
-// Memory of the GPU and the ways to and from it: DeviceMemory of ops/kernels.h (device.cu).
+// Memory of the GPU and the ways to and from it: DeviceMemory of ops/kernels/table.h (device.cu).
 #pragma once
 
 #include <cstdint>

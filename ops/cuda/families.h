@@ -2,7 +2,7 @@
 // instantiates its functions for the types it serves.
 #pragma once
 
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 
 namespace regrad::gpu {
 

@@ -5,7 +5,7 @@
 
 #include "ops/cuda/loop.h"
 #include "ops/cuda/team.h"
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 
 namespace regrad::gpu {
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 
 namespace regrad {
 

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "ops/cuda/launch.h"
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 
 namespace regrad::gpu {
 

@@ -2,7 +2,7 @@
 // What an element means does not matter to them, so that all types of one size share a kernel.
 #include "ops/cuda/families.h"
 #include "ops/cuda/loop.h"
-#include "ops/elements.h"
+#include "ops/kernels/elements.h"
 
 namespace regrad::gpu {
 namespace {

@@ -1,4 +1,4 @@
-// What ops/pointwise.h and ops/elements.h are written with, for plain numbers: the functions of the
+// What ops/kernels/pointwise.h and ops/kernels/elements.h are written with, for plain numbers: the functions of the
 // C library, which the CUDA library has too, and what is made of them.
 #pragma once
 
@@ -116,7 +116,7 @@ __host__ __device__ inline T v_gelu_curvature(T x) {
 
 }  // namespace regrad::gpu
 
-// ops/pointwise.h and ops/elements.h call these by their bare names.
+// ops/kernels/pointwise.h and ops/kernels/elements.h call these by their bare names.
 namespace regrad::pointwise {
 using namespace gpu;
 }

@@ -1,14 +1,14 @@
 // Random numbers, each from (seed, position) alone, with the bits that the CPU's have
-// (ops/philox.h): therefore a product and a sum are rounded one after the other here, as
+// (ops/kernels/philox.h): therefore a product and a sum are rounded one after the other here, as
 // ops/cpu/random.cpp does.
 #include <bit>
 #include <limits>
 
 #include "ops/cuda/families.h"
 #include "ops/cuda/launch.h"
-#include "ops/philox.h"
+#include "ops/kernels/philox.h"
 
-// ops/series.h calls these by their bare names.
+// ops/kernels/series.h calls these by their bare names.
 namespace regrad::series {
 
 template <class T>
@@ -35,7 +35,7 @@ __host__ __device__ inline T polynomial(T x, double c0, More... more) {
 
 }  // namespace regrad::series
 
-#include "ops/series.h"
+#include "ops/kernels/series.h"
 
 namespace regrad::gpu {
 namespace {

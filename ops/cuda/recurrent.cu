@@ -1,4 +1,4 @@
-// The pointwise part of recurrent cells (formulas and shapes: ops/steps.h): a thread for each
+// The pointwise part of recurrent cells (formulas and shapes: ops/kernels/recurrent.h): a thread for each
 // number of the state. What is saved may lie over the gates it comes from: a thread reads its own
 // first.
 #include "ops/cuda/families.h"

@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include "ops/cuda/launch.h"
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 
 namespace regrad::gpu {
 

@@ -1,8 +1,8 @@
-// The functions that ops/pointwise.h defines, and arrays scaled and added.
+// The functions that ops/kernels/pointwise.h defines, and arrays scaled and added.
 #include "ops/cuda/families.h"
 #include "ops/cuda/loop.h"
 #include "ops/cuda/numbers.h"
-#include "ops/pointwise.h"
+#include "ops/kernels/pointwise.h"
 
 namespace regrad::gpu {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <type_traits>
 
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 
 namespace regrad::pointwise {
 

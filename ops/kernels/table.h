@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
-#include "ops/attention.h"
-#include "ops/gemm.h"
-#include "ops/steps.h"
+#include "ops/kernels/attention.h"
+#include "ops/kernels/gemm.h"
+#include "ops/kernels/recurrent.h"
 
 namespace regrad {
 
@@ -28,7 +28,7 @@ struct Rows {
   int64_t outer, n, inner;
 };
 
-// Pointwise functions of one argument, defined in ops/pointwise.h by value, slope and curvature.
+// Pointwise functions of one argument, defined in ops/kernels/pointwise.h by value, slope and curvature.
 enum class Unary : uint8_t {
   neg, abs, square, reciprocal, sqrt, rsqrt, exp, log, sin, cos, tanh, sigmoid, relu, gelu, silu,
   softplus, erf, clamp, pow, count
@@ -110,7 +110,7 @@ template <class T>
 struct UnaryKernels {
   static constexpr int unaries = static_cast<int>(Unary::count);
   void (*value[unaries])(const Loop&, T* out, const T* x, T p, T q);  // f(x)
-  // g f'(s) and g f''(s), where s is x or f(x), whichever f keeps (ops/pointwise.h).
+  // g f'(s) and g f''(s), where s is x or f(x), whichever f keeps (ops/kernels/pointwise.h).
   void (*slope[unaries])(const Loop&, T* out, const T* g, const T* s, T p, T q);
   void (*curvature[unaries])(const Loop&, T* out, const T* g, const T* s, T p, T q);
 };
@@ -147,12 +147,12 @@ template <class T>
 struct Kernels : NumberKernels<T>, UnaryKernels<T>, RowKernels<T> {
   void (*axpy)(int64_t n, T* y, T a, const T* x);   // y += a x
   void (*scale)(int64_t n, T* y, T a);              // y *= a
-  // log(1 + e^x) - t x, and g times its slope by x (ops/pointwise.h).
+  // log(1 + e^x) - t x, and g times its slope by x (ops/kernels/pointwise.h).
   void (*logistic_loss)(const Loop&, T* out, const T* x, const T* t);
   void (*logistic_slope)(const Loop&, T* out, const T* g, const T* x, const T* t);
   void (*gemm)(const Gemm<T>&);
 
-  // One step of a recurrent cell between its products (ops/steps.h).
+  // One step of a recurrent cell between its products (ops/kernels/recurrent.h).
   void (*gru)(const GruStep<T>&);
   void (*gru_backward)(const GruStepBackward<T>&);
   void (*lstm)(const LstmStep<T>&);

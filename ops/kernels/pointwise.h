@@ -7,7 +7,7 @@
 // p and q are the function's parameters, given to it by the op.
 #pragma once
 
-#include "ops/kernels.h"
+#include "ops/kernels/table.h"
 
 namespace regrad::pointwise {
 
