@@ -40,4 +40,17 @@ struct AttentionCall {
   int64_t shared = 1;
 };
 
+// Additive attention (ops/additive.cpp): q [batch, queries, size], k [batch, keys, size], v [size].
+template <class T>
+struct Additive {
+  int64_t batch = 0, queries = 0, keys = 0, size = 0;
+  const T *q = nullptr, *k = nullptr, *v = nullptr;
+};
+
+template <class T>
+struct AdditiveGradients {
+  const T* g = nullptr;  // of the scores [batch, queries, keys]
+  T *dq = nullptr, *dk = nullptr, *dv = nullptr;
+};
+
 }  // namespace regrad

@@ -6,6 +6,7 @@
 
 #include "ops/kernels/attention.h"
 #include "ops/kernels/gemm.h"
+#include "ops/kernels/optimiser.h"
 #include "ops/kernels/recurrent.h"
 
 namespace regrad {
@@ -38,34 +39,6 @@ enum class Compare : uint8_t { equal, not_equal, less, less_equal, greater, grea
 
 // Reductions along n: the sum, the greatest, the least.
 enum class Reduction : uint8_t { sum, max, min, count };
-
-// One parameter's part of an optimiser's step: n numbers, their gradient, and what is remembered.
-template <class T>
-struct SgdUpdate {
-  int64_t n;
-  T* parameter;
-  const T* gradient;
-  T* velocity;  // null: no momentum
-  T keep;       // the share of the gradient that joins the velocity
-};
-template <class T>
-struct SgdStep {
-  T lr, momentum, weight_decay;
-  bool nesterov;
-};
-template <class T>
-struct AdamUpdate {
-  int64_t n;
-  T* parameter;
-  const T* gradient;
-  T *mean, *square;
-  T rate, correction;  // lr / (1 - β1^t), 1 / sqrt(1 - β2^t)
-};
-template <class T>
-struct AdamStep {
-  T beta1, rest1, beta2, rest2;  // rest = 1 - β
-  T eps, shrink, weight_decay;   // shrink: what the parameter is multiplied with first
-};
 
 // Rows of kernels that only move elements: every dtype has them.
 template <class T>
