@@ -31,7 +31,7 @@ std::vector<Tensor> backward(const Tensor& g, const Tensor& query, const Tensor&
                              empty(v.shape(), g.dtype(), g.device())};
   for_floats("additive_scores", g, [&]<class T>() {
     const AdditiveGradients<T> to{raw<T>(from), raw<T>(all[0]), raw<T>(all[1]), raw<T>(all[2])};
-    kernels<T>(g).additive_scores_backward(describe<T>(q, k, weights), to);
+    kernels<T>(g).attention.additive_scores_backward(describe<T>(q, k, weights), to);
   });
   return all;
 }
@@ -41,7 +41,7 @@ Tensor scores(const Tensor& query, const Tensor& key, const Tensor& v) {
   Tensor out = empty({query.size(0), query.size(1), key.size(1)}, query.dtype(), query.device());
   const Tensor q = plain(query), k = plain(key), weights = plain(v);
   for_floats("additive_scores", query, [&]<class T>() {
-    kernels<T>(query).additive_scores(describe<T>(q, k, weights), raw<T>(out));
+    kernels<T>(query).attention.additive_scores(describe<T>(q, k, weights), raw<T>(out));
   });
   return record("additive_scores", std::move(out), {query, key, v},
                 [query, key, v](const Tensor& g, Needed needed) -> std::vector<Tensor> {

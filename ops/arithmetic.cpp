@@ -38,7 +38,7 @@ Tensor compute(const char* op, Binary function, const Pair& x) {
   Tensor out = empty(x.a.shape(), x.a.dtype(), x.a.device());
   const Loop loop = make_loop({&out, &x.a, &x.b});
   for_numbers(op, x.a, [&]<class T>() {
-    kernels<T>(x.a).binary[static_cast<size_t>(function)](loop, raw<T>(out), raw<T>(x.a),
+    kernels<T>(x.a).binary.apply[static_cast<size_t>(function)](loop, raw<T>(out), raw<T>(x.a),
                                                           raw<T>(x.b));
   });
   return out;
@@ -51,7 +51,7 @@ Tensor compare(const char* op, Compare function, const Tensor& left, const Tenso
   Tensor out = empty(x.a.shape(), bool_, x.a.device());
   const Loop loop = make_loop({&out, &x.a, &x.b});
   for_numbers(op, x.a, [&]<class T>() {
-    kernels<T>(x.a).compare[static_cast<size_t>(function)](loop, raw<bool>(out), raw<T>(x.a),
+    kernels<T>(x.a).binary.compare[static_cast<size_t>(function)](loop, raw<bool>(out), raw<T>(x.a),
                                                            raw<T>(x.b));
   });
   return out;
@@ -173,7 +173,7 @@ Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no) {
   Tensor out = empty(shape, a.dtype(), a.device());
   const Loop loop = make_loop({&out, &choose, &a, &b});
   for_all(a, [&]<class T>() {
-    kernels<T>(a).where(loop, raw<T>(out), raw<bool>(choose), raw<T>(a), raw<T>(b));
+    kernels<T>(a).move.where(loop, raw<T>(out), raw<bool>(choose), raw<T>(a), raw<T>(b));
   });
   return record("where", std::move(out),
                 {{a, [choose](const Tensor& g) { return where(choose, g, 0); }},
@@ -218,7 +218,7 @@ Tensor logical_or(const Tensor& a, const Tensor& b) {
 void add_to_view(const Tensor& view, const Tensor& g) {
   const Loop loop = make_loop({&view, &view, &g});
   for_floats("add", view, [&]<class T>() {
-    kernels<T>(view).binary[static_cast<size_t>(Binary::add)](loop, raw<T>(view), raw<T>(view),
+    kernels<T>(view).binary.apply[static_cast<size_t>(Binary::add)](loop, raw<T>(view), raw<T>(view),
                                                               raw<T>(g));
   });
 }

@@ -57,7 +57,7 @@ Tensor filled(const char* op, const Shape& shape, Number value, DType dtype, Dev
     if (device == cpu && shape.empty()) {
       *raw<T>(x) = element;
     } else {
-      kernels<T>(x).fill(x.numel(), raw<T>(x), element);
+      kernels<T>(x).move.fill(x.numel(), raw<T>(x), element);
     }
   });
   return x;

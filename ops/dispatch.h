@@ -13,7 +13,7 @@ namespace regrad {
 
 // kernels<T>(x): the table for elements of type T on x's device.
 template <class T>
-const auto& kernels(const Tensor& x) {
+const Kernels<T>& kernels(const Tensor& x) {
   const Backend& table = backend(x.device());
   if constexpr (std::same_as<T, float>) return table.float32;
   else if constexpr (std::same_as<T, double>) return table.float64;

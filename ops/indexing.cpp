@@ -18,7 +18,7 @@ Tensor index_add(const Tensor& g, const Shape& shape, int64_t d, const Tensor& i
   Tensor out = zeros(shape, {.dtype = g.dtype(), .device = g.device()});
   const Tensor from = plain(g);
   for_floats("index_select", g, [&]<class T>() {
-    kernels<T>(g).add_rows(rows_around(shape, d), index.numel(), raw<T>(out), raw<T>(from),
+    kernels<T>(g).index.add_rows(rows_around(shape, d), index.numel(), raw<T>(out), raw<T>(from),
                            raw<int64_t>(index));
   });
   return record("index_add", std::move(out), {{g, [d, index](const Tensor& h) {
@@ -32,7 +32,7 @@ Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
   Tensor out = empty(shape, x.dtype(), x.device());
   const Tensor from = plain(x);
   for_all(x, [&]<class T>() {
-    kernels<T>(x).take_rows(rows_around(x.shape(), d), index.numel(), raw<T>(out), raw<T>(from),
+    kernels<T>(x).move.take_rows(rows_around(x.shape(), d), index.numel(), raw<T>(out), raw<T>(from),
                             raw<int64_t>(index));
   });
   return record("index_select", std::move(out),
@@ -61,7 +61,7 @@ Tensor scatter_unchecked(const Tensor& source, const Shape& shape, int64_t d, co
   Tensor out = zeros(shape, {.dtype = source.dtype(), .device = source.device()});
   const Tensor from = plain(source);
   for_numbers("scatter_add", source, [&]<class T>() {
-    kernels<T>(source).scatter_add(rows_around(shape, d), index.shape()[d], raw<T>(out),
+    kernels<T>(source).index.scatter_add(rows_around(shape, d), index.shape()[d], raw<T>(out),
                                    raw<T>(from), raw<int64_t>(index));
   });
   return record("scatter_add", std::move(out), {{source, [d, index](const Tensor& h) {
@@ -73,7 +73,7 @@ Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
   Tensor out = empty(index.shape(), x.dtype(), x.device());
   const Tensor from = plain(x);
   for_all(x, [&]<class T>() {
-    kernels<T>(x).gather(rows_around(x.shape(), d), index.shape()[d], raw<T>(out), raw<T>(from),
+    kernels<T>(x).move.gather(rows_around(x.shape(), d), index.shape()[d], raw<T>(out), raw<T>(from),
                          raw<int64_t>(index));
   });
   return record("gather", std::move(out), {{x, [shape = x.shape(), d, index](const Tensor& g) {

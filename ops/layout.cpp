@@ -11,7 +11,7 @@ namespace {
 
 void copy_into(const Tensor& out, const Tensor& x) {  // equal shapes and dtypes
   const Loop loop = make_loop({&out, &x});
-  for_all(x, [&]<class T>() { kernels<T>(x).copy(loop, raw<T>(out), raw<T>(x)); });
+  for_all(x, [&]<class T>() { kernels<T>(x).move.copy(loop, raw<T>(out), raw<T>(x)); });
 }
 
 Tensor fresh_copy(const Tensor& x) {

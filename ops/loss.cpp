@@ -75,7 +75,7 @@ Tensor logistic_slope(const Tensor& g, const Tensor& x, const Tensor& t) {
   Tensor out = empty(x.shape(), x.dtype(), x.device());
   const Loop loop = make_loop({&out, &g, &x, &t});
   for_floats(logistic, x, [&]<class T>() {
-    kernels<T>(x).logistic_slope(loop, raw<T>(out), raw<T>(g), raw<T>(x), raw<T>(t));
+    kernels<T>(x).loss.logistic_slope(loop, raw<T>(out), raw<T>(g), raw<T>(x), raw<T>(t));
   });
   return record(logistic, std::move(out),
                 {{g, [x, t](const Tensor& h) { return logistic_slope(h, x, t); }},
@@ -101,7 +101,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
   const Tensor log_sum = empty({rows.outer}, x.dtype(), x.device());
   const Tensor plain = x.detach().contiguous();
   for_floats("cross_entropy", x, [&]<class T>() {
-    kernels<T>(plain).cross_entropy(rows, raw<T>(loss), raw<T>(log_sum), raw<T>(plain),
+    kernels<T>(plain).loss.cross_entropy(rows, raw<T>(loss), raw<T>(log_sum), raw<T>(plain),
                                     raw<int64_t>(wanted), options.ignore_index,
                                     static_cast<T>(options.label_smoothing));
   });
@@ -110,7 +110,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
     const Tensor from = x.contiguous();
     Tensor dx = empty(x.shape(), x.dtype(), x.device());
     for_floats("cross_entropy", x, [&]<class T>() {
-      kernels<T>(from).cross_entropy_backward(
+      kernels<T>(from).loss.cross_entropy_backward(
           rows, raw<T>(dx), raw<T>(g), g.strides()[0], raw<T>(from), raw<T>(log_sum),
           raw<int64_t>(wanted), options.ignore_index, static_cast<T>(options.label_smoothing));
     });
@@ -148,7 +148,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
   Tensor loss = empty(x.shape(), x.dtype(), x.device());
   const Loop loop = make_loop({&loss, &x, &t});
   for_floats(logistic, x, [&]<class T>() {
-    kernels<T>(x).logistic_loss(loop, raw<T>(loss), raw<T>(x), raw<T>(t));
+    kernels<T>(x).loss.logistic(loop, raw<T>(loss), raw<T>(x), raw<T>(t));
   });
   loss = record(logistic, std::move(loss),
                 {{x, [x, t](const Tensor& g) { return logistic_slope(g, x, t); }},

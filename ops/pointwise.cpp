@@ -23,7 +23,7 @@ Tensor slope_or_curvature(const Pointwise& f, bool slope, const Tensor& g, const
   for_floats(f.name, s, [&]<class T>() {
     const auto& table = kernels<T>(s);
     const auto row = static_cast<size_t>(f.function);
-    (slope ? table.slope : table.curvature)[row](loop, raw<T>(out), raw<T>(g), raw<T>(s),
+    (slope ? table.unary.slope : table.unary.curvature)[row](loop, raw<T>(out), raw<T>(g), raw<T>(s),
                                                  static_cast<T>(f.p), static_cast<T>(f.q));
   });
   return out;
@@ -50,7 +50,7 @@ Tensor apply(const Pointwise& f, const Tensor& x) {
   Tensor y = empty(x.shape(), x.dtype(), x.device());
   const Loop loop = make_loop({&y, &x});
   for_floats(f.name, x, [&]<class T>() {
-    kernels<T>(x).value[static_cast<size_t>(f.function)](
+    kernels<T>(x).unary.value[static_cast<size_t>(f.function)](
         loop, raw<T>(y), raw<T>(x), static_cast<T>(f.p), static_cast<T>(f.q));
   });
   if (f.of_output) {

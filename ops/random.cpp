@@ -17,7 +17,7 @@ Tensor drawn(const char* op, bool normal, const Shape& shape, Generator& generat
   const uint64_t position = generator.advance(count);
   for_floats(op, x, [&]<class T>() {
     const auto& table = kernels<T>(x);
-    (normal ? table.normal : table.uniform)(x.numel(), raw<T>(x), generator.seed(), position);
+    (normal ? table.random.normal : table.random.uniform)(x.numel(), raw<T>(x), generator.seed(), position);
   });
   if (options.requires_grad) x.set_requires_grad(true);
   return x;
@@ -27,7 +27,7 @@ Tensor dropped(const Tensor& x, double p, uint64_t seed, uint64_t position) {
   const Tensor from = x.detach().contiguous();
   Tensor y = empty(x.shape(), x.dtype(), x.device());
   for_floats("dropout", x, [&]<class T>() {
-    kernels<T>(x).dropout(x.numel(), raw<T>(y), raw<T>(from), static_cast<T>(p),
+    kernels<T>(x).random.dropout(x.numel(), raw<T>(y), raw<T>(from), static_cast<T>(p),
                           static_cast<T>(p < 1 ? 1 / (1 - p) : 0), seed, position);
   });
   return record("dropout", std::move(y),

@@ -53,7 +53,7 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
     if (saved.defined()) step.saved = raw<T>(saved);
     step.gates_x = raw<T>(x), step.gates_row = 3 * size;
     step.gates_h = raw<T>(h), step.hidden = raw<T>(before);
-    kernels<T>(hidden).gru(step);
+    kernels<T>(hidden).cells.gru(step);
   });
   return record(
       "gru_step", std::move(out), {gates_x, gates_h, hidden},
@@ -69,7 +69,7 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
           GruStepBackward<T> step{.rows = hidden.size(0), .size = hidden.size(1)};
           step.dx = raw<T>(dx), step.dgates_h = raw<T>(dh), step.dhidden = raw<T>(dhidden);
           step.g = raw<T>(from), step.saved = raw<T>(saved), step.hidden = raw<T>(old);
-          kernels<T>(g).gru_backward(step);
+          kernels<T>(g).cells.gru_backward(step);
         });
         return {dx, dh, dhidden};
       });
@@ -86,7 +86,7 @@ Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
     step.out = raw<T>(out), step.out_cell = step.out + size, step.out_row = 2 * size;
     if (saved.defined()) step.saved = raw<T>(saved);
     step.gates = raw<T>(all), step.gates_row = 4 * size, step.cell = raw<T>(before);
-    kernels<T>(cell).lstm(step);
+    kernels<T>(cell).cells.lstm(step);
   });
   return record("lstm_step", std::move(out), {gates, cell},
                 [gates, cell, saved](const Tensor& g, Needed needed) -> std::vector<Tensor> {
@@ -102,7 +102,7 @@ Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
                     step.dgates = raw<T>(dgates), step.dcell = raw<T>(dcell);
                     step.g = raw<T>(from), step.g_cell = step.g + width, step.g_row = 2 * width;
                     step.saved = raw<T>(saved), step.cell = raw<T>(old);
-                    kernels<T>(g).lstm_backward(step);
+                    kernels<T>(g).cells.lstm_backward(step);
                   });
                   return {dgates, dcell};
                 });

@@ -63,7 +63,7 @@ Plan plan(const char* op, const Tensor& x, const Dims& dims, bool keepdim) {
 Tensor compute(const char* op, Reduction function, const Plan& work) {
   Tensor out = empty(work.shape, work.x.dtype(), work.x.device());
   for_numbers(op, work.x, [&]<class T>() {
-    kernels<T>(work.x).reduce[static_cast<size_t>(function)](work.rows, raw<T>(out),
+    kernels<T>(work.x).reduce.apply[static_cast<size_t>(function)](work.rows, raw<T>(out),
                                                              raw<T>(work.x));
   });
   return out;
@@ -97,7 +97,7 @@ Tensor arg_extreme(const char* op, int sign, const Tensor& x, const Dims& dims, 
   check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, x.shape());
   Tensor out = empty(work.shape, int64, x.device());
   for_numbers(op, work.x, [&]<class T>() {
-    kernels<T>(work.x).arg_reduce(work.rows, sign, raw<int64_t>(out), raw<T>(work.x));
+    kernels<T>(work.x).reduce.arg_reduce(work.rows, sign, raw<int64_t>(out), raw<T>(work.x));
   });
   return out;
 }
@@ -159,7 +159,7 @@ Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim) {
   const Plan work = plan("logsumexp", x, dims, keepdim);
   Tensor out = empty(work.shape, x.dtype(), x.device());
   for_floats("logsumexp", work.x, [&]<class T>() {
-    kernels<T>(work.x).logsumexp(work.rows, raw<T>(out), raw<T>(work.x));
+    kernels<T>(work.x).rows.logsumexp(work.rows, raw<T>(out), raw<T>(work.x));
   });
   return record("logsumexp", std::move(out),
                 {{x, [x, dims, kept = work.kept](const Tensor& g) {

@@ -79,7 +79,7 @@ Gemm<T> added_product(int64_t rows, const T* a, const Tensor& b, T* c) {
 template <class T>
 void put_state(const Walk& walk, const Tensor& first, T* states) {
   const Loop all = make_loop({&first, &first});
-  kernels<T>(first).copy(all, states + walk.start(), raw<T>(first));
+  kernels<T>(first).move.copy(all, states + walk.start(), raw<T>(first));
 }
 
 // gates [t b, width]: r, z, n of x, then where width is 4 h what the backward pass needs of them.
@@ -100,7 +100,7 @@ void run_gru(const Walk& walk, const Given& given, int64_t width, T* gates, T* s
     step.runs = given.runs_at(row), step.out = states + walk.after(walk.step(i));
     step.gates_x = gates + row * width;
     step.saved = width == 4 * walk.size ? gates + row * width : nullptr;
-    table.gru(step);
+    table.cells.gru(step);
   }
 }
 
@@ -123,7 +123,7 @@ void run_lstm(const Walk& walk, const Given& given, int64_t width, T* gates, T* 
     step.runs = given.runs_at(row), step.gates = at;
     step.out = states + walk.after(walk.step(i)), step.out_cell = step.out + walk.cells();
     step.saved = width == 5 * walk.size ? at : nullptr;
-    table.lstm(step);
+    table.cells.lstm(step);
   }
 }
 
@@ -140,7 +140,7 @@ void run_gru_back(const Walk& walk, const Given& given, const Tensor& g, const T
     step.dx = raw<T>(dx) + row * 3 * walk.size, step.dgates_h = raw<T>(dh) + row * 3 * walk.size;
     step.g = raw<T>(g) + t * walk.state(), step.saved = raw<T>(saved) + row * 4 * walk.size;
     step.hidden = raw<T>(states) + walk.before(t);
-    kernels<T>(g).gru_backward(step);
+    kernels<T>(g).cells.gru_backward(step);
     kernels<T>(g).gemm(
         added_product<T>(walk.batch, step.dgates_h, given.weights.weight_hh, step.dhidden));
   }
@@ -161,7 +161,7 @@ void run_lstm_back(const Walk& walk, const Given& given, const Tensor& g, const 
     step.g = raw<T>(g) + t * walk.state(), step.g_cell = step.g + walk.steps * walk.state();
     step.saved = raw<T>(saved) + row * 5 * walk.size;
     step.cell = raw<T>(states) + walk.cells() + walk.before(t);
-    kernels<T>(g).lstm_backward(step);
+    kernels<T>(g).cells.lstm_backward(step);
     kernels<T>(g).gemm(
         added_product<T>(walk.batch, step.dgates, given.weights.weight_hh, step.dhidden));
   }

@@ -27,7 +27,7 @@ Tensor along(const char* op, int64_t d, const Tensor& a, const Tensor* b, const 
 Tensor softmax_backward(const Tensor& g, const Tensor& y, int64_t d) {
   if (GradMode::enabled()) return mul(y, sub(g, sum(mul(g, y), d, true)));
   return along("softmax", d, g, &y, [](const auto& table, Rows rows, auto* dx, auto* at, auto* of) {
-    table.softmax_backward(rows, dx, at, of);
+    table.rows.softmax_backward(rows, dx, at, of);
   });
 }
 
@@ -35,7 +35,7 @@ Tensor log_softmax_backward(const Tensor& g, const Tensor& y, int64_t d) {
   if (GradMode::enabled()) return sub(g, mul(exp(y), sum(g, d, true)));
   return along("log_softmax", d, g, &y,
                [](const auto& table, Rows rows, auto* dx, auto* at, auto* of) {
-                 table.log_softmax_backward(rows, dx, at, of);
+                 table.rows.log_softmax_backward(rows, dx, at, of);
                });
 }
 
@@ -45,7 +45,7 @@ Tensor softmax(const Tensor& x, int64_t dim) {
   const int64_t d = x.shape().dim(dim, "softmax");
   Tensor y = along("softmax", d, x, nullptr,
                    [](const auto& table, Rows rows, auto* out, auto* in, auto*) {
-                     table.softmax(rows, out, in);
+                     table.rows.softmax(rows, out, in);
                    });
   return record("softmax", std::move(y), {{x, [d](const Tensor& g, const Tensor& out) {
                                              return softmax_backward(g, out, d);
@@ -56,7 +56,7 @@ Tensor log_softmax(const Tensor& x, int64_t dim) {
   const int64_t d = x.shape().dim(dim, "log_softmax");
   Tensor y = along("log_softmax", d, x, nullptr,
                    [](const auto& table, Rows rows, auto* out, auto* in, auto*) {
-                     table.log_softmax(rows, out, in);
+                     table.rows.log_softmax(rows, out, in);
                    });
   return record("log_softmax", std::move(y), {{x, [d](const Tensor& g, const Tensor& out) {
                                                  return log_softmax_backward(g, out, d);

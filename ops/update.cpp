@@ -57,7 +57,7 @@ void sgd_update(std::vector<ParameterUpdate>& updates, const SgdFormula& formula
                             static_cast<T>(of.step == 1 ? 1 : 1 - formula.dampening)};
       },
       [&]<class T>(const Kernels<T>& table, int64_t count, const SgdUpdate<T>* rows) {
-        table.sgd(count, rows,
+        table.optimiser.sgd(count, rows,
                   {static_cast<T>(formula.lr), static_cast<T>(formula.momentum),
                    static_cast<T>(formula.weight_decay), formula.nesterov});
       });
@@ -78,7 +78,7 @@ void adam_update(std::vector<ParameterUpdate>& updates, const AdamFormula& formu
       },
       [&]<class T>(const Kernels<T>& table, int64_t count, const AdamUpdate<T>* rows) {
         const double decay = formula.weight_decay;
-        table.adam(count, rows,
+        table.optimiser.adam(count, rows,
                    {static_cast<T>(formula.beta1), static_cast<T>(1 - formula.beta1),
                     static_cast<T>(formula.beta2), static_cast<T>(1 - formula.beta2),
                     static_cast<T>(formula.eps),

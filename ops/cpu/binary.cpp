@@ -9,7 +9,7 @@ template <class T, class Arch, int... F, int... C>
 BinaryKernels<T> binary_kernels(std::integer_sequence<int, F...>,
                                 std::integer_sequence<int, C...>) {
   return {
-      .binary = {BinaryKernel<static_cast<Binary>(F), T, Arch>::run...},
+      .apply = {BinaryKernel<static_cast<Binary>(F), T, Arch>::run...},
       .compare = {CompareKernel<static_cast<Compare>(C), T, Arch>::run...},
   };
 }

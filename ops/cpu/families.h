@@ -19,5 +19,7 @@ template <class T, class Arch>
 ReduceKernels<T> reduce_kernels();  // rows.cpp
 template <class T, class Arch>
 RowKernels<T> row_kernels();  // rows.cpp
+template <class T, class Arch>
+LossKernels<T> loss_kernels();  // rows.cpp
 
 }  // namespace regrad::simd

@@ -120,7 +120,7 @@ void fill(int64_t n, T* out, T value) {
 }
 
 template <class T, class Arch>
-void add_scaled(int64_t n, T* y, T a, const T* x) {
+void axpy(int64_t n, T* y, T a, const T* x) {
   for_elements(n, [&](int64_t begin, int64_t end) {
     const Vec<T, Arch> factor(a);
     for (int64_t i = begin; i < end; i += lanes_of<T, Arch>) {

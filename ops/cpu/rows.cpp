@@ -2,13 +2,14 @@
 #include "ops/cpu/families.h"
 #include "ops/cpu/loss.h"
 #include "ops/cpu/normalise.h"
+#include "ops/cpu/pointwise.h"
 
 namespace regrad::simd {
 
 template <class T, class Arch, int... R>
 ReduceKernels<T> reduce_kernels(std::integer_sequence<int, R...>) {
   return {
-      .reduce = {reduce<static_cast<Reduction>(R), T, Arch>...},
+      .apply = {reduce<static_cast<Reduction>(R), T, Arch>...},
       .arg_reduce = arg_reduce<T, Arch>,
   };
 }
@@ -28,8 +29,16 @@ RowKernels<T> row_kernels() {
       .log_softmax_backward = softmax_backward<true, T, Arch>,
       .layer_norm = layer_norm<T, Arch>,
       .layer_norm_backward = layer_norm_backward<T, Arch>,
+  };
+}
+
+template <class T, class Arch>
+LossKernels<T> loss_kernels() {
+  return {
       .cross_entropy = cross_entropy<T, Arch>,
       .cross_entropy_backward = cross_entropy_backward<T, Arch>,
+      .logistic = LogisticKernel<T, Arch>::loss,
+      .logistic_slope = LogisticKernel<T, Arch>::slope,
   };
 }
 
@@ -38,5 +47,7 @@ template ReduceKernels<double> reduce_kernels<double, REGRAD_ARCH>();
 template ReduceKernels<int64_t> reduce_kernels<int64_t, REGRAD_ARCH>();
 template RowKernels<float> row_kernels<float, REGRAD_ARCH>();
 template RowKernels<double> row_kernels<double, REGRAD_ARCH>();
+template LossKernels<float> loss_kernels<float, REGRAD_ARCH>();
+template LossKernels<double> loss_kernels<double, REGRAD_ARCH>();
 
 }  // namespace regrad::simd

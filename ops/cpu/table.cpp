@@ -1,6 +1,7 @@
 // The table of kernels for one instruction set. Compiled once for each, with
 // REGRAD_ARCH (an xsimd architecture), REGRAD_TABLE (the function's name), REGRAD_NAME ("avx2").
-// The largest families of kernels are compiled beside it (families.h, gemm.cpp), so that a change to one compiles little.
+// The largest families of kernels are compiled beside it (families.h, gemm.cpp, attention.cpp), so
+// that a change to one compiles little.
 #include "ops/cpu/additive.h"
 #include "ops/cpu/families.h"
 #include "ops/cpu/gemm.h"
@@ -38,39 +39,46 @@ constexpr MoveKernels<T> move_kernels() {
   };
 }
 
-// A base class rules out designated initialisers, so the rest stands in the order of kernels.h.
 template <class T, class Arch>
-NumberKernels<T> number_kernels() {
-  return {
-      move_kernels<T, Arch>(), binary_kernels<T, Arch>(), reduce_kernels<T, Arch>(),
-      add_rows<T, Arch>,       scatter_add<T, Arch>,
-  };
+constexpr IndexKernels<T> index_kernels() {
+  return {.add_rows = add_rows<T, Arch>, .scatter_add = scatter_add<T, Arch>};
 }
 
 template <class T, class Arch>
-Kernels<T> kernels() {
+Kernels<T> float_kernels() {
   return {
-      number_kernels<T, Arch>(),
-      unary_kernels<T, Arch>(),
-      row_kernels<T, Arch>(),
-      add_scaled<T, Arch>,
-      scale_by<T, Arch>,
-      LogisticKernel<T, Arch>::loss,
-      LogisticKernel<T, Arch>::slope,
-      gemm<T, Arch>,
-      gru<T, Arch>,
-      gru_backward<T, Arch>,
-      lstm<T, Arch>,
-      lstm_backward<T, Arch>,
-      additive_scores<T, Arch>,
-      additive_scores_backward<T, Arch>,
-      sgd<T, Arch>,
-      adam<T, Arch>,
-      attention<T, Arch>,
-      attention_backward<T, Arch>,
-      draw<false, T, Arch>,
-      draw<true, T, Arch>,
-      dropout<T, Arch>,
+      .move = move_kernels<T, Arch>(),
+      .binary = binary_kernels<T, Arch>(),
+      .reduce = reduce_kernels<T, Arch>(),
+      .index = index_kernels<T, Arch>(),
+      .unary = unary_kernels<T, Arch>(),
+      .rows = row_kernels<T, Arch>(),
+      .loss = loss_kernels<T, Arch>(),
+      .cells = {.gru = gru<T, Arch>,
+                .gru_backward = gru_backward<T, Arch>,
+                .lstm = lstm<T, Arch>,
+                .lstm_backward = lstm_backward<T, Arch>},
+      .attention = {.fused = attention<T, Arch>,
+                    .fused_backward = attention_backward<T, Arch>,
+                    .additive_scores = additive_scores<T, Arch>,
+                    .additive_scores_backward = additive_scores_backward<T, Arch>},
+      .optimiser = {.sgd = sgd<T, Arch>, .adam = adam<T, Arch>},
+      .random = {.uniform = draw<false, T, Arch>,
+                 .normal = draw<true, T, Arch>,
+                 .dropout = dropout<T, Arch>},
+      .gemm = gemm<T, Arch>,
+      .axpy = axpy<T, Arch>,
+      .scale = scale_by<T, Arch>,
+  };
+}
+
+template <class Arch>
+Kernels<int64_t> int64_kernels() {
+  return {
+      .move = move_kernels<int64_t, Arch>(),
+      .binary = binary_kernels<int64_t, Arch>(),
+      .reduce = reduce_kernels<int64_t, Arch>(),
+      .index = index_kernels<int64_t, Arch>(),
   };
 }
 
@@ -78,10 +86,10 @@ template <class Arch>
 Backend backend(const char* name) {
   return {
       .name = name,
-      .float32 = kernels<float, Arch>(),
-      .float64 = kernels<double, Arch>(),
-      .int64 = number_kernels<int64_t, Arch>(),
-      .boolean = move_kernels<bool, Arch>(),
+      .float32 = float_kernels<float, Arch>(),
+      .float64 = float_kernels<double, Arch>(),
+      .int64 = int64_kernels<Arch>(),
+      .boolean = {.move = move_kernels<bool, Arch>()},
       .convert = {{convert<float, float, Arch>, convert<float, double, Arch>,
                    convert<float, int64_t, Arch>, convert<float, bool, Arch>},
                   {convert<double, float, Arch>, convert<double, double, Arch>,

@@ -36,7 +36,7 @@ template <class T, int... B, int... C>
 BinaryKernels<T> binary_kernels(std::integer_sequence<int, B...>,
                                 std::integer_sequence<int, C...>) {
   return {
-      .binary = {binary<static_cast<Binary>(B), T>...},
+      .apply = {binary<static_cast<Binary>(B), T>...},
       .compare = {compare<static_cast<Compare>(C), T>...},
   };
 }

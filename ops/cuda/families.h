@@ -14,8 +14,18 @@ template <class T>
 ReduceKernels<T> reduce_kernels();  // reduce.cu: float, double, int64_t
 template <class T>
 UnaryKernels<T> unary_kernels();  // unary.cu: float, double
+
+// softmax.cu
 template <class T>
-RowKernels<T> row_kernels();  // softmax.cu: float, double
+void softmax(Rows, T* y, const T* x);
+template <class T>
+void log_softmax(Rows, T* y, const T* x);
+template <class T>
+void logsumexp(Rows, T* out, const T* x);
+template <class T>
+void softmax_backward(Rows, T* dx, const T* g, const T* y);
+template <class T>
+void log_softmax_backward(Rows, T* dx, const T* g, const T* y);
 
 // normalise.cu
 template <class T>
@@ -40,7 +50,7 @@ void scatter_add(Rows out, int64_t count, T* out_data, const T* g, const int64_t
 
 // unary.cu
 template <class T>
-void add_scaled(int64_t n, T* y, T a, const T* x);
+void axpy(int64_t n, T* y, T a, const T* x);
 template <class T>
 void logistic_loss(const Loop&, T* out, const T* x, const T* t);
 template <class T>

@@ -209,7 +209,7 @@ void arg_reduce(Rows rows, int sign, int64_t* out, const T* x) {
 template <class T>
 ReduceKernels<T> reduce_kernels() {
   return {
-      .reduce = {reduce<SumOf<T>, T>, reduce<ExtremeOf<1, T>, T>, reduce<ExtremeOf<-1, T>, T>},
+      .apply = {reduce<SumOf<T>, T>, reduce<ExtremeOf<1, T>, T>, reduce<ExtremeOf<-1, T>, T>},
       .arg_reduce = arg_reduce<T>,
   };
 }

@@ -75,32 +75,40 @@ struct LogSoftmaxBackward {  // g - exp(y) sum(g)
   }
 };
 
-template <class Body, class T>
-void of_one(Rows rows, T* out, const T* x) {
-  each_line(rows, Body{out, x}, out, x);
-}
-
-template <class Body, class T>
-void of_two(Rows rows, T* out, const T* g, const T* y) {
-  each_line(rows, Body{out, g, y}, out, g, y);
-}
-
 }  // namespace
 
 template <class T>
-RowKernels<T> row_kernels() {
-  return {of_one<Softmax<T>, T>,
-          of_one<LogSoftmax<T>, T>,
-          of_one<LogSumExp<T>, T>,
-          of_two<SoftmaxBackward<T>, T>,
-          of_two<LogSoftmaxBackward<T>, T>,
-          layer_norm<T>,
-          layer_norm_backward<T>,
-          cross_entropy<T>,
-          cross_entropy_backward<T>};
+void softmax(Rows rows, T* y, const T* x) {
+  each_line(rows, Softmax<T>{y, x}, y, x);
 }
 
-template RowKernels<float> row_kernels();
-template RowKernels<double> row_kernels();
+template <class T>
+void log_softmax(Rows rows, T* y, const T* x) {
+  each_line(rows, LogSoftmax<T>{y, x}, y, x);
+}
+
+template <class T>
+void logsumexp(Rows rows, T* out, const T* x) {
+  each_line(rows, LogSumExp<T>{out, x}, out, x);
+}
+
+template <class T>
+void softmax_backward(Rows rows, T* dx, const T* g, const T* y) {
+  each_line(rows, SoftmaxBackward<T>{dx, g, y}, dx, g, y);
+}
+
+template <class T>
+void log_softmax_backward(Rows rows, T* dx, const T* g, const T* y) {
+  each_line(rows, LogSoftmaxBackward<T>{dx, g, y}, dx, g, y);
+}
+
+#define REGRAD_INSTANTIATE(T)                                      \
+  template void softmax(Rows, T*, const T*);                       \
+  template void log_softmax(Rows, T*, const T*);                   \
+  template void logsumexp(Rows, T*, const T*);                     \
+  template void softmax_backward(Rows, T*, const T*, const T*);    \
+  template void log_softmax_backward(Rows, T*, const T*, const T*);
+REGRAD_INSTANTIATE(float)
+REGRAD_INSTANTIATE(double)
 
 }  // namespace regrad::gpu

@@ -10,43 +10,75 @@ namespace regrad::gpu {
 namespace {
 
 template <class T>
-NumberKernels<T> number_kernels() {
-  return {move_kernels<T>(), binary_kernels<T>(), reduce_kernels<T>(), add_rows<T>, scatter_add<T>};
+IndexKernels<T> index_kernels() {
+  return {.add_rows = add_rows<T>, .scatter_add = scatter_add<T>};
 }
 
-// In the order of kernels.h: a base class rules out designated initialisers.
 template <class T>
-Kernels<T> kernels() {
-  return {number_kernels<T>(),
-          unary_kernels<T>(),
-          row_kernels<T>(),
-          add_scaled<T>,
-          scale_by<T>,
-          logistic_loss<T>,
-          logistic_slope<T>,
-          gemm<T>,
-          gru<T>,
-          gru_backward<T>,
-          lstm<T>,
-          lstm_backward<T>,
-          additive_scores<T>,
-          additive_scores_backward<T>,
-          sgd<T>,
-          adam<T>,
-          attention<T>,
-          attention_backward<T>,
-          uniform<T>,
-          normal<T>,
-          dropout<T>};
+RowKernels<T> row_kernels() {
+  return {
+      .softmax = softmax<T>,
+      .log_softmax = log_softmax<T>,
+      .logsumexp = logsumexp<T>,
+      .softmax_backward = softmax_backward<T>,
+      .log_softmax_backward = log_softmax_backward<T>,
+      .layer_norm = layer_norm<T>,
+      .layer_norm_backward = layer_norm_backward<T>,
+  };
+}
+
+template <class T>
+LossKernels<T> loss_kernels() {
+  return {
+      .cross_entropy = cross_entropy<T>,
+      .cross_entropy_backward = cross_entropy_backward<T>,
+      .logistic = logistic_loss<T>,
+      .logistic_slope = logistic_slope<T>,
+  };
+}
+
+template <class T>
+Kernels<T> float_kernels() {
+  return {
+      .move = move_kernels<T>(),
+      .binary = binary_kernels<T>(),
+      .reduce = reduce_kernels<T>(),
+      .index = index_kernels<T>(),
+      .unary = unary_kernels<T>(),
+      .rows = row_kernels<T>(),
+      .loss = loss_kernels<T>(),
+      .cells = {.gru = gru<T>,
+                .gru_backward = gru_backward<T>,
+                .lstm = lstm<T>,
+                .lstm_backward = lstm_backward<T>},
+      .attention = {.fused = attention<T>,
+                    .fused_backward = attention_backward<T>,
+                    .additive_scores = additive_scores<T>,
+                    .additive_scores_backward = additive_scores_backward<T>},
+      .optimiser = {.sgd = sgd<T>, .adam = adam<T>},
+      .random = {.uniform = uniform<T>, .normal = normal<T>, .dropout = dropout<T>},
+      .gemm = gemm<T>,
+      .axpy = axpy<T>,
+      .scale = scale_by<T>,
+  };
+}
+
+Kernels<int64_t> int64_kernels() {
+  return {
+      .move = move_kernels<int64_t>(),
+      .binary = binary_kernels<int64_t>(),
+      .reduce = reduce_kernels<int64_t>(),
+      .index = index_kernels<int64_t>(),
+  };
 }
 
 Backend make_table() {
   return {
       .name = "cuda",
-      .float32 = kernels<float>(),
-      .float64 = kernels<double>(),
-      .int64 = number_kernels<int64_t>(),
-      .boolean = move_kernels<bool>(),
+      .float32 = float_kernels<float>(),
+      .float64 = float_kernels<double>(),
+      .int64 = int64_kernels(),
+      .boolean = {.move = move_kernels<bool>()},
       .convert = {{convert<float, float>, convert<float, double>, convert<float, int64_t>,
                    convert<float, bool>},
                   {convert<double, float>, convert<double, double>, convert<double, int64_t>,
@@ -56,7 +88,10 @@ Backend make_table() {
                   {convert<bool, float>, convert<bool, double>, convert<bool, int64_t>,
                    convert<bool, bool>}},
       .bad_index = bad_index,
-      .memory = {try_to_allocate, release, upload, download},
+      .memory = {.allocate = try_to_allocate,
+                 .release = release,
+                 .upload = upload,
+                 .download = download},
   };
 }
 

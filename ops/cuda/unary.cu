@@ -81,7 +81,7 @@ UnaryKernels<T> unary_kernels() {
 }
 
 template <class T>
-void add_scaled(int64_t n, T* y, T a, const T* x) {
+void axpy(int64_t n, T* y, T a, const T* x) {
   run_loop(flat_loop(n), AddScaled<T>{a}, y, static_cast<const T*>(y), x);
 }
 
@@ -102,8 +102,8 @@ void logistic_slope(const Loop& loop, T* out, const T* g, const T* x, const T* t
 
 template UnaryKernels<float> unary_kernels<float>();
 template UnaryKernels<double> unary_kernels<double>();
-template void add_scaled(int64_t, float*, float, const float*);
-template void add_scaled(int64_t, double*, double, const double*);
+template void axpy(int64_t, float*, float, const float*);
+template void axpy(int64_t, double*, double, const double*);
 template void scale_by(int64_t, float*, float);
 template void scale_by(int64_t, double*, double);
 template void logistic_loss(const Loop&, float*, const float*, const float*);

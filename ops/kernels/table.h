@@ -40,7 +40,7 @@ enum class Compare : uint8_t { equal, not_equal, less, less_equal, greater, grea
 // Reductions along n: the sum, the greatest, the least.
 enum class Reduction : uint8_t { sum, max, min, count };
 
-// Rows of kernels that only move elements: every dtype has them.
+// What only moves elements: every dtype has it.
 template <class T>
 struct MoveKernels {
   void (*copy)(const Loop&, T* out, const T* x);
@@ -55,7 +55,7 @@ struct MoveKernels {
 // Functions of two numbers.
 template <class T>
 struct BinaryKernels {
-  void (*binary[static_cast<int>(Binary::count)])(const Loop&, T* out, const T* a, const T* b);
+  void (*apply[static_cast<int>(Binary::count)])(const Loop&, T* out, const T* a, const T* b);
   void (*compare[static_cast<int>(Compare::count)])(const Loop&, bool* out, const T* a,
                                                     const T* b);
 };
@@ -64,14 +64,14 @@ struct BinaryKernels {
 template <class T>
 struct ReduceKernels {
   // out [outer, inner]. The order of a sum depends on the sizes alone.
-  void (*reduce[static_cast<int>(Reduction::count)])(Rows, T* out, const T* x);
+  void (*apply[static_cast<int>(Reduction::count)])(Rows, T* out, const T* x);
   // The first position along n of the greatest (sign 1) or least (sign -1); NaN beats all.
   void (*arg_reduce)(Rows, int sign, int64_t* out, const T* x);
 };
 
-// All that compute with numbers: float, double, int64.
+// Sums into rows that an index names.
 template <class T>
-struct NumberKernels : MoveKernels<T>, BinaryKernels<T>, ReduceKernels<T> {
+struct IndexKernels {
   // out[o, index[i], :] += g[o, i, :], in the order of i; out is [outer, rows, inner].
   void (*add_rows)(Rows out, int64_t count, T* out_data, const T* g, const int64_t* index);
   // out[o, index[o, i, s], s] += g[o, i, s].
@@ -104,7 +104,10 @@ struct RowKernels {
   // dx, dweight, dbias may each be null; mean and rstd as written by layer_norm.
   void (*layer_norm_backward)(Rows, T* dx, T* dweight, T* dbias, const T* g, const T* x,
                               const T* mean, const T* rstd, const T* weight);
+};
 
+template <class T>
+struct LossKernels {
   // loss[i] = -(1 - smoothing) y[target] - smoothing mean(y), y = log_softmax(x row i); 0 where
   // the target is `ignore`. x is [outer, n] (inner is 1).
   void (*cross_entropy)(Rows, T* loss, T* log_sum, const T* x, const int64_t* targets,
@@ -113,40 +116,75 @@ struct RowKernels {
   void (*cross_entropy_backward)(Rows, T* dx, const T* g, int64_t g_stride, const T* x,
                                  const T* log_sum, const int64_t* targets, int64_t ignore,
                                  T smoothing);
+  // log(1 + e^x) - t x, and g times its slope by x (ops/kernels/pointwise.h).
+  void (*logistic)(const Loop&, T* out, const T* x, const T* t);
+  void (*logistic_slope)(const Loop&, T* out, const T* g, const T* x, const T* t);
 };
 
-// The whole table of a backend for one float type.
+// One step of a recurrent cell between its products (ops/kernels/recurrent.h).
 template <class T>
-struct Kernels : NumberKernels<T>, UnaryKernels<T>, RowKernels<T> {
-  void (*axpy)(int64_t n, T* y, T a, const T* x);   // y += a x
-  void (*scale)(int64_t n, T* y, T a);              // y *= a
-  // log(1 + e^x) - t x, and g times its slope by x (ops/kernels/pointwise.h).
-  void (*logistic_loss)(const Loop&, T* out, const T* x, const T* t);
-  void (*logistic_slope)(const Loop&, T* out, const T* g, const T* x, const T* t);
-  void (*gemm)(const Gemm<T>&);
-
-  // One step of a recurrent cell between its products (ops/kernels/recurrent.h).
+struct CellKernels {
   void (*gru)(const GruStep<T>&);
   void (*gru_backward)(const GruStepBackward<T>&);
   void (*lstm)(const LstmStep<T>&);
   void (*lstm_backward)(const LstmStepBackward<T>&);
+};
 
+template <class T>
+struct AttentionKernels {
+  void (*fused)(const AttentionCall<T>&);
+  void (*fused_backward)(const AttentionCall<T>&);
   // scores[b, i, j] = sum_h v[h] tanh(q[b, i, h] + k[b, j, h]), and what their gradients g give.
   void (*additive_scores)(const Additive<T>&, T* scores);
   void (*additive_scores_backward)(const Additive<T>&, const AdditiveGradients<T>&);
+};
 
-  // One step of an optimiser for `count` parameters (ops/update.h).
+// One step of an optimiser for `count` parameters (ops/kernels/optimiser.h).
+template <class T>
+struct OptimiserKernels {
   void (*sgd)(int64_t count, const SgdUpdate<T>*, const SgdStep<T>&);
   void (*adam)(int64_t count, const AdamUpdate<T>*, const AdamStep<T>&);
+};
 
-  void (*attention)(const AttentionCall<T>&);
-  void (*attention_backward)(const AttentionCall<T>&);
-
-  // Element i depends on (seed, offset + i) alone: the same numbers for any number of threads.
+// Element i depends on (seed, offset + i) alone: the same numbers for any number of threads.
+template <class T>
+struct RandomKernels {
   void (*uniform)(int64_t n, T* out, uint64_t seed, uint64_t offset);  // [0, 1)
   void (*normal)(int64_t n, T* out, uint64_t seed, uint64_t offset);   // mean 0, deviation 1
   // out = scale x where the uniform number is p or more, 0 x elsewhere
   void (*dropout)(int64_t n, T* out, const T* x, T p, T scale, uint64_t seed, uint64_t offset);
+};
+
+// The whole table of a backend for one dtype: float32 and float64 have all of it.
+template <class T>
+struct Kernels {
+  MoveKernels<T> move;
+  BinaryKernels<T> binary;
+  ReduceKernels<T> reduce;
+  IndexKernels<T> index;
+  UnaryKernels<T> unary;
+  RowKernels<T> rows;
+  LossKernels<T> loss;
+  CellKernels<T> cells;
+  AttentionKernels<T> attention;
+  OptimiserKernels<T> optimiser;
+  RandomKernels<T> random;
+  void (*gemm)(const Gemm<T>&);
+  void (*axpy)(int64_t n, T* y, T a, const T* x);  // y += a x
+  void (*scale)(int64_t n, T* y, T a);             // y *= a
+};
+
+template <>
+struct Kernels<int64_t> {
+  MoveKernels<int64_t> move;
+  BinaryKernels<int64_t> binary;
+  ReduceKernels<int64_t> reduce;
+  IndexKernels<int64_t> index;
+};
+
+template <>
+struct Kernels<bool> {
+  MoveKernels<bool> move;
 };
 
 // Memory of a device that is not the host. Everything that is asked of a device happens in the order
@@ -163,8 +201,8 @@ struct Backend {
   const char* name;
   Kernels<float> float32;
   Kernels<double> float64;
-  NumberKernels<int64_t> int64;
-  MoveKernels<bool> boolean;
+  Kernels<int64_t> int64;
+  Kernels<bool> boolean;
   void (*convert[4][4])(int64_t n, void* to, const void* from);
   // The first i whose index[i] is neither in [0, size) nor *allowed (null: nothing else is), or -1.
   // A device that works on behind the host answers -1 at once, and its next download throws; until

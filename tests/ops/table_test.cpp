@@ -80,17 +80,17 @@ void check_pointwise(double bound) {
       const std::string name = "function " + std::to_string(f);
       const T p(1.25), q(1.5);
       check_tables<T>(name, n, bound,
-                      [&](auto& k, T* out) { k.value[f](loop, out, x.data() + 1, p, q); });
+                      [&](auto& k, T* out) { k.unary.value[f](loop, out, x.data() + 1, p, q); });
       check_tables<T>(name + ", slope", n, bound, [&](auto& k, T* out) {
-        k.slope[f](loop, out, g.data() + 1, x.data() + 1, p, q);
+        k.unary.slope[f](loop, out, g.data() + 1, x.data() + 1, p, q);
       });
       check_tables<T>(name + ", curvature", n, bound, [&](auto& k, T* out) {
-        k.curvature[f](loop, out, g.data() + 1, x.data() + 1, p, q);
+        k.unary.curvature[f](loop, out, g.data() + 1, x.data() + 1, p, q);
       });
     }
     for (size_t f = 0; f < static_cast<size_t>(Binary::count); ++f) {
       check_tables<T>("of two " + std::to_string(f), n, bound,
-                      [&](auto& k, T* out) { k.binary[f](loop, out, x.data() + 1, g.data()); });
+                      [&](auto& k, T* out) { k.binary.apply[f](loop, out, x.data() + 1, g.data()); });
     }
   }
 }
@@ -105,18 +105,18 @@ void check_rows(double bound) {
       for (size_t f = 0; f < static_cast<size_t>(Reduction::count); ++f) {
         if (rows.n == 0 && f > 0) continue;  // the ops refuse the greatest of nothing
         check_tables<T>("reduction " + std::to_string(f), one, bound,
-                        [&](auto& k, T* out) { k.reduce[f](rows, out, from); });
+                        [&](auto& k, T* out) { k.reduce.apply[f](rows, out, from); });
       }
       check_tables<T>("softmax", total, bound,
-                      [&](auto& k, T* out) { k.softmax(rows, out, from); });
+                      [&](auto& k, T* out) { k.rows.softmax(rows, out, from); });
       check_tables<T>("log_softmax", total, bound,
-                      [&](auto& k, T* out) { k.log_softmax(rows, out, from); });
+                      [&](auto& k, T* out) { k.rows.log_softmax(rows, out, from); });
       check_tables<T>("logsumexp", one, bound,
-                      [&](auto& k, T* out) { k.logsumexp(rows, out, from); });
+                      [&](auto& k, T* out) { k.rows.logsumexp(rows, out, from); });
       check_tables<T>("softmax backward", total, bound,
-                      [&](auto& k, T* out) { k.softmax_backward(rows, out, from, other); });
+                      [&](auto& k, T* out) { k.rows.softmax_backward(rows, out, from, other); });
       check_tables<T>("log_softmax backward", total, bound,
-                      [&](auto& k, T* out) { k.log_softmax_backward(rows, out, from, other); });
+                      [&](auto& k, T* out) { k.rows.log_softmax_backward(rows, out, from, other); });
     }
   }
 }
