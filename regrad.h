@@ -3,7 +3,7 @@
 
 #include "autograd/error.h"
 #include "autograd/gradcheck.h"
-#include "autograd/node.h"
+#include "autograd/graph.h"
 #include "autograd/tensor.h"
 #include "nn/nn.h"
 #include "ops/backend.h"

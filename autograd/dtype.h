@@ -1,4 +1,4 @@
-// What a tensor's elements are, and where they live.
+// What a tensor's elements are.
 #pragma once
 
 #include <cstddef>
@@ -28,17 +28,5 @@ template <>
 inline constexpr DType dtype_of<int64_t> = DType::int64;
 template <>
 inline constexpr DType dtype_of<bool> = DType::boolean;
-
-struct Device {
-  enum class Kind : uint8_t { cpu, cuda } kind = Kind::cpu;
-  bool operator==(const Device&) const = default;
-};
-
-inline constexpr Device cpu{};
-Device cuda();             // an Error when the build or the machine has none
-bool cuda_is_available();  // whether cuda() would return
-const char* name(Device device);
-Device default_device();  // where a tensor is made that names no device: the cpu, at first
-void set_default_device(Device device);
 
 }  // namespace regrad

@@ -13,7 +13,7 @@ class GradMode {
 
  private:
   bool before_;
-  static constinit thread_local bool enabled_;
+  static inline constinit thread_local bool enabled_ = true;
 };
 
 // While one is alive, this thread records no graph.

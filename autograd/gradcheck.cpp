@@ -5,7 +5,7 @@
 #include <iterator>
 
 #include "autograd/check.h"
-#include "autograd/node.h"
+#include "autograd/graph.h"
 
 namespace regrad {
 namespace {

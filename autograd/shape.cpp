@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "autograd/check.h"
-#include "autograd/dtype.h"
 
 namespace regrad {
 
@@ -94,28 +93,9 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
   return result;
 }
 
-size_t item_size(DType dtype) {
-  constexpr size_t sizes[] = {sizeof(float), sizeof(double), sizeof(int64_t), sizeof(bool)};
-  return sizes[static_cast<size_t>(dtype)];
-}
-
-const char* name(DType dtype) {
-  constexpr const char* names[] = {"float32", "float64", "int64", "bool"};
-  return names[static_cast<size_t>(dtype)];
-}
-
-const char* name(Device device) { return device.kind == Device::Kind::cpu ? "cpu" : "cuda"; }
-
 }  // namespace regrad
-
-using Text = fmt::formatter<std::string_view>;
-
-fmt::format_context::iterator fmt::formatter<regrad::DType>::format(
-    regrad::DType dtype, fmt::format_context& context) const {
-  return Text::format(regrad::name(dtype), context);
-}
 
 fmt::format_context::iterator fmt::formatter<regrad::Shape>::format(
     const regrad::Shape& shape, fmt::format_context& context) const {
-  return Text::format(shape.str(), context);
+  return fmt::formatter<std::string_view>::format(shape.str(), context);
 }

@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "autograd/check.h"
-#include "autograd/node.h"
+#include "autograd/graph.h"
 
 namespace regrad {
 

@@ -1,5 +1,5 @@
 // Tensor: a handle on numbers. Copying one is copying a pointer; views share storage.
-// A tensor that needs a gradient also points at its Node: its place in the graph (node.h).
+// A tensor that needs a gradient also points at its Node: its place in the graph (graph.h).
 //
 // Threads. Different threads may use the same tensors at once as long as nobody writes them: forward
 // passes, backward(), grad() and the freeing of graphs over shared parameters need no lock, and
@@ -144,7 +144,7 @@ class Tensor {
   const Tensor& on_host() const;
   [[noreturn]] static void undefined();
   Ref<TensorBody> captured() const;  // what a copy in a graph holds
-  static constinit thread_local std::vector<struct Saved>* capturing;  // see record.cpp
+  static constinit thread_local std::vector<struct Saved>* capturing;  // see captured()
 
   Ref<TensorBody> body_;
 };

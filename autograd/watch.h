@@ -26,7 +26,7 @@ class Watch {
 
   Seen seen_;
   Watch* outer_;
-  static constinit thread_local Watch* current;
+  static inline constinit thread_local Watch* current = nullptr;
 };
 
 }  // namespace regrad

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "autograd/dtype.h"
+#include "autograd/device.h"
 
 namespace regrad {
 

@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "autograd/check.h"
-#include "autograd/node.h"
+#include "autograd/graph.h"
 #include "ops/backend.h"
 #include "ops/kernels/table.h"
 

@@ -6,7 +6,7 @@
 
 #include <string_view>
 
-#include "autograd/node.h"
+#include "autograd/graph.h"
 #include "ops/random.h"
 
 namespace regrad {

@@ -5,7 +5,7 @@
 #include <functional>
 #include <thread>
 
-#include "autograd/node.h"
+#include "autograd/graph.h"
 #include "regrad.h"
 
 using namespace regrad;
