@@ -11,6 +11,8 @@
 namespace regrad {
 namespace {
 
+// One walk over the graph. A node waits in a heap while gradients for it arrive, and they are summed:
+// by the chain rule of several variables, dL/dx is the sum of what every use of x contributes.
 class Pass {
  public:
   explicit Pass(BackwardOptions options) : options_(options), grad_mode_(options.create_graph) {}
@@ -28,25 +30,16 @@ class Pass {
   // Only nodes from which one of `targets` can be reached take part; the others are not computed.
   void restrict_to(const std::unordered_set<Node*>& targets, const std::vector<Tensor>& outputs);
 
-  void give(const Ref<Node>& node, Tensor&& gradient) {
+  // Adds a contribution to the gradient of a node.
+  void accumulate(const Ref<Node>& node, Tensor&& gradient) {
     if (restricted_ && !useful_.contains(node.get())) return;
-    if (Tensor* sum = gathered(*node)) {
+    if (Tensor* sum = sum_so_far(*node)) {
       *sum = add_gradients(std::move(*sum), std::move(gradient));
     } else if (node->is_leaf()) {
-      add_leaf(node, std::move(gradient));
+      start_leaf(node, std::move(gradient));
     } else {
-      wait(node, std::move(gradient));
+      start_waiting(node, std::move(gradient));
     }
-  }
-
-  // A gradient that is not the first to arrive, from a derivative that can add to the sum itself.
-  // False: that cannot be done here.
-  bool add_in_place(const Ref<Node>& node, const Derivative& derivative, const Tensor& gradient) {
-    if (options_.create_graph || !derivative.can_add()) return false;
-    Tensor* sum = gathered(*node);
-    if (sum == nullptr || !sum->sole_owner()) return false;
-    derivative.add_into(*sum, gradient);
-    return true;
   }
 
   struct Leaf {
@@ -55,16 +48,17 @@ class Pass {
   };
   std::vector<Leaf>& leaves() { return leaves_; }  // their gradients are complete after run()
 
-  // Calls arrived(node, gradient) for every other node once its gradient is complete.
-  template <class Arrived>
-  void run(const Arrived& arrived) {
+  // The youngest node first. Calls complete(node, gradient) for every node but leaves, with its
+  // whole gradient.
+  template <class Complete>
+  void run(const Complete& complete) {
     while (!waiting_.empty()) {
       std::pop_heap(waiting_.begin(), waiting_.end(), older);
       const Ref<Node> node = std::move(waiting_.back());
       waiting_.pop_back();
       Tensor gradient = std::move(node->pending);
-      pass_on(*node, gradient, node);
-      arrived(*node, std::move(gradient));
+      propagate(*node, gradient, node);
+      complete(*node, std::move(gradient));
     }
   }
 
@@ -72,13 +66,13 @@ class Pass {
   static inline std::atomic<uint64_t> passes_{0};
   static bool older(const Ref<Node>& a, const Ref<Node>& b) { return a->number < b->number; }
 
-  // What has reached a node in this pass so far; null when that is nothing.
-  Tensor* gathered(Node& node) {
-    const uint64_t youngest = node.pass.load(std::memory_order_relaxed);
+  // The sum of a node's contributions in this pass; null before the first.
+  Tensor* sum_so_far(Node& node) {
+    const uint64_t latest = node.pass.load(std::memory_order_relaxed);
     if (!node.is_leaf()) {
-      return youngest == number_ && node.pending.defined() ? &node.pending : nullptr;
+      return latest == number_ && node.pending.defined() ? &node.pending : nullptr;
     }
-    if (youngest < number_) return nullptr;
+    if (latest < number_) return nullptr;
     const uint32_t place = node.place.load(std::memory_order_relaxed);
     if (place < leaves_.size() && leaves_[place].node.get() == &node) {
       return &leaves_[place].gradient;
@@ -89,18 +83,18 @@ class Pass {
     return nullptr;
   }
 
-  void add_leaf(const Ref<Node>& node, Tensor&& gradient) {
+  void start_leaf(const Ref<Node>& node, Tensor&& gradient) {
     leaves_.push_back({node, std::move(gradient)});
     node->place.store(static_cast<uint32_t>(leaves_.size() - 1), std::memory_order_relaxed);
-    uint64_t youngest = node->pass.load(std::memory_order_relaxed);
-    while (youngest < number_ && !node->pass.compare_exchange_weak(youngest, number_,
-                                                                   std::memory_order_relaxed)) {
+    uint64_t latest = node->pass.load(std::memory_order_relaxed);
+    while (latest < number_ &&
+           !node->pass.compare_exchange_weak(latest, number_, std::memory_order_relaxed)) {
     }
   }
 
-  // What can throw comes first: a node that has a gradient is always one that ~Pass() finds.
-  void wait(const Ref<Node>& node, Tensor&& gradient) {
-    if (node->pending.defined()) {  // a pass around this one is at work on the same graph
+  // What can throw comes first, so that ~Pass() finds every node that has a gradient.
+  void start_waiting(const Ref<Node>& node, Tensor&& gradient) {
+    if (node->pending.defined()) {  // this pass runs inside a derivative of another, on one graph
       suspended_.push_back({node, Tensor(), node->pass.load(std::memory_order_relaxed)});
       suspended_.back().pending = std::move(node->pending);
     }
@@ -110,7 +104,8 @@ class Pass {
     std::push_heap(waiting_.begin(), waiting_.end(), older);
   }
 
-  void pass_on(Node& node, const Tensor& gradient, const Ref<Node>& reference) {
+  // The chain rule at one node: from its complete gradient to contributions for its inputs.
+  void propagate(Node& node, const Tensor& gradient, const Ref<Node>& reference) {
     check(!node.spent,
           "backward: the graph through {} was used by an earlier backward(), which freed it; compute "
           "it again, detach() what is carried over, or give that one {{.retain_graph = true}}",
@@ -122,42 +117,51 @@ class Pass {
       output.body().node = reference;
     }
     if (node.derivative_of_all) {
-      give_all(node, gradient, output);
+      propagate_at_once(node, gradient, output);
     } else {
-      give_each(node, gradient, output);
+      propagate_by_edge(node, gradient, output);
     }
     if (!options_.retain_graph && !options_.create_graph) node.forget();
   }
 
-  void give_each(Node& node, const Tensor& gradient, const Tensor& output) {
+  void propagate_by_edge(Node& node, const Tensor& gradient, const Tensor& output) {
     for (size_t i = 0; i < node.edge_count; ++i) {
       const Edge& edge = node.edge(i);
       if (!edge.input || (restricted_ && !useful_.contains(edge.input.get()))) continue;
       if (add_in_place(edge.input, edge.derivative, gradient)) continue;
-      give_checked(node, i, edge.derivative(gradient, output));
+      accumulate_checked(node, i, edge.derivative(gradient, output));
     }
   }
 
-  void give_all(Node& node, const Tensor& gradient, const Tensor& output) {
+  // A contribution that is not the first, where the derivative itself can add to the sum.
+  // False: not here.
+  bool add_in_place(const Ref<Node>& node, const Derivative& derivative, const Tensor& gradient) {
+    if (options_.create_graph || !derivative.can_add()) return false;
+    Tensor* sum = sum_so_far(*node);
+    if (sum == nullptr || !sum->sole_owner()) return false;
+    derivative.add_into(*sum, gradient);
+    return true;
+  }
+
+  void propagate_at_once(Node& node, const Tensor& gradient, const Tensor& output) {
     std::vector<Tensor> gradients = node.derivative_of_all(gradient, Needed(node), output);
     check(gradients.size() == node.edge_count,
           "backward of {}: its derivative returned {} gradients for {} inputs", node.name,
           gradients.size(), node.edge_count);
     for (size_t i = 0; i < node.edge_count; ++i) {
-      if (node.edge(i).input) give_checked(node, i, std::move(gradients[i]));
+      if (node.edge(i).input) accumulate_checked(node, i, std::move(gradients[i]));
     }
   }
 
-  void give_checked(Node& node, size_t i, Tensor&& gradient) {
+  void accumulate_checked(Node& node, size_t i, Tensor&& gradient) {
     const Ref<Node>& input = node.edge(i).input;
     check(gradient.defined(), "backward of {}: its derivative gave no gradient for input {}",
           node.name, i);
     check(gradient.shape() == input->shape && gradient.dtype() == input->dtype,
           "backward of {}: its derivative gave a gradient of shape {} {} for input {}, "
           "which has shape {} {}",
-          node.name, gradient.shape(), gradient.dtype(), i, input->shape,
-          input->dtype);
-    give(input, std::move(gradient));
+          node.name, gradient.shape(), gradient.dtype(), i, input->shape, input->dtype);
+    accumulate(input, std::move(gradient));
   }
 
   struct Suspended {
@@ -200,6 +204,7 @@ void Pass::restrict_to(const std::unordered_set<Node*>& targets,
   }
 }
 
+// What a pass starts from: dL/dL = 1, or the gradient that the caller gives.
 Tensor seed_for(const char* op, const Tensor& output, const Tensor& gradient) {
   check(output.requires_grad(), "{}: the output of shape {} does not depend on anything that "
         "requires a gradient, or was computed under NoGrad", op, output.shape());
@@ -214,8 +219,8 @@ Tensor seed_for(const char* op, const Tensor& output, const Tensor& gradient) {
   return gradient;
 }
 
-// A gradient that a user will see must be nobody else's, and laid out plainly.
-Tensor own(const Tensor& g) {
+// A gradient that a user will see shares its memory with nothing else and is contiguous.
+Tensor owned(const Tensor& g) {
   return g.requires_grad() || g.sole_owner() ? g.contiguous() : g.clone();
 }
 
@@ -223,13 +228,15 @@ Tensor own(const Tensor& g) {
 
 void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
   Pass pass(options);
-  pass.give(node(), seed_for("backward", *this, gradient));
+  pass.accumulate(node(), seed_for("backward", *this, gradient));
   pass.run([](Node&, Tensor) {});
+  // .grad += what this pass brings: two backward() calls before zero_grad() add up. All leaves are
+  // summed before the first is written, so that an Error leaves every .grad as it was.
   const LeafLock lock;
-  for (auto& [leaf, complete] : pass.leaves()) {  // all of them, or none if something threw
+  for (auto& [leaf, complete] : pass.leaves()) {
     if (leaf->abandoned) continue;
     complete = leaf->gradient.defined() ? add_gradients(leaf->gradient, std::move(complete))
-                                        : own(complete);
+                                        : owned(complete);
   }
   for (auto& [leaf, complete] : pass.leaves()) {
     if (!leaf->abandoned) std::swap(leaf->gradient, complete);
@@ -253,7 +260,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
     pass.restrict_to(targets, outputs);
     for (size_t i = 0; i < outputs.size(); ++i) {
       const Tensor start = options.grad_outputs.empty() ? Tensor() : options.grad_outputs[i];
-      pass.give(outputs[i].node(), seed_for("grad", outputs[i], start));
+      pass.accumulate(outputs[i].node(), seed_for("grad", outputs[i], start));
     }
     pass.run([&](Node& node, Tensor complete) {
       if (targets.contains(&node)) found[&node] = std::move(complete);
@@ -262,12 +269,12 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
   }
   std::vector<Tensor> gradients;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const auto at = found.find(inputs[i].node().get());
-    check(at != found.end() || options.allow_unused,
+    const auto it = found.find(inputs[i].node().get());
+    check(it != found.end() || options.allow_unused,
           "grad: the outputs do not depend on input {} of shape {}; "
           "with {{.allow_unused = true}} its gradient is undefined",
           i, inputs[i].shape());
-    gradients.push_back(at == found.end() ? Tensor() : own(at->second));
+    gradients.push_back(it == found.end() ? Tensor() : owned(it->second));
   }
   return gradients;
 }

@@ -1,4 +1,9 @@
-// How the graph is recorded, and what a node does after that: checks, forgets, and goes.
+// How the graph is recorded, and what a node does afterwards.
+//
+// What a derivative captures. A derivative is a lambda that has captured copies of the tensors that it
+// will need. record() copies it once, into the node. While that copy is made, `Tensor::capturing` points
+// at the node's list of saved tensors, and the copy constructor of Tensor adds each captured tensor to
+// it with its version (captured(), below). So the node knows what it relies on without being told.
 #include "autograd/graph.h"
 
 #include <pthread.h>
@@ -13,6 +18,7 @@ namespace regrad {
 
 constinit thread_local std::vector<Saved>* Tensor::capturing = nullptr;
 
+// While one is alive, tensors that are copied on this thread are added to `saved`.
 class CaptureScope {
  public:
   explicit CaptureScope(std::vector<Saved>& saved)
@@ -25,7 +31,7 @@ class CaptureScope {
   std::vector<Saved>* outer_;
 };
 
-// A graph holds a leaf by a body that is not the user's: see TensorBody::in_graph.
+// What the copy in a derivative points at: for a leaf the body made for graphs (TensorBody::in_graph).
 Ref<TensorBody> Tensor::captured() const {
   if (!body_) return {};
   Ref<TensorBody> kept = body_->in_graph ? body_->in_graph : body_;
@@ -35,13 +41,14 @@ Ref<TensorBody> Tensor::captured() const {
 
 namespace {
 
-// The youngest number of this thread. A node from another thread may be younger still: connect()
-// moves on past it (Lamport, "Time, clocks, and the ordering of events", 1978).
-constinit thread_local uint64_t youngest = 0;
+// The last number given to a node on this thread. If an input was made on another thread and has a
+// greater one, connect() continues from there (Lamport, "Time, clocks, and the ordering of events in a
+// distributed system", 1978).
+constinit thread_local uint64_t last_number = 0;
 
 bool wants_gradient(const Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
 
-// The output as a tensor of its own: an op may return its input, or something already recorded.
+// A tensor that no other handle shows, to attach the node to: an op may return its input as it is.
 Tensor outside_graph(Tensor output) {
   const bool own = output.body().unique() && !output.requires_grad();
   return own ? std::move(output) : output.detach();
@@ -77,10 +84,10 @@ Tensor record(const char* name, Tensor output, const std::vector<Tensor>& inputs
   return record_over(name, std::move(output), inputs, derivative);
 }
 
-// Throws nothing: whatever made room for the node would have to free it.
+// Throws nothing, so that its caller need not free the block.
 Node::Node(const char* op, const Tensor& tensor, size_t edges) noexcept
     : name(op),
-      number(++youngest),
+      number(++last_number),
       shape(tensor.shape()),
       dtype(tensor.dtype()),
       storage(tensor.body().storage.get()),
@@ -96,10 +103,10 @@ Node::~Node() {
 
 void Node::connect(Edge& edge, const Tensor& input) {
   edge.input = input.node();
-  if (edge.input->number >= number) number = youngest = edge.input->number + 1;
+  if (edge.input->number >= number) number = last_number = edge.input->number + 1;
 }
 
-// A node and its edges, with their small closures, are one block.
+// A node, its edges and their small closures are one allocation.
 Ref<Node> Node::make(const char* op, const Tensor& tensor, size_t edges) {
   return Ref<Node>(new (allocate_block(sizeof(Node) + edges * sizeof(Edge)))
                        Node(op, tensor, edges));
@@ -107,9 +114,10 @@ Ref<Node> Node::make(const char* op, const Tensor& tensor, size_t edges) {
 
 Ref<Node> Node::leaf(const Tensor& tensor) { return make(nullptr, tensor, 0); }
 
-// The output as closures are handed it: outside the graph, and watched like all they rely on.
-void Node::keep(const Tensor& kept) {
-  output = kept.detach();
+// Keeps the output for derivatives that take it: detached, since the graph must not hold itself, and
+// with its version noted, like that of a captured tensor.
+void Node::keep_output(const Tensor& tensor) {
+  output = tensor.detach();
   static_cast<void>(output.captured());
 }
 
@@ -124,7 +132,7 @@ Ref<Node> Node::of(const char* name, const Tensor& output, std::span<const Input
     edge.derivative.assign(inputs[i].derivative);
     wants_output = wants_output || edge.derivative.wants_output();
   }
-  if (wants_output) node->keep(output);
+  if (wants_output) node->keep_output(output);
   return node;
 }
 
@@ -136,7 +144,7 @@ Ref<Node> Node::of(const char* name, const Tensor& output, const std::vector<Ten
   }
   const CaptureScope scope(node->saved);
   node->derivative_of_all.assign(derivative);
-  if (derivative.wants_output()) node->keep(output);
+  if (derivative.wants_output()) node->keep_output(output);
   return node;
 }
 
@@ -147,8 +155,8 @@ std::string Node::called() const {
 
 namespace {
 
-// The tensor under a view: the oldest in the graph with the view's storage; where that is not in the
-// graph, the view without what expand() repeated.
+// How to call the tensor that was written: of a view, the tensor that it shows, which is the oldest in
+// the graph with that storage; without one, the shape before expand().
 std::string written_tensor(const TensorBody& body) {
   const Node* node = body.node.get();
   while (node != nullptr) {
@@ -186,7 +194,7 @@ namespace {
 constinit std::mutex leaves_change;
 constinit thread_local bool changing_leaves = false;
 
-// A child of fork() is alone: nobody else could open the lock there.
+// In a child of fork() only the calling thread goes on: no other could release the lock.
 [[maybe_unused]] const int at_fork = pthread_atfork(
     [] {
       if (!changing_leaves) leaves_change.lock();
@@ -230,8 +238,8 @@ void Node::forget() {
   }
 }
 
-// Freeing a node can free its inputs' nodes: those wait in a list, so that no chain of any length
-// becomes a recursion.
+// Freeing a node may free the nodes of its inputs. They are put on a list instead of being freed by
+// recursion, which would overflow the stack on a long chain.
 void Node::destroy() {
   static constinit thread_local Node* dead = nullptr;
   static constinit thread_local bool busy = false;

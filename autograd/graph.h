@@ -1,5 +1,7 @@
-// The graph: Node, one step of the recorded computation, and record(), which every op ends with.
-// A node knows its inputs' nodes and, for each, the derivative that carries a gradient back.
+// The graph. Every op ends with record(), which makes a Node: one step of the computation. A node has
+// an Edge to each input, with the derivative that turns the gradient of the op's output into the
+// gradient of that input. backward.cpp walks the edges. (On a first reading, go on at `struct Input`:
+// Closure is a std::function with what an engine needs beside it.)
 #pragma once
 
 #include <initializer_list>
@@ -21,12 +23,12 @@ class Needed {
   const Node& node_;
 };
 
-// A function kept by value: small ones inline, others in a block of their own. It is called with what
-// is given and the output of its node; it may take the output or leave it. A function object with
-// add_into(sum, g) is asked to add its gradient to a sum in place where that can be done: many slices
-// of one tensor then cost no more than the tensor, and a weight that many products share gathers its
-// gradient within them.
-// The output is handed over by the engine: a closure that held it would keep itself alive.
+// A derivative, stored by value: inline where it is small, else in a block of its own.
+//   Output. A derivative may take (g) or (g, output). exp's is g * output; one that captured the output
+//   instead would keep itself alive: output -> node -> derivative -> output. So a node keeps the output
+//   of an op whose derivative wants_output(), outside the graph, and the engine hands it over.
+//   In place. A derivative with a member add_into(sum, g) can add its result to a gradient that exists
+//   already: then a hundred slices of one tensor, or a weight used a hundred times, take one buffer.
 template <class Result, class... Given>
 class Closure {
  public:
@@ -129,18 +131,23 @@ struct Input {
   Derivative derivative;
 };
 
-// Says that `output` was computed from the inputs, and how gradients flow back to them. `name` must
-// outlive the graph (a literal). Nothing is kept under NoGrad, or when no input needs a gradient.
+// Says that `output` was computed from the inputs, and how gradients flow back to them: by a derivative
+// for each, or by one for all where they come out of one pass. `name` must outlive the graph (a
+// literal). Returns the output; no node is made under NoGrad, or when no input requires a gradient.
 Tensor record(const char* name, Tensor output, std::initializer_list<Input> inputs);
 Tensor record(const char* name, Tensor output, const std::vector<Input>& inputs);
 Tensor record(const char* name, Tensor output, const std::vector<Tensor>& inputs,
               DerivativeOfAll derivative);
 
-struct Saved {  // what a closure holds on to, and its storage's version at that time
+// A tensor that a derivative has captured, and the version of its storage then. Every write in place
+// adds 1 to the version; if the two differ in backward, the derivative would compute with numbers that
+// the forward pass never saw.
+struct Saved {
   Ref<TensorBody> body;
   uint32_t version;
 };
 
+// From a node to one of its inputs.
 struct Edge {
   Ref<Node> input;        // none: this input needs no gradient
   Derivative derivative;  // none: derivative_of_all serves every edge
@@ -164,25 +171,25 @@ class Node : public Counted {
   const Edge* end() const { return begin() + edge_count; }
   const Edge& edge(size_t i) const { return reinterpret_cast<const Edge*>(this + 1)[i]; }
   void check_saved() const;  // an Error if a saved tensor was written since
-  void forget();             // drops closures and edges: what backward does without retain_graph
-  void abandon();            // of a leaf: its tensor is gone, and with it who could ask for a gradient
+  void forget();             // frees closures and edges, as backward() does without retain_graph
+  void abandon();            // of a leaf whose tensor is gone: nobody can ask for its gradient
 
   const char* const name;  // of the op; nullptr for a leaf
-  uint64_t number;         // counts up at birth: an input's is smaller than its output's
+  uint64_t number;         // counts up as nodes are made: an input's is less than its output's
   const Shape shape;       // of the tensor that this node made
   const DType dtype;
   const Storage* const storage;  // that tensor's: only to be compared with one that is alive
-  bool spent = false;  // a backward pass has used this node and dropped its closures
+  bool spent = false;  // backward() has been here without retain_graph, and called forget()
   const size_t edge_count;
-  Tensor output;  // outside the graph; kept only where a derivative wants it
+  Tensor output;  // outside the graph; kept only if a derivative wants_output()
   std::vector<Saved> saved;
   DerivativeOfAll derivative_of_all;
-  Tensor gradient;        // of a leaf; changed under a LeafLock
+  Tensor gradient;        // of a leaf: its .grad; changed under a LeafLock
   bool abandoned = false;
   std::string parameter;  // of a leaf: its dotted name
-  Tensor pending;         // during a backward pass: the sum of what has arrived so far
-  // The pass that `pending` belongs to. A leaf can be in the passes of many threads, so each pass keeps
-  // its own sum, and this is the youngest that has one: at `place` in its list.
+  Tensor pending;         // during a backward pass: the sum of the contributions so far
+  // The pass that `pending` belongs to. Passes of several threads may meet at a leaf, so each pass keeps
+  // its own sum for it; this is the latest pass that has one, at `place` in its list.
   std::atomic<uint64_t> pass{0};
   std::atomic<uint32_t> place{0};
 
@@ -191,13 +198,13 @@ class Node : public Counted {
   ~Node();
   static Ref<Node> make(const char* op, const Tensor& tensor, size_t edges);
   void connect(Edge& edge, const Tensor& input);
-  void keep(const Tensor& kept);
+  void keep_output(const Tensor& tensor);
   void destroy();
 
   Node* next_dead_ = nullptr;
 };
 
-// Held while the gradients of leaves change, by one thread at a time; within one, another is nothing.
+// Held by one thread at a time while the gradients of leaves change. The same thread may nest them.
 class LeafLock {
  public:
   LeafLock();
@@ -213,8 +220,7 @@ inline bool Needed::operator[](size_t input) const {
   return static_cast<bool>(node_.edge(input).input);
 }
 
-// What the engine asks of the ops (ops/arithmetic.cpp): the sum of two gradients, written into one
-// that nobody else can see.
+// The sum of two gradients (ops/arithmetic.cpp), in place where one of them is held by nobody else.
 Tensor add_gradients(Tensor sum, Tensor gradient);
 
 }  // namespace regrad

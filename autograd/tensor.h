@@ -1,5 +1,6 @@
-// Tensor: a handle on numbers. Copying one is copying a pointer; views share storage.
-// A tensor that needs a gradient also points at its Node: its place in the graph (graph.h).
+// Tensor: a handle on numbers. A copy of a Tensor shows the same numbers, as does a view: clone() is the
+// copy that does not. A tensor that requires a gradient also points at its Node, its place in the
+// graph (graph.h): a leaf, if a user asked for its gradient, or the op that computed it.
 //
 // Threads. Different threads may use the same tensors at once as long as nobody writes them: forward
 // passes, backward(), grad() and the freeing of graphs over shared parameters need no lock, and
@@ -49,9 +50,10 @@ struct TensorBody : Counted {
   int64_t offset = 0;  // in elements
   DType dtype = float32;
   Ref<Node> node;  // none: no gradient is wanted
-  // Of a leaf: the body by which graphs hold it, over the same storage and node. So graphs do not keep
-  // this one alive, and when it goes nobody is left who could ask for the gradient: that goes too, and
-  // with it, after create_graph, the graph that leads back to here.
+  // Of a leaf: a second body over the same storage and node, which graphs hold in place of this one.
+  // When the last handle of the user goes, this body is freed although graphs still need the numbers,
+  // and the gradient with it: otherwise, after create_graph, leaf -> gradient -> graph -> leaf would
+  // keep each other alive.
   Ref<TensorBody> in_graph;
   void release();
 };
@@ -59,6 +61,8 @@ struct TensorBody : Counted {
 class Tensor {
  public:
   Tensor() = default;  // undefined: stands for an argument left out, a gradient not there
+  // Copies the handle. While record() copies a derivative into a node, a tensor that it has captured
+  // is also added to the node's saved tensors (graph.cpp).
   Tensor(const Tensor& other)
       : body_(capturing == nullptr ? other.body_ : other.captured()) {}
   Tensor(Tensor&&) noexcept = default;
@@ -143,7 +147,7 @@ class Tensor {
   bool is_in_order(bool with_gaps) const;  // the places are; gaps may lie between rows
   const Tensor& on_host() const;
   [[noreturn]] static void undefined();
-  Ref<TensorBody> captured() const;  // what a copy in a graph holds
+  Ref<TensorBody> captured() const;  // adds this tensor to `capturing`
   static constinit thread_local std::vector<struct Saved>* capturing;  // see captured()
 
   Ref<TensorBody> body_;
