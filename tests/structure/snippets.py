@@ -1,4 +1,4 @@
-"""The README's C++ is compiled as a user would, and its program must print what the README says.
+"""The C++ of the documents is compiled as a user would, and each program prints what its page says.
 
 Usage: snippets.py BUILD_FOLDER. Losses may differ in the last two digits between processors.
 """
@@ -10,28 +10,40 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+DOCUMENTS = ["README.md", "docs/how-backward-works.md"]
+
+
+def printed_by(source, build):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder)
+        (path / "snippets.cpp").write_text(source)
+        compiler = os.environ.get("CXX", "c++").split()
+        subprocess.run(compiler + ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Werror",
+                                   f"-I{ROOT}", str(path / "snippets.cpp"), "-o",
+                                   str(path / "snippets"), f"-L{build}", "-lregrad",
+                                   f"-Wl,-rpath,{build}"], check=True)
+        return subprocess.run([str(path / "snippets")], capture_output=True, text=True,
+                              check=True).stdout
+
+
+def agrees(printed, expected):
+    words = [re.sub(r"[\d.]+", "#", part).split() for part in (printed, expected)]
+    numbers = [[float(x) for x in re.findall(r"\d+\.?\d*", part)] for part in (printed, expected)]
+    return words[0] == words[1] and all(
+        abs(a - b) <= 0.02 * abs(b) + 5e-4 for a, b in zip(*numbers))
 
 
 def main(build):
-    text = (ROOT / "README.md").read_text()
-    program, *others = re.findall(r"```cpp\n(.*?)```", text, re.S)
-    expected = re.search(r"```text\n(.*?)```", text, re.S).group(1)
-    source = program + "\n".join(others)
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder)
-        (path / "readme.cpp").write_text(source)
-        compiler = os.environ.get("CXX", "c++").split()
-        subprocess.run(compiler + ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Werror",
-                                   f"-I{ROOT}", str(path / "readme.cpp"), "-o", str(path / "readme"),
-                                   f"-L{build}", "-lregrad", f"-Wl,-rpath,{build}"], check=True)
-        printed = subprocess.run([str(path / "readme")], capture_output=True, text=True,
-                                 check=True).stdout
-    print(printed)
-    numbers = [[float(x) for x in re.findall(r"[\d.]+", part)] for part in (printed, expected)]
-    close = len(numbers[0]) == len(numbers[1]) and all(
-        abs(a - b) <= 0.02 * abs(b) + 5e-4 for a, b in zip(*numbers))
-    print("README: the program prints what the README says" if close else f"expected\n{expected}")
-    return 0 if close else 1
+    wrong = 0
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text()
+        expected = re.search(r"```text\n(.*?)```", text, re.S).group(1)
+        printed = printed_by("\n".join(re.findall(r"```cpp\n(.*?)```", text, re.S)), build)
+        agree = agrees(printed, expected)
+        print(f"{document}: the program prints what the page says" if agree
+              else f"{document}: printed\n{printed}expected\n{expected}")
+        wrong += not agree
+    return wrong
 
 
 if __name__ == "__main__":
