@@ -1,15 +1,13 @@
 // Additive attention's scores (Bahdanau et al., "Neural machine translation by jointly learning to
 // align and translate", 2015):  s_ij = Σ_h v_h t_ijh,  t_ijh = tanh(q_ih + k_jh).
 //   With u_ijh = g_ij v_h (1 - t_ijh²):  dq_i = Σ_j u_ij,  dk_j = Σ_i u_ij,  dv = Σ_ij g_ij t_ij
-// No t is stored, in neither direction. For derivatives of the derivative, the scores are composed
-// of ops and differentiated; that does take [.., queries, keys, size] numbers.
+// The kernels store no t, neither forward nor backward; scores_of_ops, for derivatives of the
+// derivative, does store [.., queries, keys, size] numbers.
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
 namespace regrad {
 namespace {
-
-Tensor plain(const Tensor& x) { return x.detach().contiguous(); }
 
 Tensor scores_of_ops(const std::vector<Tensor>& in) {
   return matmul(tanh(add(unsqueeze(in[0], -2), unsqueeze(in[1], -3))), in[2]);
@@ -43,12 +41,9 @@ Tensor scores(const Tensor& query, const Tensor& key, const Tensor& v) {
   for_floats("additive_scores", query, [&]<class T>() {
     kernels<T>(query).attention.additive_scores(describe<T>(q, k, weights), raw<T>(out));
   });
-  return record("additive_scores", std::move(out), {query, key, v},
-                [query, key, v](const Tensor& g, Needed needed) -> std::vector<Tensor> {
-                  if (GradMode::enabled())
-                    return composed(scores_of_ops, {query, key, v}, needed, g);
-                  return backward(g, query, key, v);
-                });
+  return record_fused(
+      "additive_scores", std::move(out), {query, key, v}, scores_of_ops,
+      [query, key, v](const Tensor& g, Needed) { return backward(g, query, key, v); });
 }
 
 // x [.., rows, h] as [b, rows, h], where `batch` is what the dimensions before rows broadcast to.

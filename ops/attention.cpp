@@ -117,7 +117,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   return reshape(repeated.empty() ? x : sum(x, repeated), shape);
 }
 
-// weights x, where a weight of 0 leaves out what is not finite: beside another it gives NaN.
+// The product weights x, in which a weight of 0 hides what is not finite; any other weight gives NaN.
 Tensor weighted(const Tensor& weights, const Tensor& x) {
   const Tensor finite = sub(x, x).detach() == 0;
   const Tensor counted = weights.detach() != 0, others = logical_not(finite);
@@ -125,16 +125,15 @@ Tensor weighted(const Tensor& weights, const Tensor& x) {
   return where(spoiled, std::nan(""), matmul(weights, where(finite, x, 0)));
 }
 
-// While a graph is recorded the derivative is composed of ops, and so has derivatives of its own:
-// with P = softmax(S), dV = Pᵀ G and dS = P (dP - sum(P dP)), dP = G Vᵀ.
-std::vector<Tensor> composed_backward(const Inputs& in, const Tensor& g, Needed needed) {
+// The same out of ops: with P = softmax(S), dV = Pᵀ G and dS = P (dP - sum(P dP)), dP = G Vᵀ.
+std::vector<Tensor> backward_of_ops(const Inputs& in, const Tensor& g, Needed needed) {
   Tensor k = in.k, v = in.v, allowed = in.has_bias() ? Tensor() : in.mask;
   if (in.causal) {
     const Tensor all = ones({in.q.size(-2), in.k.size(-2)}, {.device = g.device()});
     const Tensor past = tril(all).to(bool_);
     allowed = allowed.defined() ? allowed & past : past;
   }
-  if (allowed.defined()) {  // keys that are closed to all queries are zeros
+  if (allowed.defined()) {  // keys that no query may attend to are zeros
     const Tensor pairs = expand(allowed.detach(), in.scores()).to(int64);
     const Tensor open = transpose(sum(pairs, -2, true)) > 0;
     k = where(open, k, 0), v = where(open, v, 0);
@@ -166,11 +165,12 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   for_floats(op, in.q, [&]<class T>() {
     kernels<T>(in.q).attention.fused(describe<T>(in, out, saved, batch_order_of(out)));
   });
-  return record(op, std::move(out), inputs,
-                [in, saved](const Tensor& g, Needed needed, const Tensor& y) {
-                  return GradMode::enabled() ? composed_backward(in, g, needed)
-                                             : backward(in, saved, y, g, needed);
-                });
+  return record_fused(
+      op, std::move(out), inputs,
+      [in](const Tensor& g, Needed needed, const Tensor&) { return backward_of_ops(in, g, needed); },
+      [in, saved](const Tensor& g, Needed needed, const Tensor& y) {
+        return backward(in, saved, y, g, needed);
+      });
 }
 
 }  // namespace regrad

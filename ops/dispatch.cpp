@@ -85,10 +85,10 @@ Rows rows_around(const Shape& shape, int64_t d) {
   return rows;
 }
 
-// Each input gets a node of its own first: one input may depend on another, and that path is not
-// this op's.
-std::vector<Tensor> composed(const Formula& formula, std::vector<Tensor> inputs, Needed needed,
-                             const Tensor& g) {
+// Each input gets a node of its own first: if one depends on another, the path between them is not
+// part of this op.
+std::vector<Tensor> gradients_of(const Formula& formula, std::vector<Tensor> inputs, Needed needed,
+                                 const Tensor& g) {
   std::vector<Tensor> wanted, all(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].defined()) continue;

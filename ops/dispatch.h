@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <type_traits>
 
 #include "autograd/check.h"
 #include "autograd/graph.h"
@@ -58,6 +59,15 @@ T* raw(const Tensor& x) {
   return static_cast<T*>(const_cast<void*>(x.address(dtype_of<T>)));
 }
 
+// The same, and null for an argument that is left out.
+template <class T>
+T* raw_or_null(const Tensor& x) {
+  return x.defined() ? raw<T>(x) : nullptr;
+}
+
+// The numbers of x as kernels take them: contiguous, and outside the graph. Undefined stays so.
+inline Tensor plain(const Tensor& x) { return x.defined() ? x.detach().contiguous() : x; }
+
 // A Loop over tensors of one shape, output first, with neighbouring dimensions joined.
 Loop make_loop(std::initializer_list<const Tensor*> operands);
 
@@ -76,11 +86,38 @@ void check_index(const char* op, const Tensor& index, int64_t size);  // int64, 
 // view += g, over whatever strides the view has; equal shapes.
 void add_to_view(const Tensor& view, const Tensor& g);
 
-// The gradients of formula(inputs), from g, as part of the graph: what the derivative of a fused op
-// is while a graph is recorded. Inputs may be undefined.
+// The gradients of formula(inputs) by its inputs, given g, as part of the graph. Inputs may be undefined.
 using Formula = std::function<Tensor(const std::vector<Tensor>&)>;
-std::vector<Tensor> composed(const Formula& formula, std::vector<Tensor> inputs, Needed needed,
-                             const Tensor& g);
+std::vector<Tensor> gradients_of(const Formula& formula, std::vector<Tensor> inputs, Needed needed,
+                                 const Tensor& g);
+
+// record() for an op whose derivative is a kernel: kernel(g, needed) or kernel(g, needed, y) gives the
+// gradients of all inputs. A kernel has no derivative of its own, so while a backward pass is itself
+// recorded (create_graph), the gradients are composed of ops instead. `composed` is the op as a
+// formula, (inputs) -> y, which is then differentiated, or takes what the kernel takes.
+template <class Composed, class Kernel>
+Tensor record_fused(const char* name, Tensor y, const std::vector<Tensor>& inputs,
+                    Composed composed, Kernel kernel) {
+  if constexpr (std::is_invocable_v<Composed, const std::vector<Tensor>&>) {
+    auto gradients = [composed, inputs](const Tensor& g, Needed needed) {
+      return gradients_of(composed, inputs, needed, g);
+    };
+    return record_fused(name, std::move(y), inputs, std::move(gradients), std::move(kernel));
+  } else if constexpr (std::is_invocable_v<Kernel, const Tensor&, Needed>) {
+    return record(name, std::move(y), inputs,
+                  [composed = std::move(composed), kernel = std::move(kernel)](const Tensor& g,
+                                                                               Needed needed) {
+                    return GradMode::enabled() ? composed(g, needed) : kernel(g, needed);
+                  });
+  } else {
+    return record(name, std::move(y), inputs,
+                  [composed = std::move(composed), kernel = std::move(kernel)](
+                      const Tensor& g, Needed needed, const Tensor& output) {
+                    return GradMode::enabled() ? composed(g, needed, output)
+                                               : kernel(g, needed, output);
+                  });
+  }
+}
 
 // How a tensor is called in an error: "encoder.weight [64, 48]", or "[64, 48]".
 struct Called {

@@ -19,9 +19,9 @@ template <class Body>
 void each_part(const Tensor& a, const Tensor& b, const Body& body) {
   const int64_t rows = a.size(-2), each = std::max<int64_t>(b.numel(), 1);
   const int64_t batch = std::max<int64_t>(a.numel() / std::max<int64_t>(rows * a.size(-1), 1), 1);
-  const int64_t most = std::max<int64_t>((int64_t{1} << 20) / each / batch, 1);
-  for (int64_t first = 0; first < rows; first += most) {
-    const int64_t count = std::min(most, rows - first);
+  const int64_t max_rows = std::max<int64_t>((int64_t{1} << 20) / each / batch, 1);
+  for (int64_t first = 0; first < rows; first += max_rows) {
+    const int64_t count = std::min(max_rows, rows - first);
     body(narrow(a, -2, first, count), first, count);
   }
 }
@@ -34,11 +34,13 @@ Tensor pulls(const Tensor& g, const Tensor& a, const Tensor& b) {
   return where(unwanted, 0, all);
 }
 
+std::vector<Tensor> backward_of_ops(const Tensor& g, const Tensor& a, const Tensor& b) {
+  const Tensor all = pulls(g, a, b);
+  return {sum(all, -2), neg(sum(all, -3))};
+}
+
+// The same a part at a time, so that the differences of all pairs are never stored.
 std::vector<Tensor> backward(const Tensor& g, const Tensor& a, const Tensor& b) {
-  if (GradMode::enabled()) {
-    const Tensor all = pulls(g, a, b);
-    return {sum(all, -2), neg(sum(all, -3))};
-  }
   std::vector<Tensor> of_a;
   Tensor of_b = zeros_like(b);
   each_part(a, b, [&](const Tensor& part, int64_t first, int64_t count) {
@@ -76,8 +78,10 @@ Tensor squared_distance(const Tensor& a, const Tensor& b) {
   Shape shape = batch;
   shape.push_back(a.size(-2)), shape.push_back(b.size(-2));
   Tensor out = rows.empty() ? empty(shape, a.dtype(), a.device()) : concat(rows, -2);
-  return record("squared_distance", std::move(out), {from, to},
-                [from, to](const Tensor& g, Needed) { return backward(g, from, to); });
+  return record_fused(
+      "squared_distance", std::move(out), {from, to},
+      [from, to](const Tensor& g, Needed) { return backward_of_ops(g, from, to); },
+      [from, to](const Tensor& g, Needed) { return backward(g, from, to); });
 }
 
 }  // namespace regrad

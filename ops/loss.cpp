@@ -57,8 +57,8 @@ Classes classes(const char* op, const Tensor& x, const Tensor& targets, int64_t 
 }
 
 // softmax(x) minus the target distribution, times g; 0 where the target is ignored.
-Tensor composed_gradient(const Tensor& g, const Tensor& x, const Tensor& targets,
-                         const CrossEntropyOptions& options) {
+Tensor cross_entropy_backward_of_ops(const Tensor& g, const Tensor& x, const Tensor& targets,
+                                     const CrossEntropyOptions& options) {
   const Tensor counts = counted(targets, options.ignore_index);
   const int64_t n = x.size(1);
   const Tensor wanted = one_hot(where(counts, targets, 0), n).to(x.dtype());
@@ -99,24 +99,27 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
   const Rows rows{x.size(0), x.size(1), 1};
   Tensor loss = empty({rows.outer}, x.dtype(), x.device());
   const Tensor log_sum = empty({rows.outer}, x.dtype(), x.device());
-  const Tensor plain = x.detach().contiguous();
+  const Tensor from = plain(x);
   for_floats("cross_entropy", x, [&]<class T>() {
-    kernels<T>(plain).loss.cross_entropy(rows, raw<T>(loss), raw<T>(log_sum), raw<T>(plain),
-                                    raw<int64_t>(wanted), options.ignore_index,
-                                    static_cast<T>(options.label_smoothing));
+    kernels<T>(from).loss.cross_entropy(rows, raw<T>(loss), raw<T>(log_sum), raw<T>(from),
+                                        raw<int64_t>(wanted), options.ignore_index,
+                                        static_cast<T>(options.label_smoothing));
   });
-  const auto derivative = [x, wanted, log_sum, rows, options](const Tensor& g) {
-    if (GradMode::enabled()) return composed_gradient(g, x, wanted, options);
-    const Tensor from = x.contiguous();
-    Tensor dx = empty(x.shape(), x.dtype(), x.device());
+  const auto composed = [x, wanted, options](const Tensor& g, Needed) -> std::vector<Tensor> {
+    return {cross_entropy_backward_of_ops(g, x, wanted, options)};
+  };
+  const auto kernel = [x, wanted, log_sum, rows, options](const Tensor& g,
+                                                          Needed) -> std::vector<Tensor> {
+    const Tensor input = plain(x);
+    const Tensor dx = empty(x.shape(), x.dtype(), x.device());
     for_floats("cross_entropy", x, [&]<class T>() {
-      kernels<T>(from).loss.cross_entropy_backward(
-          rows, raw<T>(dx), raw<T>(g), g.strides()[0], raw<T>(from), raw<T>(log_sum),
+      kernels<T>(input).loss.cross_entropy_backward(
+          rows, raw<T>(dx), raw<T>(g), g.strides()[0], raw<T>(input), raw<T>(log_sum),
           raw<int64_t>(wanted), options.ignore_index, static_cast<T>(options.label_smoothing));
     });
-    return dx;
+    return {dx};
   };
-  loss = record("cross_entropy", std::move(loss), {{x, derivative}});
+  loss = record_fused("cross_entropy", std::move(loss), {x}, composed, kernel);
   if (options.reduction == Reduce::none) return reshape(loss, targets.shape());
   return reduced(loss, options.reduction, counted(wanted, options.ignore_index));
 }

@@ -7,33 +7,12 @@
 namespace regrad {
 namespace {
 
-template <class T>
-const T* data_or_null(const Tensor& x) {
-  return x.defined() ? raw<T>(x) : nullptr;
-}
-
-template <class T>
-T* raw_or_null(const Tensor& x) {
-  return x.defined() ? raw<T>(x) : nullptr;
-}
-
-Tensor normalised(const Tensor& x, double eps) {
-  const Tensor centred = sub(x, mean(x, -1, true));
-  return mul(centred, rsqrt(add(mean(square(centred), -1, true), eps)));
-}
-
-// The same formulas out of recorded ops, for derivatives of the derivative.
-std::vector<Tensor> composed_backward(const Tensor& g, const Tensor& x, const Tensor& weight,
-                                      double eps) {
-  const Tensor xhat = normalised(x, eps);
-  const Tensor centred = sub(x, mean(x, -1, true));
-  const Tensor rstd = rsqrt(add(mean(square(centred), -1, true), eps));
-  const Tensor u = weight.defined() ? mul(g, weight) : g;
-  const Tensor dx =
-      mul(rstd, sub(sub(u, mean(u, -1, true)), mul(xhat, mean(mul(u, xhat), -1, true))));
-  const int64_t n = x.shape().back();
-  const Shape rows{n == 0 ? 0 : x.numel() / n, n};
-  return {dx, sum(reshape(mul(g, xhat), rows), 0), sum(reshape(g, rows), 0)};
+// The same out of ops: x, weight and bias, of which the last two may be undefined.
+Tensor layer_norm_of_ops(const std::vector<Tensor>& in, double eps) {
+  const Tensor centred = sub(in[0], mean(in[0], -1, true));
+  Tensor y = mul(centred, rsqrt(add(mean(square(centred), -1, true), eps)));
+  if (in[1].defined()) y = mul(y, in[1]);
+  return in[2].defined() ? add(y, in[2]) : y;
 }
 
 }  // namespace
@@ -48,34 +27,28 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
     same_dtype("layer_norm", x, *one);
   }
   const Rows rows{n == 0 ? 0 : x.numel() / n, n, 1};
-  Tensor from, scale, shift;
-  {
-    const NoGrad guard;
-    from = x.contiguous();
-    scale = weight.defined() ? weight.contiguous() : weight;
-    shift = bias.defined() ? bias.contiguous() : bias;
-  }
+  const Tensor from = plain(x), scale = plain(weight), shift = plain(bias);
   Tensor y = empty(x.shape(), x.dtype(), x.device());
   const Tensor mean = empty({rows.outer}, x.dtype(), x.device());
   const Tensor rstd = empty({rows.outer}, x.dtype(), x.device());
   for_floats("layer_norm", x, [&]<class T>() {
     kernels<T>(x).rows.layer_norm(rows, raw<T>(y), raw<T>(mean), raw<T>(rstd), raw<T>(from),
-                             data_or_null<T>(scale), data_or_null<T>(shift), static_cast<T>(eps));
+                                  raw_or_null<T>(scale), raw_or_null<T>(shift),
+                                  static_cast<T>(eps));
   });
-  return record(
+  return record_fused(
       "layer_norm", std::move(y), {x, weight, bias},
-      [x, weight, mean, rstd, rows, eps](const Tensor& g, Needed needed) -> std::vector<Tensor> {
-        if (GradMode::enabled()) return composed_backward(g, x, weight, eps);
-        const Tensor plain = x.contiguous(), gradient = g.contiguous();
-        const Tensor factor = weight.defined() ? weight.contiguous() : weight;
+      [eps](const std::vector<Tensor>& in) { return layer_norm_of_ops(in, eps); },
+      [x, weight, mean, rstd, rows](const Tensor& g, Needed needed) -> std::vector<Tensor> {
+        const Tensor input = plain(x), factor = plain(weight), gradient = plain(g);
         const Tensor dx = needed[0] ? empty(x.shape(), x.dtype(), x.device()) : Tensor();
         const Tensor dweight = needed[1] ? empty({rows.n}, x.dtype(), x.device()) : Tensor();
         const Tensor dbias = needed[2] ? empty({rows.n}, x.dtype(), x.device()) : Tensor();
         for_floats("layer_norm", x, [&]<class T>() {
           kernels<T>(x).rows.layer_norm_backward(rows, raw_or_null<T>(dx), raw_or_null<T>(dweight),
-                                            raw_or_null<T>(dbias), raw<T>(gradient),
-                                            raw<T>(plain), raw<T>(mean), raw<T>(rstd),
-                                            data_or_null<T>(factor));
+                                                 raw_or_null<T>(dbias), raw<T>(gradient),
+                                                 raw<T>(input), raw<T>(mean), raw<T>(rstd),
+                                                 raw_or_null<T>(factor));
         });
         return {dx, dweight, dbias};
       });

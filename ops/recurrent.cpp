@@ -1,7 +1,7 @@
 // The pointwise part of one step of a recurrent cell, fused: the products around it are linear()'s.
 //   GRU:  r, z = σ(x + h),  n = tanh(x_n + r h_n),  h' = (1 - z) n + z h
 //   LSTM: i, f, o = σ(gates), g = tanh(gates_g),  c' = f c + i g,  h' = o tanh(c')
-// For derivatives of the derivative, the same step is composed of ops and differentiated.
+// gru_of_ops and lstm_of_ops are the same steps out of ops, for derivatives of the derivative.
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -28,8 +28,6 @@ Tensor lstm_of_ops(const std::vector<Tensor>& in) {
   return concat({mul(sigmoid(gate(3)), tanh(next)), next}, 1);
 }
 
-Tensor plain(const Tensor& x) { return x.detach().contiguous(); }
-
 void check_state(const char* op, const Tensor& gates, const Tensor& state, int64_t count) {
   check(gates.rank() == 2 && state.rank() == 2 && gates.size(0) == state.size(0) &&
             gates.size(1) == checked_mul(count, state.size(1)),
@@ -55,12 +53,9 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
     step.gates_h = raw<T>(h), step.hidden = raw<T>(before);
     kernels<T>(hidden).cells.gru(step);
   });
-  return record(
-      "gru_step", std::move(out), {gates_x, gates_h, hidden},
-      [gates_x, gates_h, hidden, saved](const Tensor& g, Needed needed) -> std::vector<Tensor> {
-        if (GradMode::enabled()) {
-          return composed(gru_of_ops, {gates_x, gates_h, hidden}, needed, g);
-        }
+  return record_fused(
+      "gru_step", std::move(out), {gates_x, gates_h, hidden}, gru_of_ops,
+      [gates_x, gates_h, hidden, saved](const Tensor& g, Needed) -> std::vector<Tensor> {
         const Tensor dx = empty(gates_x.shape(), g.dtype(), g.device());
         const Tensor dh = empty(gates_h.shape(), g.dtype(), g.device());
         const Tensor dhidden = empty(hidden.shape(), g.dtype(), g.device());
@@ -88,24 +83,22 @@ Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
     step.gates = raw<T>(all), step.gates_row = 4 * size, step.cell = raw<T>(before);
     kernels<T>(cell).cells.lstm(step);
   });
-  return record("lstm_step", std::move(out), {gates, cell},
-                [gates, cell, saved](const Tensor& g, Needed needed) -> std::vector<Tensor> {
-                  if (GradMode::enabled()) {
-                    return composed(lstm_of_ops, {gates, cell}, needed, g);
-                  }
-                  const int64_t width = cell.size(1);
-                  const Tensor dgates = empty(gates.shape(), g.dtype(), g.device());
-                  const Tensor dcell = empty(cell.shape(), g.dtype(), g.device());
-                  const Tensor from = plain(g), old = plain(cell);
-                  for_floats("lstm_step", g, [&]<class T>() {
-                    LstmStepBackward<T> step{.rows = cell.size(0), .size = width};
-                    step.dgates = raw<T>(dgates), step.dcell = raw<T>(dcell);
-                    step.g = raw<T>(from), step.g_cell = step.g + width, step.g_row = 2 * width;
-                    step.saved = raw<T>(saved), step.cell = raw<T>(old);
-                    kernels<T>(g).cells.lstm_backward(step);
-                  });
-                  return {dgates, dcell};
-                });
+  return record_fused(
+      "lstm_step", std::move(out), {gates, cell}, lstm_of_ops,
+      [gates, cell, saved](const Tensor& g, Needed) -> std::vector<Tensor> {
+        const int64_t width = cell.size(1);
+        const Tensor dgates = empty(gates.shape(), g.dtype(), g.device());
+        const Tensor dcell = empty(cell.shape(), g.dtype(), g.device());
+        const Tensor from = plain(g), old = plain(cell);
+        for_floats("lstm_step", g, [&]<class T>() {
+          LstmStepBackward<T> step{.rows = cell.size(0), .size = width};
+          step.dgates = raw<T>(dgates), step.dcell = raw<T>(dcell);
+          step.g = raw<T>(from), step.g_cell = step.g + width, step.g_row = 2 * width;
+          step.saved = raw<T>(saved), step.cell = raw<T>(old);
+          kernels<T>(g).cells.lstm_backward(step);
+        });
+        return {dgates, dcell};
+      });
 }
 
 }  // namespace regrad

@@ -4,14 +4,12 @@
 // gradient is one product over all steps, as dW_hh = Σ_t dgates_tᵀ h_(t-1) (Appleyard et al.,
 // "Optimizing performance of recurrent neural networks on GPUs", 2016).
 // The states lie in [t + 1, b, h], with the first state where the walk begins.
-// For derivatives of the derivative, the steps are composed of ops and differentiated.
+// walk_of_ops is the same out of ops, for derivatives of the derivative.
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
 namespace regrad {
 namespace {
-
-Tensor plain(const Tensor& x) { return x.defined() ? x.detach().contiguous() : x; }
 
 // In which order the steps are taken, and where their states lie.
 struct Walk {
@@ -298,19 +296,16 @@ Tensor gru_sequence(const Tensor& x, const Tensor& hidden, const SequenceWeights
     put_state(walk, first, raw<T>(states));
     run_gru(walk, given, width, raw<T>(gates), raw<T>(states));
   });
-  return record("gru_sequence", walk.all_after(states),
-                {x, hidden, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh},
-                [=](const Tensor& g, Needed needed) -> std::vector<Tensor> {
-                  if (!GradMode::enabled())
-                    return gru_backward(walk, given, gates, states, g, needed);
-                  const auto formula = [&](const std::vector<Tensor>& in) {
-                    return walk_of_ops(gru_of_ops, in[0], {in[1]}, {in[2], in[3], in[4], in[5]},
-                                       given.runs, walk.reverse)[0];
-                  };
-                  return composed(formula,
-                                  {x, hidden, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh},
-                                  needed, g);
-                });
+  return record_fused(
+      "gru_sequence", walk.all_after(states),
+      {x, hidden, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh},
+      [walk, given](const std::vector<Tensor>& in) {
+        return walk_of_ops(gru_of_ops, in[0], {in[1]}, {in[2], in[3], in[4], in[5]}, given.runs,
+                           walk.reverse)[0];
+      },
+      [walk, given, gates, states](const Tensor& g, Needed needed) {
+        return gru_backward(walk, given, gates, states, g, needed);
+      });
 }
 
 Tensor lstm_sequence(const Tensor& x, const Tensor& hidden, const Tensor& cell,
@@ -330,18 +325,16 @@ Tensor lstm_sequence(const Tensor& x, const Tensor& hidden, const Tensor& cell,
     put_state(walk, first_cell, raw<T>(states) + walk.cells());
     run_lstm(walk, given, width, raw<T>(gates), raw<T>(states));
   });
-  return record(
+  return record_fused(
       "lstm_sequence",
       view_of(states, {2, walk.steps, walk.batch, walk.size}, states.strides(), walk.after(0)),
       {x, hidden, cell, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh},
-      [=](const Tensor& g, Needed needed) -> std::vector<Tensor> {
-        if (!GradMode::enabled()) return lstm_backward(walk, given, gates, states, g, needed);
-        const auto formula = [&](const std::vector<Tensor>& in) {
-          return stack(walk_of_ops(lstm_of_ops, in[0], {in[1], in[2]}, {in[3], in[4], in[5], in[6]},
-                                   given.runs, walk.reverse));
-        };
-        return composed(formula, {x, hidden, cell, w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh},
-                        needed, g);
+      [walk, given](const std::vector<Tensor>& in) {
+        return stack(walk_of_ops(lstm_of_ops, in[0], {in[1], in[2]}, {in[3], in[4], in[5], in[6]},
+                                 given.runs, walk.reverse));
+      },
+      [walk, given, gates, states](const Tensor& g, Needed needed) {
+        return lstm_backward(walk, given, gates, states, g, needed);
       });
 }
 

@@ -1,7 +1,7 @@
 // softmax(x)_i = exp(x_i - m) / sum_j exp(x_j - m), m = max x, so that nothing overflows.
 //   dx = y (g - sum(g y))              log_softmax: dx = g - exp(y) sum(g)
-// A row of -inf alone (nothing to attend to) gives zeros, and zero gradients. What a mask closes
-// counts for nothing: neither its score nor the gradient that comes for its weight of 0.
+// A row of -inf alone (nothing to attend to) gives zeros, and zero gradients. What is masked counts for
+// nothing: neither its score, nor the gradient that arrives for its weight of 0.
 #include <limits>
 
 #include "ops/dispatch.h"
@@ -10,57 +10,51 @@
 namespace regrad {
 namespace {
 
-// y = kernel(x) along dimension d, or dx = kernel(g, y).
-template <class Kernel>
-Tensor along(const char* op, int64_t d, const Tensor& a, const Tensor* b, const Kernel& kernel) {
-  const NoGrad guard;
-  const Tensor first = a.contiguous(), second = b == nullptr ? first : b->contiguous();
-  Tensor out = empty(a.shape(), a.dtype(), a.device());
-  const Rows rows = rows_around(a.shape(), d);
-  for_floats(op, a, [&]<class T>() {
-    kernel(kernels<T>(a), rows, raw<T>(out), raw<T>(first), raw<T>(second));
-  });
+// kernel(rows, out, x...) along dimension d, with the kernel that `choose` picks from the table.
+template <class Choose, class... Inputs>
+Tensor along(const char* op, int64_t d, const Choose& choose, const Tensor& x,
+             const Inputs&... others) {
+  Tensor out = empty(x.shape(), x.dtype(), x.device());
+  const auto run = [&](const auto&... inputs) {
+    for_floats(op, x, [&]<class T>() {
+      choose(kernels<T>(x).rows)(rows_around(x.shape(), d), raw<T>(out), raw<T>(inputs)...);
+    });
+  };
+  run(plain(x), plain(others)...);
   return out;
 }
 
-// While a graph is recorded the formula is composed of ops, and so has derivatives of its own.
-Tensor softmax_backward(const Tensor& g, const Tensor& y, int64_t d) {
-  if (GradMode::enabled()) return mul(y, sub(g, sum(mul(g, y), d, true)));
-  return along("softmax", d, g, &y, [](const auto& table, Rows rows, auto* dx, auto* at, auto* of) {
-    table.rows.softmax_backward(rows, dx, at, of);
-  });
+std::vector<Tensor> softmax_backward(const Tensor& g, const Tensor& y, int64_t d) {
+  return {along("softmax", d, [](auto& rows) { return rows.softmax_backward; }, g, y)};
 }
 
-Tensor log_softmax_backward(const Tensor& g, const Tensor& y, int64_t d) {
-  if (GradMode::enabled()) return sub(g, mul(exp(y), sum(g, d, true)));
-  return along("log_softmax", d, g, &y,
-               [](const auto& table, Rows rows, auto* dx, auto* at, auto* of) {
-                 table.rows.log_softmax_backward(rows, dx, at, of);
-               });
+std::vector<Tensor> softmax_backward_of_ops(const Tensor& g, const Tensor& y, int64_t d) {
+  return {mul(y, sub(g, sum(mul(g, y), d, true)))};
 }
 
 }  // namespace
 
 Tensor softmax(const Tensor& x, int64_t dim) {
   const int64_t d = x.shape().dim(dim, "softmax");
-  Tensor y = along("softmax", d, x, nullptr,
-                   [](const auto& table, Rows rows, auto* out, auto* in, auto*) {
-                     table.rows.softmax(rows, out, in);
-                   });
-  return record("softmax", std::move(y), {{x, [d](const Tensor& g, const Tensor& out) {
-                                             return softmax_backward(g, out, d);
-                                           }}});
+  Tensor y = along("softmax", d, [](auto& rows) { return rows.softmax; }, x);
+  return record_fused(
+      "softmax", std::move(y), {x},
+      [d](const Tensor& g, Needed, const Tensor& out) { return softmax_backward_of_ops(g, out, d); },
+      [d](const Tensor& g, Needed, const Tensor& out) { return softmax_backward(g, out, d); });
 }
 
 Tensor log_softmax(const Tensor& x, int64_t dim) {
   const int64_t d = x.shape().dim(dim, "log_softmax");
-  Tensor y = along("log_softmax", d, x, nullptr,
-                   [](const auto& table, Rows rows, auto* out, auto* in, auto*) {
-                     table.rows.log_softmax(rows, out, in);
-                   });
-  return record("log_softmax", std::move(y), {{x, [d](const Tensor& g, const Tensor& out) {
-                                                 return log_softmax_backward(g, out, d);
-                                               }}});
+  Tensor y = along("log_softmax", d, [](auto& rows) { return rows.log_softmax; }, x);
+  return record_fused(
+      "log_softmax", std::move(y), {x},
+      [d](const Tensor& g, Needed, const Tensor& out) -> std::vector<Tensor> {
+        return {sub(g, mul(exp(out), sum(g, d, true)))};
+      },
+      [d](const Tensor& g, Needed, const Tensor& out) -> std::vector<Tensor> {
+        return {along("log_softmax", d, [](auto& rows) { return rows.log_softmax_backward; }, g,
+                      out)};
+      });
 }
 
 Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim) {
@@ -75,10 +69,14 @@ Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim) {
     const NoGrad guard;
     y = softmax(where(mask, x, -std::numeric_limits<double>::infinity()), d);
   }
-  return record("masked_softmax", std::move(y),
-                {{x, [mask, d](const Tensor& g, const Tensor& out) {
-                    return softmax_backward(where(mask, g, 0), out, d);
-                  }}});
+  return record_fused(
+      "masked_softmax", std::move(y), {x},
+      [mask, d](const Tensor& g, Needed, const Tensor& out) {
+        return softmax_backward_of_ops(where(mask, g, 0), out, d);
+      },
+      [mask, d](const Tensor& g, Needed, const Tensor& out) {
+        return softmax_backward(where(mask, g, 0), out, d);
+      });
 }
 
 }  // namespace regrad
