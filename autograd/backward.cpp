@@ -11,8 +11,9 @@
 namespace regrad {
 namespace {
 
-// One walk over the graph. A node waits in a heap while gradients for it arrive, and they are summed:
-// by the chain rule of several variables, dL/dx is the sum of what every use of x contributes.
+// One walk over the graph. A node waits in a heap while gradients for it arrive, and they are
+// summed: by the chain rule of several variables, dL/dx is the sum of what every use of x
+// contributes.
 class Pass {
  public:
   explicit Pass(BackwardOptions options) : options_(options), grad_mode_(options.create_graph) {}
@@ -106,10 +107,11 @@ class Pass {
 
   // The chain rule at one node: from its complete gradient to contributions for its inputs.
   void propagate(Node& node, const Tensor& gradient, const Ref<Node>& reference) {
-    check(!node.spent,
-          "backward: the graph through {} was used by an earlier backward(), which freed it; compute "
-          "it again, detach() what is carried over, or give that one {{.retain_graph = true}}",
-          node.name);
+    check(
+        !node.spent,
+        "backward: the graph through {} was used by an earlier backward(), which freed it; compute "
+        "it again, detach() what is carried over, or give that one {{.retain_graph = true}}",
+        node.name);
     node.check_saved();
     Tensor output = node.output;
     if (output.defined() && options_.create_graph) {  // the output, as part of the graph

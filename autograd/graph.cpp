@@ -1,9 +1,10 @@
 // How the graph is recorded, and what a node does afterwards.
 //
-// What a derivative captures. A derivative is a lambda that has captured copies of the tensors that it
-// will need. record() copies it once, into the node. While that copy is made, `Tensor::capturing` points
-// at the node's list of saved tensors, and the copy constructor of Tensor adds each captured tensor to
-// it with its version (captured(), below). So the node knows what it relies on without being told.
+// What a derivative captures. A derivative is a lambda that has captured copies of the tensors that
+// it will need. record() copies it once, into the node. While that copy is made,
+// `Tensor::capturing` points at the node's list of saved tensors, and the copy constructor of
+// Tensor adds each captured tensor to it with its version (captured(), below). So the node knows
+// what it relies on without being told.
 #include "autograd/graph.h"
 
 #include <pthread.h>
@@ -31,7 +32,8 @@ class CaptureScope {
   std::vector<Saved>* outer_;
 };
 
-// What the copy in a derivative points at: for a leaf the body made for graphs (TensorBody::in_graph).
+// What the copy in a derivative points at: for a leaf the body made for graphs
+// (TensorBody::in_graph).
 Ref<TensorBody> Tensor::captured() const {
   if (!body_) return {};
   Ref<TensorBody> kept = body_->in_graph ? body_->in_graph : body_;
@@ -42,8 +44,8 @@ Ref<TensorBody> Tensor::captured() const {
 namespace {
 
 // The last number given to a node on this thread. If an input was made on another thread and has a
-// greater one, connect() continues from there (Lamport, "Time, clocks, and the ordering of events in a
-// distributed system", 1978).
+// greater one, connect() continues from there (Lamport, "Time, clocks, and the ordering of events
+// in a distributed system", 1978).
 constinit thread_local uint64_t last_number = 0;
 
 bool wants_gradient(const Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
@@ -114,8 +116,8 @@ Ref<Node> Node::make(const char* op, const Tensor& tensor, size_t edges) {
 
 Ref<Node> Node::leaf(const Tensor& tensor) { return make(nullptr, tensor, 0); }
 
-// Keeps the output for derivatives that take it: detached, since the graph must not hold itself, and
-// with its version noted, like that of a captured tensor.
+// Keeps the output for derivatives that take it: detached, since the graph must not hold itself,
+// and with its version noted, like that of a captured tensor.
 void Node::keep_output(const Tensor& tensor) {
   output = tensor.detach();
   static_cast<void>(output.captured());
@@ -155,8 +157,8 @@ std::string Node::called() const {
 
 namespace {
 
-// How to call the tensor that was written: of a view, the tensor that it shows, which is the oldest in
-// the graph with that storage; without one, the shape before expand().
+// How to call the tensor that was written: of a view, the tensor that it shows, which is the oldest
+// in the graph with that storage; without one, the shape before expand().
 std::string written_tensor(const TensorBody& body) {
   const Node* node = body.node.get();
   while (node != nullptr) {
@@ -182,10 +184,13 @@ std::string written_tensor(const TensorBody& body) {
 
 void Node::check_saved() const {
   for (const auto& [body, version] : saved) {
-    if (body->storage->version() == version) [[likely]] continue;
-    fail("backward of {}: {}, which it computed with or from, was written in place since (version {} "
-         "then, {} now); write after backward(), or record a clone()",
-         name, written_tensor(*body), version, body->storage->version());
+    if (body->storage->version() == version) [[likely]]
+      continue;
+    fail(
+        "backward of {}: {}, which it computed with or from, was written in place since (version "
+        "{} "
+        "then, {} now); write after backward(), or record a clone()",
+        name, written_tensor(*body), version, body->storage->version());
   }
 }
 

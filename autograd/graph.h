@@ -1,7 +1,7 @@
-// The graph. Every op ends with record(), which makes a Node: one step of the computation. A node has
-// an Edge to each input, with the derivative that turns the gradient of the op's output into the
-// gradient of that input. backward.cpp walks the edges. (On a first reading, go on at `struct Input`:
-// Closure is a std::function with what an engine needs beside it.)
+// The graph. Every op ends with record(), which makes a Node: one step of the computation. A node
+// has an Edge to each input, with the derivative that turns the gradient of the op's output into
+// the gradient of that input. backward.cpp walks the edges. (On a first reading, go on at `struct
+// Input`: Closure is a std::function with what an engine needs beside it.)
 #pragma once
 
 #include <initializer_list>
@@ -24,11 +24,12 @@ class Needed {
 };
 
 // A derivative, stored by value: inline where it is small, else in a block of its own.
-//   Output. A derivative may take (g) or (g, output). exp's is g * output; one that captured the output
-//   instead would keep itself alive: output -> node -> derivative -> output. So a node keeps the output
-//   of an op whose derivative wants_output(), outside the graph, and the engine hands it over.
-//   In place. A derivative with a member add_into(sum, g) can add its result to a gradient that exists
-//   already: then a hundred slices of one tensor, or a weight used a hundred times, take one buffer.
+//   Output. A derivative may take (g) or (g, output). exp's is g * output; one that captured the
+//   output instead would keep itself alive: output -> node -> derivative -> output. So a node keeps
+//   the output of an op whose derivative wants_output(), outside the graph, and the engine hands it
+//   over. In place. A derivative with a member add_into(sum, g) can add its result to a gradient
+//   that exists already: then a hundred slices of one tensor, or a weight used a hundred times,
+//   take one buffer.
 template <class Result, class... Given>
 class Closure {
  public:
@@ -38,9 +39,8 @@ class Closure {
 
   Closure() = default;
   template <class F>
-    requires(!std::same_as<F, Closure>) &&
-            (takes_output<F> || std::is_invocable_r_v<Result, const F&, Given...>)
-  Closure(F f) {
+  requires(!std::same_as<F, Closure>) &&
+      (takes_output<F> || std::is_invocable_r_v<Result, const F&, Given...>)Closure(F f) {
     make<F>(inline_, std::move(f));
     table_ = &table_of<F>;
   }
@@ -70,8 +70,10 @@ class Closure {
   static constexpr bool fits = sizeof(F) <= room && alignof(F) <= alignof(void*);
   template <class F>
   static const F& get(const void* at) {
-    if constexpr (fits<F>) return *static_cast<const F*>(at);
-    else return **static_cast<F* const*>(at);
+    if constexpr (fits<F>)
+      return *static_cast<const F*>(at);
+    else
+      return **static_cast<F* const*>(at);
   }
   template <class F, class From>
   static void make(void* at, From&& from) {
@@ -105,8 +107,10 @@ class Closure {
   template <class F>
   static constexpr Table table_of = {
       [](const void* at, Given... given, const Tensor& output) -> Result {
-        if constexpr (takes_output<F>) return get<F>(at)(given..., output);
-        else return get<F>(at)(given...);
+        if constexpr (takes_output<F>)
+          return get<F>(at)(given..., output);
+        else
+          return get<F>(at)(given...);
       },
       [](void* to, const void* from) { make<F>(to, get<F>(from)); },
       [](void* at) {
@@ -131,17 +135,18 @@ struct Input {
   Derivative derivative;
 };
 
-// Says that `output` was computed from the inputs, and how gradients flow back to them: by a derivative
-// for each, or by one for all where they come out of one pass. `name` must outlive the graph (a
-// literal). Returns the output; no node is made under NoGrad, or when no input requires a gradient.
+// Says that `output` was computed from the inputs, and how gradients flow back to them: by a
+// derivative for each, or by one for all where they come out of one pass. `name` must outlive the
+// graph (a literal). Returns the output; no node is made under NoGrad, or when no input requires a
+// gradient.
 Tensor record(const char* name, Tensor output, std::initializer_list<Input> inputs);
 Tensor record(const char* name, Tensor output, const std::vector<Input>& inputs);
 Tensor record(const char* name, Tensor output, const std::vector<Tensor>& inputs,
               DerivativeOfAll derivative);
 
-// A tensor that a derivative has captured, and the version of its storage then. Every write in place
-// adds 1 to the version; if the two differ in backward, the derivative would compute with numbers that
-// the forward pass never saw.
+// A tensor that a derivative has captured, and the version of its storage then. Every write in
+// place adds 1 to the version; if the two differ in backward, the derivative would compute with
+// numbers that the forward pass never saw.
 struct Saved {
   Ref<TensorBody> body;
   uint32_t version;
@@ -184,12 +189,12 @@ class Node : public Counted {
   Tensor output;  // outside the graph; kept only if a derivative wants_output()
   std::vector<Saved> saved;
   DerivativeOfAll derivative_of_all;
-  Tensor gradient;        // of a leaf: its .grad; changed under a LeafLock
+  Tensor gradient;  // of a leaf: its .grad; changed under a LeafLock
   bool abandoned = false;
   std::string parameter;  // of a leaf: its dotted name
   Tensor pending;         // during a backward pass: the sum of the contributions so far
-  // The pass that `pending` belongs to. Passes of several threads may meet at a leaf, so each pass keeps
-  // its own sum for it; this is the latest pass that has one, at `place` in its list.
+  // The pass that `pending` belongs to. Passes of several threads may meet at a leaf, so each pass
+  // keeps its own sum for it; this is the latest pass that has one, at `place` in its list.
   std::atomic<uint64_t> pass{0};
   std::atomic<uint32_t> place{0};
 

@@ -1,14 +1,15 @@
-// Tensor: a handle on numbers. A copy of a Tensor shows the same numbers, as does a view: clone() is the
-// copy that does not. A tensor that requires a gradient also points at its Node, its place in the
-// graph (graph.h): a leaf, if a user asked for its gradient, or the op that computed it.
+// Tensor: a handle on numbers. A copy of a Tensor shows the same numbers, as does a view: clone()
+// is the copy that does not. A tensor that requires a gradient also points at its Node, its place
+// in the graph (graph.h): a leaf, if a user asked for its gradient, or the op that computed it.
 //
-// Threads. Different threads may use the same tensors at once as long as nobody writes them: forward
-// passes, backward(), grad() and the freeing of graphs over shared parameters need no lock, and
-// gradients that reach one leaf from several threads are added up one after the other. The user's
-// lock is needed where one of the threads
+// Threads. Different threads may use the same tensors at once as long as nobody writes them:
+// forward passes, backward(), grad() and the freeing of graphs over shared parameters need no lock,
+// and gradients that reach one leaf from several threads are added up one after the other. The
+// user's lock is needed where one of the threads
 //   - writes a tensor's numbers in place (an optimiser's step, copy_, mutable_data), or one handle
 //     itself (assignment, set_requires_grad, set_name);
-//   - asks for, sets or clears the gradient (grad(), set_grad, zero_grad) of a leaf that a backward()
+//   - asks for, sets or clears the gradient (grad(), set_grad, zero_grad) of a leaf that a
+//   backward()
 //     in another thread reaches;
 //   - runs backward() through a part of a graph, other than leaves, that another thread's does too.
 // After fork(), a child may use tensors as its parent could, with threads of its own; but a GPU.
@@ -50,10 +51,10 @@ struct TensorBody : Counted {
   int64_t offset = 0;  // in elements
   DType dtype = float32;
   Ref<Node> node;  // none: no gradient is wanted
-  // Of a leaf: a second body over the same storage and node, which graphs hold in place of this one.
-  // When the last handle of the user goes, this body is freed although graphs still need the numbers,
-  // and the gradient with it: otherwise, after create_graph, leaf -> gradient -> graph -> leaf would
-  // keep each other alive.
+  // Of a leaf: a second body over the same storage and node, which graphs hold in place of this
+  // one. When the last handle of the user goes, this body is freed although graphs still need the
+  // numbers, and the gradient with it: otherwise, after create_graph, leaf -> gradient -> graph ->
+  // leaf would keep each other alive.
   Ref<TensorBody> in_graph;
   void release();
 };
@@ -61,8 +62,8 @@ struct TensorBody : Counted {
 class Tensor {
  public:
   Tensor() = default;  // undefined: stands for an argument left out, a gradient not there
-  // Copies the handle. While record() copies a derivative into a node, a tensor that it has captured
-  // is also added to the node's saved tensors (graph.cpp).
+  // Copies the handle. While record() copies a derivative into a node, a tensor that it has
+  // captured is also added to the node's saved tensors (graph.cpp).
   Tensor(const Tensor& other)
       : body_(capturing == nullptr ? other.body_ : other.captured()) {}
   Tensor(Tensor&&) noexcept = default;

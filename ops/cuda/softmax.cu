@@ -102,11 +102,11 @@ void log_softmax_backward(Rows rows, T* dx, const T* g, const T* y) {
   each_line(rows, LogSoftmaxBackward<T>{dx, g, y}, dx, g, y);
 }
 
-#define REGRAD_INSTANTIATE(T)                                      \
-  template void softmax(Rows, T*, const T*);                       \
-  template void log_softmax(Rows, T*, const T*);                   \
-  template void logsumexp(Rows, T*, const T*);                     \
-  template void softmax_backward(Rows, T*, const T*, const T*);    \
+#define REGRAD_INSTANTIATE(T)                                   \
+  template void softmax(Rows, T*, const T*);                    \
+  template void log_softmax(Rows, T*, const T*);                \
+  template void logsumexp(Rows, T*, const T*);                  \
+  template void softmax_backward(Rows, T*, const T*, const T*); \
   template void log_softmax_backward(Rows, T*, const T*, const T*);
 REGRAD_INSTANTIATE(float)
 REGRAD_INSTANTIATE(double)

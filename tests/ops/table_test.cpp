@@ -89,8 +89,9 @@ void check_pointwise(double bound) {
       });
     }
     for (size_t f = 0; f < static_cast<size_t>(Binary::count); ++f) {
-      check_tables<T>("of two " + std::to_string(f), n, bound,
-                      [&](auto& k, T* out) { k.binary.apply[f](loop, out, x.data() + 1, g.data()); });
+      check_tables<T>("of two " + std::to_string(f), n, bound, [&](auto& k, T* out) {
+        k.binary.apply[f](loop, out, x.data() + 1, g.data());
+      });
     }
   }
 }
@@ -115,8 +116,9 @@ void check_rows(double bound) {
                       [&](auto& k, T* out) { k.rows.logsumexp(rows, out, from); });
       check_tables<T>("softmax backward", total, bound,
                       [&](auto& k, T* out) { k.rows.softmax_backward(rows, out, from, other); });
-      check_tables<T>("log_softmax backward", total, bound,
-                      [&](auto& k, T* out) { k.rows.log_softmax_backward(rows, out, from, other); });
+      check_tables<T>("log_softmax backward", total, bound, [&](auto& k, T* out) {
+        k.rows.log_softmax_backward(rows, out, from, other);
+      });
     }
   }
 }
