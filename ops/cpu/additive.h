@@ -3,20 +3,13 @@
 // than writing and reading [batch, queries, keys, size] numbers.
 #pragma once
 
-#include "ops/cpu/vector.h"
+#include "ops/cpu/chunks.h"
+#include "ops/cpu/fold.h"
+#include "ops/cpu/math_exp.h"
+#include "ops/cpu/scratch.h"
 #include "ops/kernels/table.h"
 
 namespace regrad::simd {
-
-// u = 1 / (e^2x + 1). Then tanh x = 1 - 2u, exact to a unit of 1, which is what a sum of them
-// needs, and its slope 1 - tanh² = 4 u (1 - u) is exact to a unit of its own.
-template <class T, class Arch>
-REGRAD_INLINE Vec<T, Arch> tanh_deficit(Vec<T, Arch> x) {
-  using V = Vec<T, Arch>;
-  const double most = is_float<T> ? 40 : 80;
-  const V one(T(1));
-  return one / (exp_bounded(bounded_above(bounded_below(x + x, -most), most)) + one);
-}
 
 template <class T, class Arch>
 REGRAD_INLINE T additive_score(int64_t size, const T* q, const T* k, const T* v) {
@@ -24,7 +17,7 @@ REGRAD_INLINE T additive_score(int64_t size, const T* q, const T* k, const T* v)
   V even(T(0)), odd(T(0));
   const auto add = [&](int64_t h, V sum) REGRAD_LAMBDA {
     const int64_t left = size - h;
-    const V u = tanh_deficit<T, Arch>(load<T, Arch>(q + h, left) + load<T, Arch>(k + h, left));
+    const V u = sigmoid_minus_2x<T, Arch>(load<T, Arch>(q + h, left) + load<T, Arch>(k + h, left));
     return multiply_add(load<T, Arch>(v + h, left), multiply_add(u, V(T(-2)), V(T(1))), sum);
   };
   int64_t h = 0;
@@ -57,7 +50,7 @@ REGRAD_INLINE void additive_score_backward(int64_t size, T g, const T* q, const 
   const V score(g), four(T(4) * g), one(T(1));
   for (int64_t h = 0; h < size; h += lanes_of<T, Arch>) {
     const int64_t left = size - h;
-    const V u = tanh_deficit<T, Arch>(load<T, Arch>(q + h, left) + load<T, Arch>(k + h, left));
+    const V u = sigmoid_minus_2x<T, Arch>(load<T, Arch>(q + h, left) + load<T, Arch>(k + h, left));
     const V through = four * load<T, Arch>(v + h, left) * (u - u * u);
     const V tanh = multiply_add(u, V(T(-2)), one);
     store<T, Arch>(dq + h, left, load<T, Arch>(dq + h, left) + through);
@@ -69,13 +62,13 @@ REGRAD_INLINE void additive_score_backward(int64_t size, T g, const T* q, const 
 template <class T, class Arch>
 void additive_scores_backward(const Additive<T>& a, const AdditiveGradients<T>& to) {
   const int64_t each = chunk_size(a.batch, a.queries * a.keys * a.size);
-  const int64_t chunks = pieces_of(a.batch, each);
+  const int64_t chunks = ceil_div(a.batch, each);
   T* const parts = static_cast<T*>(
-      scratch(Scratch::reduce, static_cast<std::size_t>(larger(chunks * a.size, 1)) * sizeof(T)));
+      scratch(Scratch::reduce, static_cast<std::size_t>(max(chunks * a.size, 1)) * sizeof(T)));
   parallel_for(chunks, [=](int64_t chunk) {
     T* const dv = parts + chunk * a.size;
     for (int64_t h = 0; h < a.size; ++h) dv[h] = T(0);
-    for (int64_t b = chunk * each; b < smaller((chunk + 1) * each, a.batch); ++b) {
+    for (int64_t b = chunk * each; b < min((chunk + 1) * each, a.batch); ++b) {
       for (int64_t h = 0; h < a.queries * a.size; ++h) to.dq[b * a.queries * a.size + h] = T(0);
       for (int64_t at = b * a.keys; at < (b + 1) * a.keys; ++at) {
         T* const dk = to.dk + at * a.size;

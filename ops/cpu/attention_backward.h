@@ -60,7 +60,7 @@ void find_delta(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan
   const FarRows<T> out{head.out, call.out.row, call.queries, call.width};
   for (int64_t i = 0; i < call.queries; i += together) {
     const T* row[together];
-    for (int r = 0; r < together; ++r) row[r] = out[smaller(i + r, call.queries - 1)];
+    for (int r = 0; r < together; ++r) row[r] = out[min(i + r, call.queries - 1)];
     const T* const g = space.g + i * plan.width_stride;
     V sum[together] = {V(T(0)), V(T(0)), V(T(0)), V(T(0))};
     for (int64_t j = 0; j < call.width; ++j) {
@@ -163,7 +163,7 @@ struct BlockPair {
     multiply<T, Arch>(
         {rows + queries.begin * row_stride, row_stride, 1, columns, Plan::panel,
          depth * Plan::panel},
-        queries.size(), pieces_of(keys.size(), Plan::panel),
+        queries.size(), ceil_div(keys.size(), Plan::panel),
         [&](int64_t, int64_t end, int64_t panel) REGRAD_LAMBDA {
           return open_to(end - 1) > panel * Plan::panel ? Range{0, depth} : skipped;
         },
@@ -185,7 +185,7 @@ struct BlockPair {
       }
       const V shift(space.shift[query]), factor(space.factor[query]);
       for (int64_t j = 0; j < open; j += plan.lanes) {
-        const V power = exp_of_difference<T, Arch>(V::load_unaligned(row + j) - shift);
+        const V power = exp_nonpositive_fast<T, Arch>(V::load_unaligned(row + j) - shift);
         (power * factor).store_unaligned(row + j);
       }
     }
@@ -268,13 +268,13 @@ void differentiate(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& p
   using Plan = AttentionPlan<T, Arch>;
   Multipliable plain = start_queries(call, plan, head, space, dq);
   for (int64_t block = blocks.begin; block < blocks.end; ++block) {
-    const Range keys{block * plan.key_block, smaller((block + 1) * plan.key_block, call.keys)};
+    const Range keys{block * plan.key_block, min((block + 1) * plan.key_block, call.keys)};
     start_keys(call, plan, head, space, keys);
     plain.k = !has_closed_keys(call) || all_finite<T, Arch>(head.k + keys.begin * call.k.row,
                                                             call.k.row, keys.size(), call.depth);
     int64_t begin = call.causal ? keys.begin / Plan::query_block * Plan::query_block : 0;
     for (; begin < call.queries; begin += Plan::query_block) {
-      const Range queries{begin, smaller(begin + Plan::query_block, call.queries)};
+      const Range queries{begin, min(begin + Plan::query_block, call.queries)};
       const Permitted some = permitted<T, Arch>(call, head.mask, queries, keys);
       if (some == Permitted::none) continue;
       const BlockPair<T, Arch> pair{call, plan, head, space, queries, keys, some == Permitted::some,
@@ -316,9 +316,9 @@ struct BackwardCut {
     const bool is_summed = call.dbias.data && call.dbias.column == 0;  // one place for all keys
     if (units < plan.wanted_chunks && !is_summed) {
       const double worth = each / plan.chunk_operations;
-      splits = smaller(pieces_of(plan.wanted_chunks, units), plan.key_blocks(call));
-      if (worth < static_cast<double>(splits)) splits = larger(static_cast<int64_t>(worth), 1);
-      splits = larger(splits, 1);
+      splits = min(ceil_div(plan.wanted_chunks, units), plan.key_blocks(call));
+      if (worth < static_cast<double>(splits)) splits = max(static_cast<int64_t>(worth), 1);
+      splits = max(splits, 1);
     }
     group = splits > 1 ? 1 : plan.group_of(each, units);
   }
@@ -353,10 +353,10 @@ void attention_backward(const AttentionCall<T>& call) {
         scratch(Scratch::attention_shared, static_cast<std::size_t>(elements) * sizeof(T)));
   }
   const Cut ranges(plan.key_blocks(call), cut.splits);
-  const int64_t chunks = pieces_of(cut.units, cut.group) * cut.splits;
+  const int64_t chunks = ceil_div(cut.units, cut.group) * cut.splits;
   parallel_for(chunks, [&](int64_t chunk) {
     const int64_t split = chunk % cut.splits, first = chunk / cut.splits * cut.group;
-    const int64_t end = smaller(first + cut.group, cut.units) * call.shared;
+    const int64_t end = min(first + cut.group, cut.units) * call.shared;
     const auto space = carve<BackwardSpace<T>>(Scratch::attention, plan, call.queries);
     for (int64_t i = first * call.shared; i < end; ++i) {
       const BackwardHead<T> head(call, i);

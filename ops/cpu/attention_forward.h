@@ -68,7 +68,7 @@ template <class T, class Arch>
 T greatest_of(int64_t open, T* scores, T before) {
   using V = Vec<T, Arch>;
   constexpr int64_t lanes = lanes_of<T, Arch>;
-  const int64_t whole = pieces_of(open, lanes) * lanes;
+  const int64_t whole = ceil_div(open, lanes) * lanes;
   for (int64_t j = open; j < whole; ++j) scores[j] = -infinity<T>();
   V greatest(before);
   for (int64_t j = 0; j < whole; j += lanes) {
@@ -86,7 +86,7 @@ T weigh_row(int64_t open, int64_t padded, T* scores, T most) {
   V total(T(0));
   int64_t j = 0;
   for (; j < open; j += lanes) {
-    const V share = exp_of_difference<T, Arch>(V::load_unaligned(scores + j) - shift);
+    const V share = exp_nonpositive_fast<T, Arch>(V::load_unaligned(scores + j) - shift);
     share.store_unaligned(scores + j);
     total += share;
   }
@@ -109,7 +109,7 @@ void attend_block(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& pl
   multiply<T, Arch>(
       {space.q + at * plan.query_stride, plan.query_stride, 1, space.keys, Plan::panel,
        call.depth * Plan::panel},
-      rows, pieces_of(keys.size(), Plan::panel),
+      rows, ceil_div(keys.size(), Plan::panel),
       [&](int64_t, int64_t end, int64_t panel) REGRAD_LAMBDA {
         return open_to(end - 1) > panel * Plan::panel ? Range{0, call.depth} : skipped;
       },
@@ -132,11 +132,11 @@ void attend_block(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& pl
     space.most[at + i] = most;
   }
   for (int64_t i = at; i < at + rows; i += plan.lanes) {
-    const V factor = exp_of_difference<T, Arch>(V::load_unaligned(space.factor + i));
+    const V factor = exp_nonpositive_fast<T, Arch>(V::load_unaligned(space.factor + i));
     factor.store_unaligned(space.factor + i);
   }
   for (int64_t i = 0; i < rows; ++i) {
-    const int64_t open = open_to(i), padded = smaller(open + Plan::tile, keys.size());
+    const int64_t open = open_to(i), padded = min(open + Plan::tile, keys.size());
     T& sum = space.sum[at + i];
     sum = sum * space.factor[at + i] +
           weigh_row<T, Arch>(open, padded, space.scores + i * stride, space.most[at + i]);
@@ -188,9 +188,9 @@ void attend(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
     space.sum[i] = space.factor[i] = 0;
   }
   for (int64_t i = 0; i < padded * plan.width_stride; ++i) space.out[i] = 0;
-  const int64_t end = call.causal ? smaller(queries.end, call.keys) : call.keys;
+  const int64_t end = call.causal ? min(queries.end, call.keys) : call.keys;
   for (int64_t first = 0; first < end; first += plan.key_block) {
-    const Range keys{first, smaller(first + plan.key_block, end)};
+    const Range keys{first, min(first + plan.key_block, end)};
     if (permitted<T, Arch>(call, head.mask, queries, keys) == Permitted::none) continue;
     pack<T, Arch>(head.k + first * call.k.row, 1, call.k.row, call.depth, keys.size(), space.keys,
                   Plan::panel, call.depth * Plan::panel);
@@ -204,7 +204,7 @@ void attend(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& plan,
       begin += (first - begin) / Plan::query_block * Plan::query_block;
     for (; begin < queries.end; begin += Plan::query_block) {
       attend_block(call, plan, head, space,
-                   {begin, smaller(begin + Plan::query_block, queries.end)}, begin - queries.begin,
+                   {begin, min(begin + Plan::query_block, queries.end)}, begin - queries.begin,
                    keys, values_finite);
     }
   }
@@ -218,17 +218,17 @@ void attention(const AttentionCall<T>& call) {
   if (plan.batches == 0 || call.queries == 0) return;
   // What is packed of the keys serves all queries of a chunk, so that fewer of them cost more.
   const int64_t most = 8 * Plan::query_block;
-  const int64_t shared_out = pieces_of(call.queries * plan.batches, Plan::wanted_chunks);
+  const int64_t shared_out = ceil_div(call.queries * plan.batches, Plan::wanted_chunks);
   const int64_t rows =
-      pieces_of(larger(smaller(shared_out, most), 1), Plan::query_block) * Plan::query_block;
-  const int64_t parts = pieces_of(call.queries, rows);
+      ceil_div(max(min(shared_out, most), 1), Plan::query_block) * Plan::query_block;
+  const int64_t parts = ceil_div(call.queries, rows);
   const int64_t units = plan.batches * parts;
   const int64_t group = plan.group_of(plan.operations * 2 / static_cast<double>(parts), units);
-  parallel_for(pieces_of(units, group), [&](int64_t chunk) {
-    for (int64_t unit = chunk * group; unit < smaller((chunk + 1) * group, units); ++unit) {
+  parallel_for(ceil_div(units, group), [&](int64_t chunk) {
+    for (int64_t unit = chunk * group; unit < min((chunk + 1) * group, units); ++unit) {
       const int64_t first = unit % parts * rows;
       attend(call, plan, ForwardHead<T>(call, unit / parts),
-             {first, smaller(first + rows, call.queries)});
+             {first, min(first + rows, call.queries)});
     }
   });
 }

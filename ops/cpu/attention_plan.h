@@ -4,6 +4,7 @@
 
 #include "ops/kernels/attention.h"
 #include "ops/cpu/attention_tile.h"
+#include "ops/cpu/fold.h"
 #include "ops/cpu/gemm_pack.h"
 #include "ops/cpu/parallel.h"
 #include "ops/cpu/scratch.h"
@@ -31,13 +32,13 @@ struct AttentionPlan {
 
   explicit AttentionPlan(const AttentionCall<T>& call) {
     for (int i = 0; i < call.batch_rank; ++i) batches *= call.batch_sizes[i];
-    depth_panels = pieces_of(call.depth, panel);
-    width_panels = pieces_of(call.width, panel);
+    depth_panels = ceil_div(call.depth, panel);
+    width_panels = ceil_div(call.width, panel);
     query_stride = apart(depth_panels * panel);
     width_stride = apart(width_panels * panel);
-    const int64_t each = int64_t{sizeof(T)} * larger(call.depth + call.width, 1);
+    const int64_t each = int64_t{sizeof(T)} * max(call.depth + call.width, 1);
     const int64_t fitting = (1 << 16) / each / 16 * 16;
-    key_block = larger(smaller(fitting, 128), 32);
+    key_block = max(min(fitting, 128), 32);
     key_stride = apart(key_block + tile);
     operations = static_cast<double>(call.queries) * static_cast<double>(call.keys) *
                  static_cast<double>(call.depth + call.width);
@@ -45,13 +46,13 @@ struct AttentionPlan {
   // Units of work that take so many operations each: how many of them make a chunk.
   int64_t group_of(double each, int64_t units) const {
     const double count = chunk_operations / (each + 1);
-    return count >= static_cast<double>(units) ? larger(units, 1)
-                                               : larger(static_cast<int64_t>(count), 1);
+    return count >= static_cast<double>(units) ? max(units, 1)
+                                               : max(static_cast<int64_t>(count), 1);
   }
-  int64_t key_blocks(const AttentionCall<T>& call) const { return pieces_of(call.keys, key_block); }
+  int64_t key_blocks(const AttentionCall<T>& call) const { return ceil_div(call.keys, key_block); }
 
   // Rows an odd number of cache lines apart do not drive each other out of the cache.
-  static int64_t apart(int64_t columns) { return (pieces_of(columns, line) | 1) * line; }
+  static int64_t apart(int64_t columns) { return (ceil_div(columns, line) | 1) * line; }
 };
 
 // Pieces of one buffer, each at a cache line; without a buffer they are only measured.
@@ -61,7 +62,7 @@ struct Carver {
   template <class T>
   REGRAD_INLINE T* take(int64_t count) {
     T* const at = base ? reinterpret_cast<T*>(base + used) : nullptr;
-    used += pieces_of(count * int64_t{sizeof(T)}, 64) * 64;
+    used += ceil_div(count * int64_t{sizeof(T)}, 64) * 64;
     return at;
   }
 };
@@ -185,7 +186,7 @@ REGRAD_INLINE void close(int64_t count, T* x, const bool* mask, int64_t step, T 
 // How many keys of a block a query may attend to, as far as the order in time is concerned.
 template <class T>
 REGRAD_INLINE int64_t keys_open_to(const AttentionCall<T>& call, int64_t query, Range keys) {
-  return call.causal ? larger(smaller(query + 1 - keys.begin, keys.size()), 0) : keys.size();
+  return call.causal ? max(min(query + 1 - keys.begin, keys.size()), 0) : keys.size();
 }
 
 }  // namespace regrad::simd

@@ -4,42 +4,10 @@
 
 #include "ops/cpu/gemm_plan.h"
 #include "ops/cpu/gemm_tile.h"
-#include "ops/cpu/vector.h"
+#include "ops/cpu/chunks.h"
+#include "ops/cpu/math_exp.h"
 
 namespace regrad::simd {
-
-template <class T, class Arch>
-REGRAD_INLINE Vec<T, Arch> horner(Vec<T, Arch>, double c) {
-  return Vec<T, Arch>(static_cast<T>(c));
-}
-template <class T, class Arch, class... More>
-REGRAD_INLINE Vec<T, Arch> horner(Vec<T, Arch> x, double c, double next, More... more) {
-  return multiply_add(horner(x, next, more...), x, Vec<T, Arch>(static_cast<T>(c)));
-}
-
-// e^x for x <= 0 within 2 units in the last place, if that of x itself is not counted, and exactly
-// 0 from the end of the normal numbers on; a NaN stays. As a power of 2 it is half the work. x is a
-// difference of scores, each of which may be as large as a number gets.
-template <class T, class Arch>
-REGRAD_INLINE Vec<T, Arch> exp_of_difference(Vec<T, Arch> x) {
-  using V = Vec<T, Arch>;
-  const V power = x * V(static_cast<T>(log2_of_e));
-  const V bounded = bounded_below(power, is_float<T> ? -127 : -1023);  // 2^n is 0 there
-  const V shifter(Bits<T, Arch>::shifter);
-  const V n = (bounded + shifter) - shifter;
-  const V rest = bounded - n;
-  V series;  // of 2^rest, |rest| <= 1/2
-  if constexpr (is_float<T>) {
-    series = horner(rest, 1.0, 0.6931472149680279, 0.24022652782887737, 0.055503105510137972,
-                    0.0096176929729930623, 0.0013406643902351759, 0.00015594678161326619);
-  } else {
-    series = horner(rest, 1.0, 0.6931471805599457, 0.24022650695910098, 0.055504108664790395,
-                    0.0096181291076070024, 0.0013333558153439965, 0.0001540353044157213,
-                    1.5252727385193868e-5, 1.3215442675329822e-6, 1.0180647659234139e-7,
-                    7.0725704128144235e-9, 4.0780719295883367e-10);
-  }
-  return series * power_of_two(n);
-}
 
 // The two factors of a product of blocks. The columns of b stand in panels of two vectors.
 template <class T>

@@ -2,7 +2,7 @@
 // vector: always in an order that the lanes alone decide.
 #pragma once
 
-#include "ops/cpu/math.h"
+#include "ops/cpu/math_lanes.h"
 
 namespace regrad::simd {
 

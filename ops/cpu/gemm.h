@@ -43,7 +43,7 @@ void pack_panel(const Gemm<T>& g, const T* b, int64_t panel, Range k, T* to) {
   using Plan = GemmPlan<T, Arch>;
   const int64_t column = panel * Plan::panel_width;
   pack<T, Arch>(b + k.begin * g.b_row + column * g.b_col, g.b_row, g.b_col, k.size(),
-                at_most(g.n - column, Plan::panel_width), to, Plan::panel_width);
+                min(g.n - column, Plan::panel_width), to, Plan::panel_width);
 }
 
 // Where the tiles of a range of rows read A: in place, or in panels.
@@ -79,7 +79,7 @@ REGRAD_INLINE void set_panel_of_b(const Gemm<T>& g, const GemmPlan<T, Arch>& pla
   using Plan = GemmPlan<T, Arch>;
   constexpr int64_t width = Plan::panel_width;
   const Range k = packed.k;
-  const int64_t column = p * width, columns = at_most(g.n - column, width);
+  const int64_t column = p * width, columns = min(g.n - column, width);
   tile.b_row = width;
   if (packed.b) {
     tile.b = packed.b + (p - packed.panels.begin) * k.size() * width;
@@ -150,13 +150,13 @@ REGRAD_INLINE void compute_block(const Gemm<T>& g, const GemmPlan<T, Arch>& plan
   const int64_t top = heights.begin(tiles.begin), height = heights.begin(tiles.end) - top;
   for (int64_t p = panels.begin; p < panels.end; ++p) {
     const int64_t column = p * Plan::panel_width;
-    const int64_t columns = at_most(g.n - column, Plan::panel_width);
+    const int64_t columns = min(g.n - column, Plan::panel_width);
     tile.bias = g.bias && last_k ? g.bias + column : nullptr;
     tile.ahead_row = 0;
     set_panel_of_b<T, Arch>(g, plan, at, packed, p, tile);
     // Where A is not in tiles yet, those of one vector's width can be taller.
     const bool tall = columns <= Plan::lanes && a.panel == 0;
-    const int64_t count = tall ? ceil_divide(height, TileSize<Arch>::tall) : tiles.size();
+    const int64_t count = tall ? ceil_div(height, TileSize<Arch>::tall) : tiles.size();
     const Cut own(height, tall ? count : 1);
     for (int64_t t = 0; t < count; ++t) {
       const Range rows = tall ? own[t] : heights[tiles.begin + t];
@@ -175,7 +175,7 @@ REGRAD_INLINE void compute_groups(const Gemm<T>& g, const GemmPlan<T, Arch>& pla
                                   const Operands<T>& at, const Packed<T>& packed, Range tiles,
                                   Range panels) {
   for (int64_t t = tiles.begin; t < tiles.end; t += plan.group_tiles) {
-    compute_block<T, Arch>(g, plan, at, packed, {t, at_most(t + plan.group_tiles, tiles.end)},
+    compute_block<T, Arch>(g, plan, at, packed, {t, min(t + plan.group_tiles, tiles.end)},
                            panels);
   }
 }
@@ -207,18 +207,18 @@ template <class T, class Arch>
 void pack_operands(const Gemm<T>& g, const Operands<T>& at, const Packed<T>& to) {
   using Plan = GemmPlan<T, Arch>;
   constexpr int64_t each = 4;  // tiles or panels of a chunk
-  const Cut heights(g.m, ceil_divide(g.m, Plan::tile_rows));
-  const int64_t a_chunks = to.a ? ceil_divide(to.tiles.size(), each) : 0;
-  const int64_t b_chunks = to.b ? ceil_divide(to.panels.size(), each) : 0;
+  const Cut heights(g.m, ceil_div(g.m, Plan::tile_rows));
+  const int64_t a_chunks = to.a ? ceil_div(to.tiles.size(), each) : 0;
+  const int64_t b_chunks = to.b ? ceil_div(to.panels.size(), each) : 0;
   parallel_for(a_chunks + b_chunks, [&](int64_t chunk) {
     if (chunk < a_chunks) {
       const int64_t first = to.tiles.begin + chunk * each;
-      pack_tiles<T, Arch>(g, heights, at.a, {first, at_most(first + each, to.tiles.end)}, to.k,
+      pack_tiles<T, Arch>(g, heights, at.a, {first, min(first + each, to.tiles.end)}, to.k,
                           to.a + chunk * each * to.k.size() * Plan::a_step);
       return;
     }
     const int64_t first = to.panels.begin + (chunk - a_chunks) * each;
-    for (int64_t p = first; p < at_most(first + each, to.panels.end); ++p) {
+    for (int64_t p = first; p < min(first + each, to.panels.end); ++p) {
       pack_panel<T, Arch>(g, at.b, p, to.k,
                           to.b + (p - to.panels.begin) * to.k.size() * Plan::panel_width);
     }
@@ -230,7 +230,7 @@ template <class T, class Arch>
 void shared_pass(const Gemm<T>& g, const GemmPlan<T, Arch>& plan, const Operands<T>& at,
                  Range tiles, Range panels) {
   using Plan = GemmPlan<T, Arch>;
-  const int64_t deepest = ceil_divide(g.k, plan.k_blocks);
+  const int64_t deepest = ceil_div(g.k, plan.k_blocks);
   Packed<T> packed;
   packed.tiles = tiles;
   packed.panels = panels;
@@ -240,8 +240,8 @@ void shared_pass(const Gemm<T>& g, const GemmPlan<T, Arch>& plan, const Operands
   if (plan.pack_b) {
     packed.b = scratch_for<T>(Scratch::gemm_shared_b, panels.size() * deepest * Plan::panel_width);
   }
-  const Cut rows(tiles.size(), at_most(plan.row_groups, tiles.size()));
-  const Cut columns(panels.size(), at_most(plan.column_groups, panels.size()));
+  const Cut rows(tiles.size(), min(plan.row_groups, tiles.size()));
+  const Cut columns(panels.size(), min(plan.column_groups, panels.size()));
   const Cut blocks(g.k, plan.k_blocks);
   for (int64_t b = 0; b < blocks.parts; ++b) {
     packed.k = blocks[b];
@@ -258,10 +258,10 @@ template <class T, class Arch>
 void shared_gemm(const Gemm<T>& g, GemmPlan<T, Arch> plan) {
   using Plan = GemmPlan<T, Arch>;
   // Very large operands in several passes, so that the packed copies stay small.
-  const Cut rows(plan.tiles, ceil_divide(g.m, Plan::most_packed));
-  const Cut columns(plan.panels, ceil_divide(g.n, Plan::most_packed));
-  plan.row_groups = ceil_divide(plan.row_groups, rows.parts);
-  plan.column_groups = ceil_divide(plan.column_groups, columns.parts);
+  const Cut rows(plan.tiles, ceil_div(g.m, Plan::most_packed));
+  const Cut columns(plan.panels, ceil_div(g.n, Plan::most_packed));
+  plan.row_groups = ceil_div(plan.row_groups, rows.parts);
+  plan.column_groups = ceil_div(plan.column_groups, columns.parts);
   for (int64_t i = 0; i < plan.batches; ++i) {
     const Operands<T> at = operands_of(g, i);
     for (int64_t column = 0; column < columns.parts; ++column) {
@@ -285,7 +285,7 @@ void gemv(const Gemm<T>& g, const GemmPlan<T, Arch>& plan) {
   const int64_t count = one_row ? g.n : g.m;
   const bool streams = (one_row ? g.b_col : g.a_row) == 1;
   const int64_t least = streams ? shortest_stream<T> : 4 * plan.lanes;
-  const Cut pieces(count, at_most(plan.gemv_pieces, ceil_divide(count, least)));
+  const Cut pieces(count, min(plan.gemv_pieces, ceil_div(count, least)));
   const Cut batches(plan.batches, plan.batch_groups), blocks(g.k, plan.k_blocks);
   parallel_for(batches.parts * pieces.parts, [&](int64_t chunk) {
     const Range piece = pieces[chunk % pieces.parts], batch = batches[chunk / pieces.parts];

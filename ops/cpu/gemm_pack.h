@@ -3,7 +3,7 @@
 // step is at least width rounded up to a whole vector.
 #pragma once
 
-#include "ops/cpu/gemm_vector.h"
+#include "ops/cpu/transpose.h"
 
 namespace regrad::simd {
 

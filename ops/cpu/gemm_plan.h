@@ -2,38 +2,11 @@
 // alone, so that the number of threads changes nothing.
 #pragma once
 
+#include "ops/cpu/chunks.h"
 #include "ops/cpu/gemm_tile.h"
 #include "ops/kernels/gemm.h"
 
 namespace regrad::simd {
-
-REGRAD_INLINE int64_t at_most(int64_t value, int64_t limit) {
-  return value < limit ? value : limit;
-}
-REGRAD_INLINE int64_t at_least(int64_t value, int64_t limit) {
-  return value > limit ? value : limit;
-}
-REGRAD_INLINE int64_t ceil_divide(int64_t value, int64_t by) { return (value + by - 1) / by; }
-
-struct Range {
-  int64_t begin, end;
-  REGRAD_INLINE int64_t size() const { return end - begin; }
-};
-
-// [0, total) cut into `parts` ranges whose sizes differ by one at most, the longer in the middle:
-// as chunks, which threads take from both ends, they are shared out evenly.
-struct Cut {
-  int64_t parts, size, longer, before;  // so many ranges have one element more; so many lie before
-  REGRAD_INLINE Cut(int64_t total, int64_t into)
-      : parts(into),
-        size(into == 1 ? total : total / into),
-        longer(total - into * size),
-        before((into - longer) / 2) {}
-  REGRAD_INLINE int64_t begin(int64_t i) const {
-    return i * size + at_most(at_least(i - before, 0), longer);
-  }
-  REGRAD_INLINE Range operator[](int64_t i) const { return {begin(i), begin(i + 1)}; }
-};
 
 template <class T, class Arch>
 struct GemmPlan {
@@ -67,19 +40,19 @@ struct GemmPlan {
 
   REGRAD_INLINE explicit GemmPlan(const Gemm<T>& g) {
     for (int i = 0; i < g.batch_rank; ++i) batches *= g.batch_sizes[i];
-    tiles = ceil_divide(g.m, tile_rows);
-    panels = ceil_divide(g.n, panel_width);
-    k_blocks = at_least(ceil_divide(g.k, most_k), 1);
-    const int64_t depth = at_most(g.k, most_k);
+    tiles = ceil_div(g.m, tile_rows);
+    panels = ceil_div(g.n, panel_width);
+    k_blocks = max(ceil_div(g.k, most_k), 1);
+    const int64_t depth = min(g.k, most_k);
     pack_a = panels > 3 && tiles > 1 && !is_near(g.a_row, g.a_col, depth);
     pack_b = g.b_col != 1 || (tiles > 8 && !fits(g.b_row, depth, TileSize<Arch>::most_b_bytes));
-    group_tiles = most_group_bytes / (at_most(at_least(g.k, 1), most_k) * tile_rows * element);
+    group_tiles = most_group_bytes / (min(max(g.k, 1), most_k) * tile_rows * element);
     fetch_c = batches * g.m * g.n * element > most_near_c;
     const double wanted = operations(g) / chunk_operations;
     const int64_t chunks =
-        wanted < most_chunks ? at_least(static_cast<int64_t>(wanted), 1) : most_chunks;
-    batch_groups = at_most(chunks, batches);
-    gemv_pieces = ceil_divide(chunks, batch_groups);
+        wanted < most_chunks ? max(static_cast<int64_t>(wanted), 1) : most_chunks;
+    batch_groups = min(chunks, batches);
+    gemv_pieces = ceil_div(chunks, batch_groups);
     if (batches < enough_batches) cut_matrix(gemv_pieces);
     share_a = pack_a && column_groups > 1;
     shared = share_a || (pack_b && row_groups > 1);
@@ -96,18 +69,18 @@ struct GemmPlan {
   // The columns first: then what is packed or fetched of B serves all the rows.
   REGRAD_INLINE void cut_matrix(int64_t pieces) {
     if (pieces == 1) return;
-    row_groups = at_most(pieces, ceil_divide(tiles, group_tiles));
+    row_groups = min(pieces, ceil_div(tiles, group_tiles));
     // A copy of A that only one chunk reads stays in the second-level cache.
-    const int64_t of_six_tiles = at_most(2 * enough_chunks, tiles / 6);
-    const int64_t rows_alone = at_most(pieces, at_least(row_groups, of_six_tiles));
+    const int64_t of_six_tiles = min(2 * enough_chunks, tiles / 6);
+    const int64_t rows_alone = min(pieces, max(row_groups, of_six_tiles));
     if (pack_a && rows_alone >= enough_chunks) {
       row_groups = rows_alone;
       return;
     }
-    column_groups = at_most(ceil_divide(pieces, row_groups), at_least(panels / 2, 1));
-    const int64_t wanted = at_most(pieces, enough_chunks) / column_groups;
-    const int64_t few = column_groups == 1 ? at_most(tiles, 6) : 1;  // there is no other cut
-    row_groups = at_least(row_groups, at_most(wanted, at_least(tiles / 3, few)));
+    column_groups = min(ceil_div(pieces, row_groups), max(panels / 2, 1));
+    const int64_t wanted = min(pieces, enough_chunks) / column_groups;
+    const int64_t few = column_groups == 1 ? min(tiles, 6) : 1;  // there is no other cut
+    row_groups = max(row_groups, min(wanted, max(tiles / 3, few)));
   }
   // Lines `step` numbers apart stay in a cache together: they share its places as if they filled
   // all that lies between them.

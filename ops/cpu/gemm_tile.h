@@ -2,7 +2,7 @@
 // Everything else in the matrix product only decides where a tile's operands come from.
 #pragma once
 
-#include "ops/cpu/gemm_vector.h"
+#include "ops/cpu/lanes.h"
 
 namespace regrad::simd {
 

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "ops/cpu/gemm_plan.h"
-#include "ops/cpu/gemm_vector.h"
+#include "ops/cpu/lanes.h"
 
 namespace regrad::simd {
 
@@ -73,8 +73,8 @@ void gemv_rows(const Gemv<T>& g, Range columns, Range k) {
   constexpr int64_t lanes = xsimd::batch<T, Arch>::size;
   alignas(64) T y[block];
   for (int64_t j = columns.begin; j < columns.end; j += block) {
-    const int64_t count = at_most(columns.end - j, block);
-    for (int64_t i = 0; i < ceil_divide(count, lanes) * lanes; ++i) y[i] = T(0);
+    const int64_t count = min(columns.end - j, block);
+    for (int64_t i = 0; i < ceil_div(count, lanes) * lanes; ++i) y[i] = T(0);
     const T* matrix = g.matrix + j;
     int64_t p = k.begin;
     for (; p + 8 <= k.end; p += 8) {
@@ -116,7 +116,7 @@ void sum_columns_of(const Gemv<T>& g, int64_t j, int64_t count, Range k) {
   using Vector = xsimd::batch<T, Arch>;
   constexpr int64_t lanes = Vector::size, all = Vectors * lanes;
   const T* column[all];
-  for (int64_t i = 0; i < all; ++i) column[i] = g.matrix + (j + at_most(i, count - 1)) * g.column;
+  for (int64_t i = 0; i < all; ++i) column[i] = g.matrix + (j + min(i, count - 1)) * g.column;
   Vector sum[Vectors];
   for (Vector& one : sum) one = Vector(T(0));
   int64_t p = k.begin;
@@ -142,7 +142,7 @@ template <class T, class Arch>
 void gemv_columns(const Gemv<T>& g, Range columns, Range k) {
   constexpr int64_t lanes = xsimd::batch<T, Arch>::size;
   for (int64_t j = columns.begin; j < columns.end; j += 2 * lanes) {
-    const int64_t count = at_most(columns.end - j, 2 * lanes);
+    const int64_t count = min(columns.end - j, 2 * lanes);
     count > lanes ? sum_columns_of<T, Arch, 2>(g, j, count, k)
                   : sum_columns_of<T, Arch, 1>(g, j, count, k);
   }

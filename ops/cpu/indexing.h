@@ -58,11 +58,11 @@ struct ColumnRuns {
   static constexpr int64_t width = 128;
   int64_t inner, runs;
   REGRAD_INLINE explicit ColumnRuns(Rows out)
-      : inner(out.inner), runs(pieces_of(out.inner, width)) {}
+      : inner(out.inner), runs(ceil_div(out.inner, width)) {}
   REGRAD_INLINE int64_t outer(int64_t i) const { return i / runs; }
   REGRAD_INLINE int64_t begin(int64_t i) const { return i % runs * width; }
-  REGRAD_INLINE int64_t end(int64_t i) const { return smaller(begin(i) + width, inner); }
-  REGRAD_INLINE int64_t cost(int64_t count) const { return count * smaller(width, inner); }
+  REGRAD_INLINE int64_t end(int64_t i) const { return min(begin(i) + width, inner); }
+  REGRAD_INLINE int64_t cost(int64_t count) const { return count * min(width, inner); }
 };
 
 template <class T, class Arch>

@@ -4,7 +4,8 @@
 // It sees bytes only, so that one copy of it serves every function and type.
 #pragma once
 
-#include "ops/cpu/vector.h"
+#include "ops/cpu/chunks.h"
+#include "ops/cpu/math.h"
 #include "ops/kernels/table.h"
 
 namespace regrad::simd {
@@ -131,9 +132,9 @@ void run_rows(const Loop& loop, const Work& work, void* const* data, int64_t beg
     if (loop.strides[k][last] != 1) limit = block_size;
   }
   while (begin < end) {
-    const int64_t row_end = smaller(loop.sizes[last], at.column + end - begin);
+    const int64_t row_end = min(loop.sizes[last], at.column + end - begin);
     while (at.column < row_end) {
-      const int64_t n = smaller(limit, row_end - at.column);
+      const int64_t n = min(limit, row_end - at.column);
       void* operands[4];
       for (int k = work.operands - 1; k >= 0; --k) {
         const int64_t stride = loop.strides[k][last];
@@ -141,7 +142,7 @@ void run_rows(const Loop& loop, const Work& work, void* const* data, int64_t beg
             static_cast<char*>(data[k]) + (at.offset[k] + at.column * stride) * work.bytes[k];
         operands[k] = stride == 1 ? source : buffers[k];
         if (stride == 1 || k == 0 || filled[k] == source) continue;
-        const int64_t count = stride == 0 ? smaller(block_size, end - begin) : n;
+        const int64_t count = stride == 0 ? min(block_size, end - begin) : n;
         copy_strided<Arch>(work.bytes[k], count, buffers[k], 1, source, stride);
         if (stride == 0) filled[k] = source;
       }
@@ -164,7 +165,7 @@ void move_rows(const Loop& loop, const Work& work, void* const* data, Cursor& at
                const bool* moves, char (*buffers)[block_size * 8], bool out) {
   const int inner = loop.rank - 1;
   for (int64_t done = 0; done < n;) {
-    const int64_t run = smaller(loop.sizes[inner] - at.column, n - done);
+    const int64_t run = min(loop.sizes[inner] - at.column, n - done);
     for (int k = out ? 0 : 1; k < (out ? 1 : work.operands); ++k) {
       if (!moves[k]) continue;
       const int64_t stride = loop.strides[k][inner];
@@ -200,7 +201,7 @@ void run_blocks(const Loop& loop, const Work& work, void* const* data, int64_t b
   }
   Cursor in(loop, work.operands, begin), out(loop, 1, begin);
   for (int64_t n; begin < end; begin += n) {
-    n = smaller(block_size, end - begin);
+    n = min(block_size, end - begin);
     void* operands[4];
     for (int k = 0; k < work.operands; ++k) {
       operands[k] = in_place[k] ? static_cast<char*>(data[k]) + begin * work.bytes[k] : buffers[k];

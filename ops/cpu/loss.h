@@ -29,7 +29,7 @@ void cross_entropy(Rows rows, T* loss, T* log_sum, const T* x, const int64_t* ta
   }
   for_ranges(rows.outer, 4 * n, [&](int64_t begin, int64_t end) {
     for (int64_t first = begin; first < end; first += group_of<T, Arch>(n)) {
-      const int64_t count = smaller(group_of<T, Arch>(n), end - first);
+      const int64_t count = min(group_of<T, Arch>(n), end - first);
       OfRows<T, Arch> shifts, log_sums;
       shifts_of_rows<T, Arch>(count, n, shifts.at, x + first * n);
       log_sums_of_rows<T, Arch>(count, n, log_sums.at, x + first * n, shifts.at);
@@ -62,7 +62,7 @@ void cross_entropy_backward_row(int64_t n, T* dx, T g, const T* x, T log_sum, in
   const T each = smoothing / static_cast<T>(n);
   const V first(shift), second(log_sum), share(each), gradient(g);
   for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
-    const V probability = share_exp<T, Arch>((load<T, Arch>(x + i, n - i) - first) - second);
+    const V probability = exp_nonpositive<T, Arch>((load<T, Arch>(x + i, n - i) - first) - second);
     store<T, Arch>(dx + i, n - i, gradient * (probability - share));
   }
   dx[target] -= g * (T(1) - smoothing);

@@ -10,7 +10,7 @@
 #include <utility>
 #include <xsimd/xsimd.hpp>
 
-#include "ops/cpu/gemm_vector.h"
+#include "ops/cpu/lanes.h"
 
 namespace regrad::simd {
 
@@ -82,6 +82,47 @@ template <class T, class Arch>
 REGRAD_INLINE xsimd::batch<T, Arch> v_sqrt(xsimd::batch<T, Arch> x) {
   return xsimd::sqrt(x);
 }
+
+// The larger and the smaller; a NaN on either side gives NaN.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_max(xsimd::batch<T, A> x, xsimd::batch<T, A> y) {
+  return v_select(x == x, larger_or_second(x, y), x);
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_min(xsimd::batch<T, A> x, xsimd::batch<T, A> y) {
+  return v_select(x == x, smaller_or_second(x, y), x);
+}
+
+// x, but not beyond the limit; a NaN stays.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> bounded_below(xsimd::batch<T, A> x, double limit) {
+  return larger_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> bounded_above(xsimd::batch<T, A> x, double limit) {
+  return smaller_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
+}
+
+// x within [-limit, limit]; a NaN stays.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_bounded(xsimd::batch<T, A> x, double limit) {
+  return bounded_above(bounded_below(x, -limit), limit);
+}
+
+// f on every lane in turn, for what a vector algorithm would not pay for.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> lane_by_lane(xsimd::batch<T, A> x, void (*f)(T*, int) noexcept) {
+  constexpr int count = static_cast<int>(xsimd::batch<T, A>::size);
+  alignas(64) T lanes[count];
+  x.store_unaligned(lanes);
+  f(lanes, count);
+  return xsimd::batch<T, A>::load_unaligned(lanes);
+}
+
+template <class T>
+inline constexpr bool is_float = sizeof(T) == 4;
 
 // ---- parts of the elementary functions
 

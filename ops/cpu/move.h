@@ -38,8 +38,8 @@ void copy_rows(const Loop& loop, T* out, const T* x) {
   for_elements(loop.numel(), [&](int64_t begin, int64_t end) {
     Cursor at(loop, 2, begin);
     while (begin < end) {
-      const int64_t n = smaller(width - at.column, end - begin);
-      const int64_t rows = n == width ? smaller(at.rows_left(loop), (end - begin) / width) : 1;
+      const int64_t n = min(width - at.column, end - begin);
+      const int64_t rows = n == width ? min(at.rows_left(loop), (end - begin) / width) : 1;
       copy_plane<T, Arch>(
           rows, n, {out + at.offset[0] + at.column * to_step, to_step, loop.strides[0][before]},
           {x + at.offset[1] + at.column * from_step, from_step, loop.strides[1][before]});
@@ -80,14 +80,14 @@ void copy_transposed(const Loop& loop, int row, T* out, const T* x) {
   outer.sizes[outer.rank] = 1;  // the column of a Cursor, which moves by rows
   ++outer.rank;
   const int64_t rows = loop.sizes[row], columns = loop.sizes[last];
-  const int64_t row_tiles = pieces_of(rows, tile), column_tiles = pieces_of(columns, tile);
+  const int64_t row_tiles = ceil_div(rows, tile), column_tiles = ceil_div(columns, tile);
   const int64_t tiles = row_tiles * column_tiles * outer.numel();
-  for_ranges(tiles, smaller(rows, tile) * smaller(columns, tile), [&](int64_t begin, int64_t end) {
+  for_ranges(tiles, min(rows, tile) * min(columns, tile), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const Cursor at(outer, 2, t / (row_tiles * column_tiles));
       const int64_t i = t / column_tiles % row_tiles * tile, j = t % column_tiles * tile;
       transpose_tile<T, Arch>(
-          smaller(rows - i, tile), smaller(columns - j, tile),
+          min(rows - i, tile), min(columns - j, tile),
           out + at.offset[0] + i * loop.strides[0][row] + j, loop.strides[0][row],
           x + at.offset[1] + i + j * loop.strides[1][last], loop.strides[1][last]);
     }

@@ -46,7 +46,7 @@ REGRAD_INLINE Pair<Vec<T, Arch>> sum_row_pairs(int64_t count, int64_t n, const T
     Pair<double> total{0, 0};
     Pair<V> sums{V(T(0)), V(T(0))};
     for (int64_t begin = 0; begin < n; begin += sum_block) {
-      sums = sum_pairs<T, Arch>(begin, smaller(begin + sum_block, n),
+      sums = sum_pairs<T, Arch>(begin, min(begin + sum_block, n),
                                 [&](int64_t i, int64_t left)
                                     REGRAD_LAMBDA { return terms(r, i, left); });
       if (n <= sum_block) break;
@@ -111,7 +111,7 @@ __attribute__((noinline)) void careful_moments(int64_t r, int64_t n, Moments<T, 
 template <class T, class Arch>
 void moments_of_rows(int64_t count, int64_t n, Moments<T, Arch>* found, const T* x, T eps) {
   using V = Vec<T, Arch>;
-  const int64_t few = smaller(n, lanes_of<T, Arch>);
+  const int64_t few = min(n, lanes_of<T, Arch>);
   const V size(static_cast<T>(n));
   const V first = fold_terms<Sum, T, Arch>(count, few, T(0),
                                            [&](int64_t r, int64_t i, int64_t left) REGRAD_LAMBDA {
@@ -174,7 +174,7 @@ void layer_norm(Rows rows, T* y, T* mean, T* rstd, const T* x, const T* weight, 
                                                           : normalise_row<false, false, T, Arch>);
   for_ranges(rows.outer, 4 * n, [&](int64_t begin, int64_t end) {
     for (int64_t first = begin; first < end; first += group) {
-      const int64_t count = smaller(group, end - first);
+      const int64_t count = min(group, end - first);
       Moments<T, Arch> found;
       moments_of_rows<T, Arch>(count, n, &found, x + first * n, eps);
       for (int64_t r = 0; r < count; ++r) {
@@ -298,10 +298,10 @@ void layer_norm_backward_rows(int64_t n, int64_t begin, int64_t end, NormGradien
   at.weight_sum = adds ? sums : nullptr;
   at.bias_sum = adds ? sums + n : nullptr;
   for (int64_t first = begin; first < end; first += 64) {
-    const int64_t last = smaller(first + 64, end);
+    const int64_t last = min(first + 64, end);
     if (adds) __builtin_memset(sums, 0, static_cast<std::size_t>(2 * n) * sizeof(T));
     for (int64_t o = first; o < last; o += group) {
-      NormBackward<T, Arch>::some(n, o, smaller(o + group, last), at);
+      NormBackward<T, Arch>::some(n, o, min(o + group, last), at);
     }
     if (!adds) continue;
     for (int64_t i = 0; i < 2 * n; ++i) {
@@ -325,15 +325,15 @@ void layer_norm_backward(Rows rows, T* dx, T* dweight, T* dbias, const T* g, con
                          const T* mean, const T* rstd, const T* weight) {
   const int64_t n = rows.n;
   // Not too few rows to a chunk: each has sums of its own to clear and to add up.
-  const int64_t each = larger(larger(chunk_size(rows.outer, 4 * n), 16), pieces_of(rows.outer, 64));
-  const int64_t chunks = pieces_of(rows.outer, each);
+  const int64_t each = max(max(chunk_size(rows.outer, 4 * n), 16), ceil_div(rows.outer, 64));
+  const int64_t chunks = ceil_div(rows.outer, each);
   const NormGradients<T> at{dx, g, x, mean, rstd, weight, dweight, dbias};
   // For each chunk: 2 n totals; then, for each chunk, 2 n sums.
   const auto bytes = static_cast<std::size_t>(chunks * 2 * n) * (sizeof(double) + sizeof(T));
   auto* totals = static_cast<double*>(scratch(Scratch::reduce, bytes));
   T* sums = reinterpret_cast<T*>(totals + chunks * 2 * n);
   parallel_for(chunks, [&](int64_t chunk) {
-    layer_norm_backward_rows<T, Arch>(n, chunk * each, smaller((chunk + 1) * each, rows.outer), at,
+    layer_norm_backward_rows<T, Arch>(n, chunk * each, min((chunk + 1) * each, rows.outer), at,
                                       totals + chunk * 2 * n, sums + chunk * 2 * n);
   });
   if (dweight != nullptr) combine_rows<T, Arch>(chunks, n, dweight, totals, 2 * n);

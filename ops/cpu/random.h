@@ -3,7 +3,8 @@
 // is not, and is therefore compiled once, in random.cpp.
 #pragma once
 
-#include "ops/cpu/vector.h"
+#include "ops/cpu/chunks.h"
+#include "ops/cpu/math.h"
 #include "ops/kernels/philox.h"
 
 namespace regrad::simd {
@@ -88,8 +89,8 @@ REGRAD_INLINE void draw_each(int64_t n, uint64_t seed, uint64_t offset, const Us
     while (begin < end) {
       const uint64_t position = offset + static_cast<uint64_t>(begin);
       const auto skip = static_cast<int64_t>(position % 2);
-      const int64_t count = smaller(2 * batch - skip, end - begin);
-      const int64_t blocks = pieces_of(skip + count, 16) * 8;  // whole vectors of them
+      const int64_t count = min(2 * batch - skip, end - begin);
+      const int64_t blocks = ceil_div(skip + count, 16) * 8;  // whole vectors of them
       philox_blocks<Arch>(blocks, seed, position / 2, even, odd);
       if constexpr (is_normal) {
         to_normal(blocks, values, even, odd);

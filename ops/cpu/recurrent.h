@@ -3,7 +3,8 @@
 // What is saved may be written over the gates it comes from: each element is read first.
 #pragma once
 
-#include "ops/cpu/vector.h"
+#include "ops/cpu/chunks.h"
+#include "ops/cpu/math.h"
 #include "ops/kernels/table.h"
 
 namespace regrad::simd {

@@ -94,7 +94,7 @@ template <class R, class T, class Arch>
 void reduce_short_rows(int64_t count, int64_t n, T* out, const T* x) {
   constexpr int64_t lanes = lanes_of<T, Arch>;
   for (int64_t first = 0; first < count; first += lanes) {
-    const int64_t some = smaller(lanes, count - first);
+    const int64_t some = min(lanes, count - first);
     const T* rows = x + first * n;
     const auto all = fold_terms<typename R::Combine, T, Arch>(
         some, n, R::start(), [&](int64_t r, int64_t i, int64_t left) REGRAD_LAMBDA {
@@ -108,7 +108,7 @@ void reduce_short_rows(int64_t count, int64_t n, T* out, const T* x) {
 template <class R, class T, class Arch>
 void reduce_rows(int64_t outer, int64_t n, T* out, const T* x) {
   using Total = typename R::Total;
-  const int64_t pieces = pieces_of(n, row_piece);
+  const int64_t pieces = ceil_div(n, row_piece);
   if (pieces == 1) {
     for_ranges(outer, n, [&](int64_t begin, int64_t end) {
       if constexpr (std::is_floating_point_v<T>) {
@@ -121,15 +121,15 @@ void reduce_rows(int64_t outer, int64_t n, T* out, const T* x) {
     return;
   }
   // A few rows at a time, so that the partial results take little memory.
-  const int64_t batch = larger(1, 4096 / pieces);
+  const int64_t batch = max(1, 4096 / pieces);
   for (int64_t first = 0; first < outer; first += batch) {
-    const int64_t rows = smaller(batch, outer - first);
+    const int64_t rows = min(batch, outer - first);
     auto* partial = static_cast<Total*>(
         scratch(Scratch::reduce, static_cast<std::size_t>(rows * pieces) * sizeof(Total)));
     for_ranges(rows * pieces, row_piece, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t at = i % pieces * row_piece;
-        partial[i] = R::of(smaller(row_piece, n - at), x + (first + i / pieces) * n + at);
+        partial[i] = R::of(min(row_piece, n - at), x + (first + i / pieces) * n + at);
       }
     });
     for (int64_t o = 0; o < rows; ++o) {
@@ -168,7 +168,7 @@ void reduce_block(int64_t rows, int64_t columns, typename R::Total* totals, cons
                   int64_t stride) {
   alignas(64) T acc[column_block];
   for (int64_t i = 0; i < rows; i += R::rows_at_once) {
-    accumulate_columns<R, T, Arch>(smaller(R::rows_at_once, rows - i), columns, acc, x + i * stride,
+    accumulate_columns<R, T, Arch>(min(R::rows_at_once, rows - i), columns, acc, x + i * stride,
                                    stride);
     for (int64_t j = 0; j < columns; ++j) {
       const auto part = static_cast<typename R::Total>(acc[j]);
@@ -182,7 +182,7 @@ void reduce_block(int64_t rows, int64_t columns, typename R::Total* totals, cons
 template <class R, class T, class Arch>
 void reduce_narrow(int64_t rows, int64_t columns, typename R::Total* totals, const T* x) {
   typename R::Total wide[column_block];
-  const int64_t group = smaller(larger(64 / columns, 1), rows);
+  const int64_t group = min(max(64 / columns, 1), rows);
   reduce_block<R, T, Arch>(rows / group, group * columns, wide, x, group * columns);
   const int64_t rest = rows % group * columns;
   const T* last = x + (rows - rows % group) * columns;
@@ -199,20 +199,20 @@ void reduce_narrow(int64_t rows, int64_t columns, typename R::Total* totals, con
 template <class R, class T, class Arch>
 void reduce_columns(Rows rows, T* out, const T* x) {
   using Total = typename R::Total;
-  const int64_t blocks = pieces_of(rows.inner, column_block);
-  const int64_t width = smaller(rows.inner, column_block);
-  const int64_t piece = larger(row_piece / width, 64);
-  const int64_t pieces = pieces_of(rows.n, piece);
+  const int64_t blocks = ceil_div(rows.inner, column_block);
+  const int64_t width = min(rows.inner, column_block);
+  const int64_t piece = max(row_piece / width, 64);
+  const int64_t pieces = ceil_div(rows.n, piece);
   const auto part = [&](int64_t o, int64_t block, int64_t p, Total* totals) {
     const int64_t first = block * column_block, begin = p * piece;
-    const int64_t columns = smaller(column_block, rows.inner - first);
-    const int64_t count = smaller(piece, rows.n - begin);
+    const int64_t columns = min(column_block, rows.inner - first);
+    const int64_t count = min(piece, rows.n - begin);
     const T* from = x + (o * rows.n + begin) * rows.inner + first;
     if (rows.inner < 64) return reduce_narrow<R, T, Arch>(count, columns, totals, from);
     reduce_block<R, T, Arch>(count, columns, totals, from, rows.inner);
   };
   const auto finish = [&](int64_t o, int64_t block, const Total* totals) {
-    const int64_t columns = smaller(column_block, rows.inner - block * column_block);
+    const int64_t columns = min(column_block, rows.inner - block * column_block);
     T* to = out + o * rows.inner + block * column_block;
     for (int64_t j = 0; j < columns; ++j) to[j] = static_cast<T>(totals[j]);
   };
@@ -233,7 +233,7 @@ void reduce_columns(Rows rows, T* out, const T* x) {
       for (int64_t p = begin; p < end; ++p) part(i / blocks, i % blocks, p, partial + p * width);
     });
     for (int64_t p = 1; p < pieces; ++p) {
-      for (int64_t j = 0; j < smaller(width, rows.inner - i % blocks * column_block); ++j) {
+      for (int64_t j = 0; j < min(width, rows.inner - i % blocks * column_block); ++j) {
         partial[j] = R::combine(partial[j], partial[p * width + j]);
       }
     }
@@ -302,12 +302,12 @@ void arg_extreme(Rows rows, int64_t* out, const T* x) {
     });
     return;
   }
-  const int64_t blocks = pieces_of(rows.inner, column_block);
-  for_ranges(rows.outer * blocks, rows.n * smaller(rows.inner, column_block),
+  const int64_t blocks = ceil_div(rows.inner, column_block);
+  for_ranges(rows.outer * blocks, rows.n * min(rows.inner, column_block),
              [&](int64_t begin, int64_t end) {
                for (int64_t i = begin; i < end; ++i) {
                  const int64_t o = i / blocks, first = i % blocks * column_block;
-                 arg_columns<sign, T, Arch>(rows.n, smaller(column_block, rows.inner - first),
+                 arg_columns<sign, T, Arch>(rows.n, min(column_block, rows.inner - first),
                                             out + o * rows.inner + first,
                                             x + o * rows.n * rows.inner + first, rows.inner);
                }

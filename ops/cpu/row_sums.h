@@ -3,7 +3,9 @@
 // A term(i, left) is a vector of what belongs to elements i and up; lanes that are missing hold 0.
 #pragma once
 
-#include "ops/cpu/vector.h"
+#include "ops/cpu/chunks.h"
+#include "ops/cpu/fold.h"
+#include "ops/cpu/scratch.h"
 
 namespace regrad::simd {
 
@@ -39,7 +41,7 @@ template <class T, class Arch, class Term>
 REGRAD_INLINE double sum_terms(int64_t n, const Term& term) {
   double total = 0;
   for (int64_t begin = 0; begin < n; begin += sum_block) {
-    const auto sum = sum_span<T, Arch>(begin, smaller(begin + sum_block, n), term);
+    const auto sum = sum_span<T, Arch>(begin, min(begin + sum_block, n), term);
     total += static_cast<double>(sum_lanes(sum));
   }
   return total;
@@ -53,7 +55,7 @@ inline constexpr int64_t short_row = 128;
 
 template <class T, class Arch>
 REGRAD_INLINE int64_t group_of(int64_t n) {
-  return larger(1, smaller(lanes_of<T, Arch>, group_elements / larger(n, 1)));
+  return max(1, min(lanes_of<T, Arch>, group_elements / max(n, 1)));
 }
 
 // A number of each row of a group, with room for whole vectors.
@@ -86,7 +88,7 @@ REGRAD_INLINE Vec<T, Arch> fold_terms(int64_t count, int64_t n, T start, const T
 template <class T, class Arch>
 REGRAD_INLINE Vec<T, Arch> first_lane(double number) {
   const T rounded = static_cast<T>(number);
-  return load_first<T, Arch>(&rounded, 1, T(0));
+  return FirstLanes<T, Arch>(1).load(&rounded, T(0));
 }
 
 // Lane r of the result: the sum of row r, of which span(r, begin, end) sums up a part.
@@ -98,7 +100,7 @@ REGRAD_INLINE Vec<T, Arch> sum_rows(int64_t count, int64_t n, const Span& span) 
     V sum(T(0));
     double total = 0;
     for (int64_t begin = 0; begin < n; begin += sum_block) {
-      sum = span(r, begin, smaller(begin + sum_block, n));
+      sum = span(r, begin, min(begin + sum_block, n));
       if (n <= sum_block) break;
       total += static_cast<double>(sum_lanes(sum));
       sum = first_lane<T, Arch>(total);

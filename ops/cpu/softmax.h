@@ -3,21 +3,10 @@
 // columns are taken a block at a time, each row of the block a vector or more.
 #pragma once
 
+#include "ops/cpu/math.h"
 #include "ops/cpu/reduce.h"
 
 namespace regrad::simd {
-
-// From here down the power of two that exp_normal makes is 0: -127 ln 2, and -1023 ln 2.
-template <class T>
-inline constexpr T exp_lowest = is_float<T> ? T(-88.029691931113054) : T(-709.08956571282410);
-
-// exp(x) for x <= 0, and 0 from there down: what is masked with -inf would otherwise go through
-// denormal numbers, at a hundred times the cost. Just above, where the power of two of exp(x) is no
-// normal number any more, it is less than the smallest of these, but no longer near exp(x).
-template <class T, class Arch>
-REGRAD_INLINE Vec<T, Arch> share_exp(Vec<T, Arch> x) {
-  return exp_normal(larger_or_second(Vec<T, Arch>(exp_lowest<T>), x));
-}
 
 // What a row is shifted by: its maximum, or 0 where that is -inf and exp(x - max) would be NaN.
 template <class T, class Arch>
@@ -46,7 +35,7 @@ REGRAD_INLINE Vec<T, Arch> sums_of_powers(int64_t count, int64_t n, const T* x, 
     const V by(shift[r]);
     return sum_long_span<T, Arch>(begin, end, [&](int64_t i, int64_t left) REGRAD_LAMBDA {
       const V from = load<T, Arch>(x + r * n + i, left, -infinity<T>());
-      const V power = share_exp<T, Arch>(from - by);
+      const V power = exp_nonpositive<T, Arch>(from - by);
       keep(r, i, power);
       return power;
     });
@@ -81,7 +70,7 @@ void softmax_rows(int64_t count, int64_t n, T* y, const T* x) {
   alignas(64) T short_powers[group_elements + lanes * lanes];
   const bool is_short = n <= sum_block;
   T* powers = is_short ? short_powers : y;
-  const int64_t stride = is_short ? pieces_of(n, lanes) * lanes : n;
+  const int64_t stride = is_short ? ceil_div(n, lanes) * lanes : n;
   shifts_of_rows<T, Arch>(count, n, row.at, x);
   const auto keep = [&](int64_t r, int64_t i, V power) REGRAD_LAMBDA {
     store<T, Arch>(powers + r * stride + i, stride - i, power);
@@ -131,7 +120,7 @@ void softmax_backward_rows(int64_t count, int64_t n, T* dx, const T* g, const T*
     for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
       const V gradient = load<T, Arch>(g + row + i, n - i), at = load<T, Arch>(y + row + i, n - i);
       store<T, Arch>(dx + row + i, n - i,
-                     of_log ? gradient - share_exp<T, Arch>(at) * sum : at * (gradient - sum));
+                     of_log ? gradient - exp_nonpositive<T, Arch>(at) * sum : at * (gradient - sum));
     }
   }
 }
@@ -149,7 +138,7 @@ struct Columns {
 // Of narrow rows: as many side by side as there is room for, and n is a multiple of.
 template <class Arch>
 __attribute__((noinline)) Columns whole_columns(int64_t n, int64_t inner) {
-  int64_t side = inner < 64 ? smaller(softmax_columns / inner, n) : 1;
+  int64_t side = inner < 64 ? min(softmax_columns / inner, n) : 1;
   while (n % side != 0) --side;
   return {n / side, side * inner, side * inner, inner};
 }
@@ -170,7 +159,7 @@ REGRAD_INLINE void sum_columns(Columns c, double* total, const Term& term) {
   alignas(64) T part[softmax_columns];
   for (int64_t j = 0; j < c.count; ++j) total[j] = 0;
   for (int64_t begin = 0; begin < c.n; begin += 64) {
-    const int64_t end = smaller(begin + 64, c.n);
+    const int64_t end = min(begin + 64, c.n);
     for (int64_t j = 0; j < c.count; j += lanes_of<T, Arch>) V(T(0)).store_unaligned(part + j);
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t j = 0; j < c.count; j += lanes_of<T, Arch>) {
@@ -200,7 +189,7 @@ void softmax_block(Columns c, T* y, const T* x) {
   double sum[softmax_columns];
   column_shifts<T, Arch>(c, shift, x);
   sum_columns<T, Arch>(c, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
-    const V power = share_exp<T, Arch>(load<T, Arch>(x + i * c.stride + j, left) -
+    const V power = exp_nonpositive<T, Arch>(load<T, Arch>(x + i * c.stride + j, left) -
                                        V::load_unaligned(shift + j));
     store<T, Arch>(y + i * c.stride + j, left, power);
     return power;
@@ -222,7 +211,7 @@ template <class T, class Arch>
 void exp_sums(Columns c, const T* shift, double* sum, const T* x) {
   using V = Vec<T, Arch>;
   sum_columns<T, Arch>(c, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
-    return share_exp<T, Arch>(load<T, Arch>(x + i * c.stride + j, left) -
+    return exp_nonpositive<T, Arch>(load<T, Arch>(x + i * c.stride + j, left) -
                               V::load_unaligned(shift + j));
   });
 }
@@ -275,7 +264,7 @@ void softmax_backward_block(Columns c, T* dx, const T* g, const T* y) {
       const V total = V::load_unaligned(sums + j);
       store<T, Arch>(
           dx + at, left,
-          of_log ? gradient - share_exp<T, Arch>(value) * total : value * (gradient - total));
+          of_log ? gradient - exp_nonpositive<T, Arch>(value) * total : value * (gradient - total));
     }
   }
 }
@@ -292,19 +281,19 @@ void each_row_or_block(Rows rows, T* out, const In*... x) {
     const int64_t each = group_of<T, Arch>(n * static_cast<int64_t>(sizeof...(In)));
     for_ranges(rows.outer, 4 * n, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i += each) {
-        group(smaller(each, end - i), n, out + (reduces ? i : i * n), (x + i * n)...);
+        group(min(each, end - i), n, out + (reduces ? i : i * n), (x + i * n)...);
       }
     });
     return;
   }
-  const int64_t blocks = pieces_of(inner, softmax_columns);
+  const int64_t blocks = ceil_div(inner, softmax_columns);
   const Columns whole = whole_columns<Arch>(n, inner);
-  for_ranges(rows.outer * blocks, 4 * n * smaller(inner, softmax_columns),
+  for_ranges(rows.outer * blocks, 4 * n * min(inner, softmax_columns),
              [&](int64_t begin, int64_t end) {
                for (int64_t i = begin; i < end; ++i) {
                  const int64_t o = i / blocks, first = i % blocks * softmax_columns;
                  const int64_t at = o * n * inner + first;
-                 const int64_t count = smaller(softmax_columns, inner - first);
+                 const int64_t count = min(softmax_columns, inner - first);
                  block(blocks == 1 ? whole : Columns{n, count, inner, count},
                        out + (reduces ? o * inner + first : at), (x + at)...);
                }

@@ -3,7 +3,7 @@
 // ones share a chunk, a large one is shared out.
 #pragma once
 
-#include "ops/cpu/vector.h"
+#include "ops/cpu/chunks.h"
 #include "ops/kernels/table.h"
 
 namespace regrad::simd {
@@ -15,9 +15,9 @@ REGRAD_INLINE void for_updates(int64_t count, const Update* updates, const Body&
   for (int64_t i = 0; i < count; ++i) total += updates[i].n;
   for_elements(total, [&](int64_t begin, int64_t end) {
     for (const Update* update = updates; begin < end; ++update) {
-      if (begin < update->n) body(*update, begin, smaller(end, update->n));
+      if (begin < update->n) body(*update, begin, min(end, update->n));
       end -= update->n;
-      begin = larger(begin - update->n, 0);
+      begin = max(begin - update->n, 0);
     }
   });
 }

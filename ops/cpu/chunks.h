@@ -1,0 +1,57 @@
+// How work is cut: into chunks that depend on its size alone, so that results are the same bits for any
+// number of threads.
+#pragma once
+
+#include "ops/cpu/lanes.h"
+#include "ops/cpu/parallel.h"
+
+namespace regrad::simd {
+
+REGRAD_INLINE int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+REGRAD_INLINE int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+REGRAD_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+struct Range {
+  int64_t begin, end;
+  REGRAD_INLINE int64_t size() const { return end - begin; }
+};
+
+// [0, total) cut into `parts` ranges whose sizes differ by one at most, the longer in the middle:
+// as chunks, which threads take from both ends, they are shared out evenly.
+struct Cut {
+  int64_t parts, size, longer, before;  // so many ranges have one element more; so many lie before
+  REGRAD_INLINE Cut(int64_t total, int64_t into)
+      : parts(into),
+        size(into == 1 ? total : total / into),
+        longer(total - into * size),
+        before((into - longer) / 2) {}
+  REGRAD_INLINE int64_t begin(int64_t i) const {
+    return i * size + min(max(i - before, 0), longer);
+  }
+  REGRAD_INLINE Range operator[](int64_t i) const { return {begin(i), begin(i + 1)}; }
+};
+
+// body(begin, end) over [0, count), cut into chunks of about `chunk_work` steps when one of the
+// count takes `cost` steps. At most 256 chunks.
+inline constexpr int64_t chunk_work = 16384;
+
+REGRAD_INLINE int64_t chunk_size(int64_t count, int64_t cost) {
+  const int64_t by_work = chunk_work / max(cost, 1);
+  return max(max(by_work, 1), ceil_div(count, 256));
+}
+
+template <class Body>
+REGRAD_INLINE void for_ranges(int64_t count, int64_t cost, Body&& body) {
+  const int64_t each = chunk_size(count, cost);
+  parallel_for(count <= each ? static_cast<int64_t>(count > 0) : ceil_div(count, each),
+               [&](int64_t chunk) { body(chunk * each, min((chunk + 1) * each, count)); });
+}
+
+// The same for a flat array, whose chunks begin at whole cache lines.
+template <class Body>
+REGRAD_INLINE void for_elements(int64_t count, Body&& body) {
+  for_ranges(ceil_div(count, 64), 64,
+             [&](int64_t begin, int64_t end) { body(begin * 64, min(end * 64, count)); });
+}
+
+}  // namespace regrad::simd

@@ -1,0 +1,81 @@
+// Vectors as all kernels use them: whole or partial in memory, and a true fused multiply-add (xsimd 8
+// has none for AVX-512). A remainder is one partial vector through the same code as the rest.
+// Everything is inlined and carries its instruction set in its name.
+#pragma once
+
+#include <cstdint>
+#include <xsimd/xsimd.hpp>
+
+#define REGRAD_INLINE __attribute__((always_inline)) inline
+#define REGRAD_LAMBDA __attribute__((always_inline))
+
+namespace regrad::simd {
+
+template <class T, class Arch>
+using Vec = xsimd::batch<T, Arch>;
+
+template <class T, class Arch>
+inline constexpr int64_t lanes_of = static_cast<int64_t>(xsimd::batch<T, Arch>::size);
+
+template <class T, class Arch>
+REGRAD_INLINE xsimd::batch<T, Arch> multiply_add(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y,
+                                                 xsimd::batch<T, Arch> z) {
+  return xsimd::fma(x, y, z);
+}
+
+// The first `count` lanes of a vector in memory; the others read as 0, or `fill`, and are not written.
+template <class T, class Arch>
+struct FirstLanes {
+  using Vector = xsimd::batch<T, Arch>;
+  static constexpr bool is_free = false;  // true: loaded as fast as a whole vector, nearly
+  REGRAD_INLINE explicit FirstLanes(int64_t count) : count_(count) {}
+
+  REGRAD_INLINE Vector load(const T* from, T fill = T(0)) const {
+    alignas(64) T lanes[Vector::size];
+    for (int64_t i = 0; i < lanes_of<T, Arch>; ++i) lanes[i] = i < count_ ? from[i] : fill;
+    return Vector::load_unaligned(lanes);
+  }
+  REGRAD_INLINE void store(T* to, Vector value) const {
+    alignas(64) T lanes[Vector::size];
+    value.store_unaligned(lanes);
+    for (int64_t i = 0; i < count_; ++i) to[i] = lanes[i];
+  }
+
+ private:
+  int64_t count_;
+};
+
+}  // namespace regrad::simd
+
+#include "ops/cpu/lanes_x86.h"  // specialisations, which must come before their first use
+
+namespace regrad::simd {
+
+// A whole vector, or what is left of one: `left` elements from here on.
+template <class T, class Arch>
+REGRAD_INLINE Vec<T, Arch> load(const T* from, int64_t left, T fill = T(0)) {
+  if (left >= lanes_of<T, Arch>) [[likely]]
+    return Vec<T, Arch>::load_unaligned(from);
+  return FirstLanes<T, Arch>(left).load(from, fill);
+}
+
+template <class T, class Arch>
+REGRAD_INLINE void store(T* to, int64_t left, Vec<T, Arch> value) {
+  if (left >= lanes_of<T, Arch>) [[likely]] {
+    value.store_unaligned(to);
+  } else {
+    FirstLanes<T, Arch>(left).store(to, value);
+  }
+}
+
+template <class T>
+REGRAD_INLINE bool is_nan(T x) {
+  return !(x == x);
+}
+
+template <class T>
+REGRAD_INLINE T infinity() {
+  return static_cast<T>(__builtin_inf());
+}
+
+}  // namespace regrad::simd
