@@ -146,7 +146,6 @@ REGRAD_INLINE void compute_block(const Gemm<T>& g, const GemmPlan<T, Arch>& plan
   tile.c_row = g.c_row;
   tile.fetch_c = plan.fetch_c;
   tile.add_to_c = g.accumulate || packed.k.begin > 0;
-  tile.relu = g.activation == Activation::relu && last_k;
   const int64_t top = heights.begin(tiles.begin), height = heights.begin(tiles.end) - top;
   for (int64_t p = panels.begin; p < panels.end; ++p) {
     const int64_t column = p * Plan::panel_width;
@@ -291,12 +290,11 @@ void gemv(const Gemm<T>& g, const GemmPlan<T, Arch>& plan) {
     const Range piece = pieces[chunk % pieces.parts], batch = batches[chunk / pieces.parts];
     for (int64_t i = batch.begin; i < batch.end; ++i) {
       const Operands<T> at = operands_of(g, i);
-      Gemv<T> v{g.k,  at.a, g.a_col, at.b, g.b_row,      g.b_col,
-                at.c, 1,    g.bias,  1,    g.accumulate, g.activation == Activation::relu};
-      if (!one_row) {
-        v = {g.k,  at.b,    g.b_row, at.a, g.a_col,      g.a_row,
-             at.c, g.c_row, g.bias,  0,    v.accumulate, v.relu};
-      }
+      const Gemv<T> v =
+          one_row
+              ? Gemv<T>{g.k, at.a, g.a_col, at.b, g.b_row, g.b_col, at.c, 1, g.bias, 1, g.accumulate}
+              : Gemv<T>{g.k,  at.b,    g.b_row, at.a, g.a_col,     g.a_row,
+                        at.c, g.c_row, g.bias,  0,    g.accumulate};
       for (int64_t b = 0; b < blocks.parts; ++b) {
         v.column == 1 ? gemv_rows<T, Arch>(v, piece, blocks[b])
                       : gemv_columns<T, Arch>(v, piece, blocks[b]);

@@ -48,7 +48,6 @@ struct Tile {
   const T* bias;      // of the tile's first column, or null
   bool fetch_c;       // C is in no cache near by: it is fetched while the sums are made
   bool add_to_c;
-  bool relu;
   int64_t last;  // lanes in use of the last vector
 };
 
@@ -74,12 +73,6 @@ REGRAD_INLINE void finish_tile(const Tile<T>& tile, xsimd::batch<T, Arch> (&sum)
     for (int v = 0; v < Vectors; ++v) bias[v] = load(tile.bias, v);
     each([&](int r, int v) __attribute__((always_inline)) { sum[r][v] += bias[v]; });
   }
-  if (tile.relu) {
-    // A comparison, not max(): NaN is not below zero, so it stays.
-    each([&](int r, int v) __attribute__((always_inline)) {
-      sum[r][v] = xsimd::select(sum[r][v] < Vector(T(0)), Vector(T(0)), sum[r][v]);
-    });
-  }
   each([&](int r, int v) __attribute__((always_inline)) {
     T* to = tile.c + r * tile.c_row + v * lanes;
     if (Partial && v == Vectors - 1) {
@@ -90,7 +83,7 @@ REGRAD_INLINE void finish_tile(const Tile<T>& tile, xsimd::batch<T, Arch> (&sum)
   });
 }
 
-// C = act(C + A B + bias) for one tile. Partial: the last vector is read and written only in part.
+// C = C + A B + bias for one tile. Partial: the last vector is read and written only in part.
 template <class T, class Arch, int Rows, int Vectors, bool Partial>
 void compute_tile(const Tile<T>& tile) {
   using Vector = xsimd::batch<T, Arch>;

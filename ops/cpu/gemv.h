@@ -5,7 +5,7 @@
 #pragma once
 
 #include "ops/cpu/gemm_plan.h"
-#include "ops/cpu/lanes.h"
+#include "ops/cpu/transpose.h"
 
 namespace regrad::simd {
 
@@ -20,7 +20,7 @@ struct Gemv {
   int64_t y_step;
   const T* bias;
   int64_t bias_step;
-  bool accumulate, relu;
+  bool accumulate;
 };
 
 // The sum over a block of k joins those before it.
@@ -28,10 +28,7 @@ template <class T>
 REGRAD_INLINE void finish_gemv(const Gemv<T>& g, Range k, int64_t j, T sum) {
   T& y = g.y[j * g.y_step];
   if (g.accumulate || k.begin > 0) sum += y;
-  if (k.end == g.k) {
-    if (g.bias) sum += g.bias[j * g.bias_step];
-    sum = g.relu && sum < T(0) ? T(0) : sum;  // NaN is not below zero, so it stays
-  }
+  if (k.end == g.k && g.bias) sum += g.bias[j * g.bias_step];
   y = sum;
 }
 

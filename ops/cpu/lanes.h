@@ -14,6 +14,12 @@ namespace regrad::simd {
 template <class T, class Arch>
 using Vec = xsimd::batch<T, Arch>;
 
+// A vector as the compiler's own type.
+template <class T, class Arch>
+struct Lanes {
+  typedef T Vector __attribute__((vector_size(sizeof(Vec<T, Arch>))));
+};
+
 template <class T, class Arch>
 inline constexpr int64_t lanes_of = static_cast<int64_t>(xsimd::batch<T, Arch>::size);
 

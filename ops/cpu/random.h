@@ -64,15 +64,15 @@ void to_fractions(int64_t blocks, T* values, const uint64_t* even, const uint64_
 template <class Arch>
 void to_fractions(int64_t blocks, float* values, const uint64_t* even, const uint64_t* odd) {
   using W = Words<Arch>;
-  using Fractions = typename Blocks<float, Arch>::Vector;
-  typedef int32_t Whole __attribute__((vector_size(sizeof(W))));
+  using Fractions = typename Lanes<float, Arch>::Vector;
+  typedef int32_t Integers __attribute__((vector_size(sizeof(W))));
   constexpr int64_t lanes = sizeof(W) / sizeof(uint64_t);
   for (int64_t i = 0; i < blocks; i += lanes) {
     W first, second;
     __builtin_memcpy(&first, even + i, sizeof first);
     __builtin_memcpy(&second, odd + i, sizeof second);
     first = first >> 40 | second >> 40 << 32;
-    Whole both;
+    Integers both;
     __builtin_memcpy(&both, &first, sizeof both);
     const Fractions fractions = __builtin_convertvector(both, Fractions) * 0x1p-24f;
     __builtin_memcpy(values + 2 * i, &fractions, sizeof fractions);

@@ -13,7 +13,7 @@ struct Blocks {
   static constexpr int lanes = static_cast<int>(xsimd::batch<T, Arch>::size);
   static constexpr int width = 16 / static_cast<int>(sizeof(T));  // elements of a block
   static constexpr int count = lanes / width;
-  typedef T Vector __attribute__((vector_size(lanes * sizeof(T))));
+  using Vector = typename Lanes<T, Arch>::Vector;
   typedef T Block __attribute__((vector_size(16)));
 
   static REGRAD_INLINE Block load(const T* from) {

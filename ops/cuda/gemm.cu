@@ -59,7 +59,6 @@ struct Product {
   int64_t c_row, a_next, b_next, c_next;
   const T* bias;
   bool accumulate;
-  Activation activation;
 };
 
 uint32_t alignment_of(const void* pointer) {
@@ -68,7 +67,7 @@ uint32_t alignment_of(const void* pointer) {
 }
 
 // All that the choice of an algorithm depends on.
-using Key = std::array<int64_t, 20>;
+using Key = std::array<int64_t, 19>;
 
 template <class T>
 Key key_of(const Product<T>& p) {
@@ -87,7 +86,6 @@ Key key_of(const Product<T>& p) {
           p.c_next,
           p.bias != nullptr,
           p.accumulate,
-          p.activation == Activation::relu,
           alignment_of(p.a),
           alignment_of(p.b),
           alignment_of(p.c),
@@ -107,12 +105,7 @@ class Plan {
     const auto op = [](bool transposed) { return transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
     set(CUBLASLT_MATMUL_DESC_TRANSA, op(p.b_layout.transposed));
     set(CUBLASLT_MATMUL_DESC_TRANSB, op(p.a_layout.transposed));
-    if (p.bias != nullptr || p.activation == Activation::relu) {
-      const auto epilogue = p.bias == nullptr                  ? CUBLASLT_EPILOGUE_RELU
-                            : p.activation == Activation::relu ? CUBLASLT_EPILOGUE_RELU_BIAS
-                                                               : CUBLASLT_EPILOGUE_BIAS;
-      set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
-    }
+    if (p.bias != nullptr) set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
     b_ = matrix(type, p.n, p.k, p.b_layout, p.count, p.b_next);
     a_ = matrix(type, p.k, p.m, p.a_layout, p.count, p.a_next);
     const Layout by_rows{false, p.c_row};
@@ -228,9 +221,8 @@ struct Finish {
   __device__ void operator()(int64_t i) const {
     const int64_t j = i % p.n, rest = i / p.n;
     T* const at = p.c + rest / p.m * p.c_next + rest % p.m * p.c_row + j;
-    T value = from_zero ? T(0) : *at;
-    if (p.bias != nullptr) value += p.bias[j];
-    *at = p.activation == Activation::relu ? v_max(value, T(0)) : value;
+    const T value = from_zero ? T(0) : *at;
+    *at = p.bias == nullptr ? value : value + p.bias[j];
   }
 };
 
@@ -251,11 +243,9 @@ void multiply(Product<T> p, int64_t a_row, int64_t a_col, int64_t b_row, int64_t
     p.b = plain_b.data(), p.b_layout = {false, p.n}, p.b_next = p.k * p.n;
   }
   if (p.m == 1) p.c_row = std::max(p.c_row, p.n);
-  const bool has_end = p.bias != nullptr || p.activation != Activation::none;
-  if (sizeof(T) == 4 || !has_end) return run(p);
+  if (sizeof(T) == 4 || p.bias == nullptr) return run(p);
   Product<T> bare = p;  // float64 products have no epilogue
   bare.bias = nullptr;
-  bare.activation = Activation::none;
   run(bare);
   for_each(p.count * p.m * p.n, Finish<T>{p, false});
 }
@@ -303,8 +293,7 @@ void each_call(const Gemm<T>& g, int depth, const T* a, const T* b, T* c) {
                       has_batch ? g.b_batch[last] : 0,
                       has_batch ? g.c_batch[last] : 0,
                       g.bias,
-                      g.accumulate,
-                      g.activation},
+                      g.accumulate},
            g.a_row, g.a_col, g.b_row, g.b_col);
 }
 

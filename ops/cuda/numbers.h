@@ -39,8 +39,6 @@ __host__ __device__ inline float v_sqrt(float x) { return ::sqrtf(x); }
 __host__ __device__ inline double v_sqrt(double x) { return ::sqrt(x); }
 __host__ __device__ inline float v_exp(float x) { return ::expf(x); }
 __host__ __device__ inline double v_exp(double x) { return ::exp(x); }
-__host__ __device__ inline float v_expm1(float x) { return ::expm1f(x); }
-__host__ __device__ inline double v_expm1(double x) { return ::expm1(x); }
 __host__ __device__ inline float v_log(float x) { return ::logf(x); }
 __host__ __device__ inline double v_log(double x) { return ::log(x); }
 __host__ __device__ inline float v_log1p_of_share(float x) { return ::log1pf(x); }

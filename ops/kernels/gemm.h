@@ -7,9 +7,7 @@
 
 namespace regrad {
 
-enum class Activation { none, relu };
-
-// C = act(A B + bias), or C = act(C + A B + bias) if accumulate, for each of the batch:
+// C = A B + bias, or C = C + A B + bias if accumulate, for each of the batch:
 // A [m, k], B [k, n], C [m, n]. With k = 0 the product is zero. C must not overlap A or B.
 template <class T>
 struct Gemm {
@@ -22,7 +20,6 @@ struct Gemm {
   int64_t c_row = 0;
   const T* bias = nullptr;  // [n], added to every row, or null
   bool accumulate = false;
-  Activation activation = Activation::none;
   // The batch: its sizes, outermost first, and the step of each operand along each; 0 = shared.
   int batch_rank = 0;
   int64_t batch_sizes[6] = {};

@@ -32,10 +32,7 @@ struct Seen {
 template <class T>
 void multiply(const EmulatedProduct& how, double alpha, const Seen<T>& a, const Seen<T>& b,
               double beta, T* d, const EmulatedMatrix& layout) {
-  const bool has_bias =
-      how.epilogue == CUBLASLT_EPILOGUE_BIAS || how.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS;
-  const bool has_relu =
-      how.epilogue == CUBLASLT_EPILOGUE_RELU || how.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS;
+  const bool has_bias = how.epilogue == CUBLASLT_EPILOGUE_BIAS;
   for (uint64_t column = 0; column < layout.columns; ++column) {
     for (uint64_t row = 0; row < layout.rows; ++row) {
       double sum = 0;
@@ -43,7 +40,7 @@ void multiply(const EmulatedProduct& how, double alpha, const Seen<T>& a, const 
       T& to = d[row + column * static_cast<uint64_t>(layout.step)];
       double value = alpha * sum + (beta == 0 ? 0 : beta * static_cast<double>(to));
       if (has_bias) value += static_cast<double>(static_cast<const T*>(how.bias)[row]);
-      to = static_cast<T>(has_relu && value < 0 ? 0 : value);
+      to = static_cast<T>(value);
     }
   }
 }
