@@ -14,7 +14,7 @@ using Functions = std::function<std::vector<Tensor>(const std::vector<Tensor>&)>
 
 bool checked(const Tensor& x) { return x.defined() && x.dtype() == float64; }
 
-// A leaf with the same numbers, which the function may differentiate.
+// A new leaf with the same numbers, for the function to use.
 Tensor as_leaf(const Tensor& x) {
   if (!checked(x)) return x;
   const NoGrad guard;
@@ -44,8 +44,8 @@ Tensor weights_for(const Tensor& output, int64_t salt) {
   Tensor weights = empty(output.shape(), float64, cpu);
   double* out = weights.mutable_data<double>();
   for (int64_t i = 0; i < weights.numel(); ++i) {
-    const double at = 0.61803398874989485 * static_cast<double>(i + 1 + 7 * salt);
-    out[i] = 0.5 + at - std::floor(at);
+    const double multiple = 0.61803398874989485 * static_cast<double>(i + 1 + 7 * salt);
+    out[i] = 0.5 + multiple - std::floor(multiple);
   }
   return weights.to(output.device());
 }
@@ -80,13 +80,13 @@ std::vector<Tensor> analytic(const Functions& function, const std::vector<Tensor
 }
 
 std::string where_in(const Tensor& x, int64_t flat) {
-  Shape at = x.shape();
-  for (int64_t d = at.rank() - 1; d >= 0; --d) {
+  Shape index = x.shape();
+  for (int64_t d = index.rank() - 1; d >= 0; --d) {
     const int64_t size = x.shape()[d];
-    at[d] = flat % size;
+    index[d] = flat % size;
     flat /= size;
   }
-  return at.str();
+  return index.str();
 }
 
 GradcheckResult compare(const Functions& function, const std::vector<Tensor>& inputs,
@@ -100,7 +100,7 @@ GradcheckResult compare(const Functions& function, const std::vector<Tensor>& in
                                           ? gradient.to_vector<double>()
                                           : std::vector<double>(static_cast<size_t>(inputs[k].numel()));
     for (int64_t i = 0; i < inputs[k].numel(); ++i) {
-      const auto at = [&](double step) {
+      const auto output_at = [&](double step) {
         std::vector<Tensor> moved = inputs;
         const NoGrad guard;
         Tensor x = inputs[k].to(cpu).clone();
@@ -109,7 +109,7 @@ GradcheckResult compare(const Functions& function, const std::vector<Tensor>& in
         const GradMode mode(true);
         return weighed(function(as_leaves(moved)));
       };
-      const double numeric = (at(options.eps) - at(-options.eps)) / (2 * options.eps);
+      const double numeric = (output_at(options.eps) - output_at(-options.eps)) / (2 * options.eps);
       const double found = given[static_cast<size_t>(i)];
       const double error = std::abs(found - numeric);
       if (error <= options.atol + options.rtol * std::abs(numeric)) continue;

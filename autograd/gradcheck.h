@@ -22,8 +22,8 @@ std::ostream& operator<<(std::ostream& out, const GradcheckResult& result);
 
 using Function = std::function<Tensor(const std::vector<Tensor>&)>;
 
-// Every float64 input is checked; others (indices, masks) are passed on as they are. An output of
-// many elements is weighed with fixed odd weights, so that no error can cancel.
+// Every float64 input is checked; others (indices, masks) are passed through. An output of several
+// elements is reduced to a sum with fixed irregular weights, so that errors do not cancel.
 GradcheckResult gradcheck(const Function& function, const std::vector<Tensor>& inputs,
                           const GradcheckOptions& options = {});
 // The same for the gradients themselves: are second derivatives right?

@@ -1,5 +1,5 @@
-// A number beside a tensor, as ops take it: `x + 1`, `full({2}, 0.5)`. A whole one is exact, also
-// where no double could hold it.
+// A number that an op takes beside a tensor: `x + 1`, `full({2}, 0.5)`. Integers are kept exactly,
+// also those that no double can hold.
 #pragma once
 
 #include <concepts>
@@ -18,24 +18,24 @@ class Number {
   constexpr Number(T value) {
     if constexpr (std::same_as<T, bool>) {
       dtype_ = DType::boolean;
-      whole_ = value;
+      integer_ = value;
     } else if constexpr (std::is_floating_point_v<T>) {
       real_ = static_cast<double>(value);
     } else if (!std::is_unsigned_v<T> || static_cast<uint64_t>(value) <= uint64_t{INT64_MAX}) {
       dtype_ = DType::int64;
-      whole_ = static_cast<int64_t>(value);
+      integer_ = static_cast<int64_t>(value);
     } else {
       real_ = static_cast<double>(value);
     }
   }
 
   DType dtype() const { return dtype_; }  // as it was written: float64, int64 or bool
-  double real() const { return is_float(dtype_) ? real_ : static_cast<double>(whole_); }
-  std::optional<int64_t> whole() const;  // none: a fraction, not finite, or too large for int64
+  double real() const { return is_float(dtype_) ? real_ : static_cast<double>(integer_); }
+  std::optional<int64_t> integer() const;  // none: a fraction, not finite, or out of int64's range
   std::string str() const;
 
-  // As an element of a tensor; an Error that names op where the dtype cannot hold it: int64 takes
-  // whole numbers, bool 0 and 1.
+  // As an element of a tensor. An Error that names op if the dtype cannot hold it: int64 takes
+  // integers, bool 0 and 1.
   template <class T>
   T as(const char* op) const;
 
@@ -43,7 +43,7 @@ class Number {
   DType dtype_ = DType::float64;
   union {
     double real_ = 0;
-    int64_t whole_;
+    int64_t integer_;
   };
 };
 

@@ -7,7 +7,7 @@
 
 namespace regrad {
 
-// An owning pointer to a T that counts its own references with retain() and release().
+// An owning pointer to a T, which counts its own references with retain() and release().
 template <class T>
 class Ref {
  public:

@@ -1,6 +1,6 @@
 // The sizes of a tensor, one number for each dimension (at most 8), kept inline: no allocation.
 // Strides are kept in the same type. Every product of sizes is checked for overflow. A size of -1
-// stands for "work it out" where an op says so (reshape, expand); no tensor has one.
+// stands for "infer it" where an op says so (reshape, expand); no tensor has one.
 #pragma once
 
 #include <cstdint>

@@ -16,12 +16,13 @@ namespace {
 
 constexpr size_t alignment = 64;
 constexpr size_t class_count = 4 * 40;             // four size classes for each power of two
-constexpr size_t most_cached = size_t{256} << 20;  // bytes that a thread keeps for reuse
+constexpr size_t max_cached = size_t{256} << 20;   // bytes that a thread keeps for reuse
 
-// What is alive in the process, without an atomic for every tensor: a thread counts for itself and
-// adds to the totals after a MiB of change, when it ends, and when it asks.
+// The memory in use in the process, without an atomic operation for every tensor: each thread
+// counts for itself, and adds its count to the totals after a MiB of change, when it reads them,
+// and when it ends.
 std::atomic<int64_t> total_storages{0}, total_bytes{0}, total_nodes{0}, peak_bytes{0};
-constexpr int64_t most_uncounted = int64_t{1} << 20;
+constexpr int64_t max_uncounted = int64_t{1} << 20;
 
 struct Uncounted {
   int64_t storages, bytes, nodes;
@@ -41,7 +42,7 @@ void count_in() {
 void count_storage(int64_t storages, int64_t bytes) {
   uncounted.storages += storages;
   uncounted.bytes += bytes;
-  if (std::abs(uncounted.bytes) >= most_uncounted) count_in();
+  if (std::abs(uncounted.bytes) >= max_uncounted) count_in();
 }
 
 size_t class_bytes(size_t index) { return (4 + index % 4) * alignment << index / 4; }
@@ -64,12 +65,12 @@ struct FreeList {
 };
 constinit thread_local FreeList free_list{};
 
-// Gives blocks back, large ones first and none of the class `but`, until no more than `most` bytes
+// Frees cached blocks, large ones first and none of the class `except`, until at most `max_bytes`
 // are left.
-void shrink_free_list(size_t most, size_t but = class_count) {
-  for (size_t i = class_count; i-- > 0 && free_list.cached > most;) {
+void shrink_free_list(size_t max_bytes, size_t except = class_count) {
+  for (size_t i = class_count; i-- > 0 && free_list.cached > max_bytes;) {
     FreeBlock*& head = free_list.heads[i];
-    while (i != but && head != nullptr && free_list.cached > most) {
+    while (i != except && head != nullptr && free_list.cached > max_bytes) {
       std::free(std::exchange(head, head->next));
       free_list.cached -= class_bytes(i);
     }
@@ -78,8 +79,8 @@ void shrink_free_list(size_t most, size_t but = class_count) {
 
 constinit thread_local bool end_is_awaited = false;
 
-// Gives back what a thread kept for itself. A destructor that comes later still finds all in order:
-// what it keeps is given back by another round of this.
+// Frees what a thread has cached. A destructor that runs later may allocate again: what it leaves
+// is freed by another call of this.
 void end_thread(void*) {
   end_is_awaited = false;
   count_in();
@@ -87,8 +88,9 @@ void end_thread(void*) {
   free_scratch();
 }
 
-// What the system calls at the end of each thread that set it, when its thread_local objects are
-// gone: their destructors may compute. (The main thread's memory goes with the process.)
+// Called by the system at the end of each thread that has set it, after the destructors of
+// thread_local objects, which may still compute. (The main thread's memory is freed with the
+// process.)
 struct ThreadEnd {
   enum State { unmade, made, gone };
   std::atomic<State> state{unmade};
@@ -156,10 +158,10 @@ void free_block(void* block, size_t bytes) noexcept {
   if (!end_is_awaited) [[unlikely]] await_thread_end();
   const size_t index = size_class(bytes);
   const size_t size = class_bytes(index);
-  if (!free_list_enabled() || size > most_cached) return std::free(block);
-  // What a program did before may have filled the list with sizes that it no longer uses.
-  shrink_free_list(most_cached - size, index);
-  if (free_list.cached + size > most_cached) return std::free(block);
+  if (!free_list_enabled() || size > max_cached) return std::free(block);
+  // The list may be full of sizes that the program no longer uses.
+  shrink_free_list(max_cached - size, index);
+  if (free_list.cached + size > max_cached) return std::free(block);
   free_list.heads[index] = new (block) FreeBlock{free_list.heads[index]};
   free_list.cached += size;
 }

@@ -39,13 +39,13 @@ class Storage : public Counted {
 void* allocate_block(size_t bytes);
 void free_block(void* block, size_t bytes) noexcept;
 
-// Free lists, scratch buffers and counts of this thread are given back when it ends; whoever keeps
-// something for a thread says so.
+// Says that this thread has cached something (free list, scratch buffers, counts) that is to be
+// freed when it ends.
 void await_thread_end() noexcept;
 
-// What the engine asks of a backend: memory of the host, 64-byte aligned, which free() takes back
-// and which is null when there is none (ops/cpu/blocks.cpp), a thread's scratch buffers back
-// (ops/cpu/scratch.cpp), and memory of another device (ops/backend.cpp).
+// What the engine asks of a backend: host memory, 64-byte aligned, to be freed with free(), null if
+// there is none (ops/cpu/blocks.cpp); to free a thread's scratch buffers (ops/cpu/scratch.cpp); and
+// memory of another device (ops/backend.cpp).
 void* host_block(size_t bytes) noexcept;
 void free_scratch() noexcept;
 void* allocate_on(Device device, int64_t bytes);

@@ -98,8 +98,9 @@ const void* Tensor::address(DType wanted) const {
 
 namespace {
 
-// Whether two elements share a place. Dimensions whose strides interleave count as if they did.
-bool shares_places(const Shape& shape, const Shape& strides) {
+// Whether two elements may have one address: true also for some strides that interleave without a
+// clash.
+bool may_overlap_itself(const Shape& shape, const Shape& strides) {
   if (shape.numel() == 0) return false;
   for (int64_t d = 0; d < shape.rank(); ++d) {
     if (shape[d] == 1) continue;
@@ -121,7 +122,7 @@ void Tensor::written(const char* op) {
         "{}: this tensor of shape {} is part of a graph; write it in place under NoGrad, "
         "or make a new tensor",
         op, shape());
-  check(is_contiguous() || !shares_places(shape(), strides()),
+  check(is_contiguous() || !may_overlap_itself(shape(), strides()),
         "{}: several elements of this tensor of shape {} lie in one place, as expand() makes them; "
         "write into a clone() of it",
         op, shape());

@@ -9,8 +9,8 @@
 namespace regrad {
 namespace {
 
-// Controls but those of one byte; the marks with the property Bidi_Control; ends of lines and
-// paragraphs; a byte order mark; the fences of annotations; what is no character (Unicode 15).
+// Code points to escape (Unicode 15): C1 controls, those with the property Bidi_Control, line and
+// paragraph separators, the byte order mark, interlinear annotation marks, and noncharacters.
 bool is_unsafe(char32_t c) {
   constexpr std::pair<char32_t, char32_t> unsafe[] = {
       {0x80, 0x9F},     {0x61C, 0x61C},   {0x200E, 0x200F}, {0x2028, 0x202E},
@@ -66,23 +66,23 @@ std::string printable(std::string_view text) {
   return result;
 }
 
-std::string shortened(std::string_view text, size_t most) {
-  if (text.size() <= most) return printable(text);
+std::string shortened(std::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return printable(text);
   size_t end = 0;  // between characters
-  for (size_t length; end < most; end += std::max<size_t>(1, length)) {
+  for (size_t length; end < max_bytes; end += std::max<size_t>(1, length)) {
     length = code_point_length(text, end);
-    if (end + length > most) break;
+    if (end + length > max_bytes) break;
   }
   return printable(text.substr(0, end)) + "..";
 }
 
 void FirstLines::add(std::string_view line) {
-  if (count_ < most) text_ += fmt::format("\n  {}", line);
+  if (count_ < max_lines) text_ += fmt::format("\n  {}", line);
   ++count_;
 }
 
 std::string FirstLines::text() const {
-  return count_ <= most ? text_ : fmt::format("{}\n  and {} more", text_, count_ - most);
+  return count_ <= max_lines ? text_ : fmt::format("{}\n  and {} more", text_, count_ - max_lines);
 }
 
 }  // namespace regrad

@@ -1,4 +1,4 @@
-// Text of unknown origin, such as names from files, made fit for messages and terminals.
+// Text of unknown origin, such as names from files, made safe for messages and terminals.
 #pragma once
 
 #include <cstddef>
@@ -11,17 +11,18 @@ namespace regrad {
 // are not UTF-8 (overlong, a surrogate, above U+10FFFF, cut off).
 size_t code_point_length(std::string_view text, size_t position);
 
-// The number of a code point of such a length.
+// The code point at text[position], given its length.
 char32_t code_point_value(std::string_view code_point);
 
-// text with all written out that a terminal would obey and not show: control characters and bytes
-// that are not UTF-8 as \x1b, marks that break a line or turn it round as \u202e.
+// text with everything escaped that a terminal would act on instead of showing it: control
+// characters and bytes that are not UTF-8 as \x1b, line separators and bidirectional controls as
+// \u202e.
 std::string printable(std::string_view text);
 
-// The same of its first bytes, "..", for a message that quotes it.
-std::string shortened(std::string_view text, size_t most = 80);
+// The same for at most the first `max_bytes`, then "..", for quoting in a message.
+std::string shortened(std::string_view text, size_t max_bytes = 80);
 
-// Lines of a message that may be many: the first thirty, and how many there are besides.
+// Collects the lines of a message: shows the first thirty, and the number of the others.
 class FirstLines {
  public:
   void add(std::string_view line);
@@ -29,7 +30,7 @@ class FirstLines {
   std::string text() const;  // a line end before each
 
  private:
-  static constexpr size_t most = 30;
+  static constexpr size_t max_lines = 30;
   size_t count_ = 0;
   std::string text_;
 };

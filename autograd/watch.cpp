@@ -2,7 +2,7 @@
 
 namespace regrad {
 
-// What is seen may compute in its turn, unseen.
+// While seen_ runs, nobody watches: it may compute without being shown its own ops.
 void Watch::tell(const char* op, const Tensor& output) {
   Watch* self = std::exchange(current, nullptr);
   try {

@@ -1,5 +1,5 @@
-// Watch: sees the result of every op, in their order, for as long as it lives, on its own thread.
-// For looking into a computation: where did the first NaN come from?
+// Watch: is shown the result of every op that its thread computes, in order, for as long as it
+// lives. For looking into a computation: which op made the first NaN?
 #pragma once
 
 #include <functional>

@@ -18,8 +18,9 @@ Tensor spread(const Tensor& x, const Shape& shape) {
   return x.shape() == shape ? x : expand(x, shape);
 }
 
-// Both with one shape and one dtype. int64 and bool give way to floats; a float32 and a float64
-// are an error, since either answer would surprise half of the users.
+// Both operands, broadcast to one shape and converted to one dtype. int64 and bool are converted to
+// a float operand's dtype; float32 with float64 is an error, since either answer would surprise
+// half of the users.
 Pair aligned(const char* op, const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype()) {
     const auto rank = [](const Tensor& x) {  // bool < int64 < any float
@@ -57,31 +58,33 @@ Tensor compare(const char* op, Compare function, const Tensor& left, const Tenso
   return out;
 }
 
-// The share of g that goes to a where y was chosen from a and b: half of it where they tie.
-Tensor chosen(const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
+// The gradient of a, where y is the maximum or minimum of a and b: half of g where they tie.
+Tensor gradient_of_chosen(const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
   const Tensor share = sub(1, mul(eq(b, y).to(g.dtype()), 0.5));
   return where(eq(a, y), mul(g, share), 0);
 }
 
-// A number takes x's dtype, or that of its own kind where x's comes before it: bool, int64,
-// float32.
+// A number as a tensor of x's dtype, unless that is too narrow for it: bool widens to int64 for an
+// integer, and both to float32 for a fraction.
 Tensor number_like(const char* op, const Tensor& x, Number value) {
   DType dtype = x.dtype();
   if (!is_float(dtype) && !(dtype == bool_ && value.dtype() == bool_)) {
-    dtype = value.whole() ? int64 : float32;
+    dtype = value.integer() ? int64 : float32;
   }
   return filled(op, {}, value, dtype, x.device());
 }
 
-// A comparison with a number as one with a whole number, which holds for the same whole numbers.
-struct WholeComparison {
+// A comparison of integers with any number, as the comparison with an integer that has the same
+// result.
+struct IntegerComparison {
   Compare function;
   int64_t number;
 };
 
-WholeComparison among_whole(Compare function, Number number) {
-  if (const auto whole = number.whole()) return {function, *whole};
-  constexpr WholeComparison all{Compare::greater_equal, INT64_MIN}, none{Compare::less, INT64_MIN};
+IntegerComparison integer_comparison(Compare function, Number number) {
+  if (const auto integer = number.integer()) return {function, *integer};
+  constexpr IntegerComparison all{Compare::greater_equal, INT64_MIN},
+      none{Compare::less, INT64_MIN};
   const double x = number.real();
   const bool below = function == Compare::less || function == Compare::less_equal;
   if (function == Compare::not_equal) return all;
@@ -93,8 +96,8 @@ WholeComparison among_whole(Compare function, Number number) {
 
 Tensor compare(const char* op, Compare function, const Tensor& a, Number number) {
   if (is_float(a.dtype())) return compare(op, function, a, number_like(op, a, number));
-  const WholeComparison whole = among_whole(function, number);
-  return compare(op, whole.function, a.to(int64), filled(op, {}, whole.number, int64, a.device()));
+  const IntegerComparison same = integer_comparison(function, number);
+  return compare(op, same.function, a.to(int64), filled(op, {}, same.number, int64, a.device()));
 }
 
 }  // namespace
@@ -133,22 +136,26 @@ Tensor div(const Tensor& left, const Tensor& right) {
 
 Tensor maximum(const Tensor& left, const Tensor& right) {
   const auto [a, b] = aligned("maximum", left, right);
-  return record(
-      "maximum", compute("maximum", Binary::maximum, {a, b}),
-      {{a, [a = a, b = b](const Tensor& g, const Tensor& y) { return chosen(g, a, b, y); }},
-       {b, [a = a, b = b](const Tensor& g, const Tensor& y) { return chosen(g, b, a, y); }}});
+  return record("maximum", compute("maximum", Binary::maximum, {a, b}),
+                {{a, [a = a, b = b](const Tensor& g,
+                                    const Tensor& y) { return gradient_of_chosen(g, a, b, y); }},
+                 {b, [a = a, b = b](const Tensor& g, const Tensor& y) {
+                    return gradient_of_chosen(g, b, a, y);
+                  }}});
 }
 
 Tensor minimum(const Tensor& left, const Tensor& right) {
   const auto [a, b] = aligned("minimum", left, right);
-  return record(
-      "minimum", compute("minimum", Binary::minimum, {a, b}),
-      {{a, [a = a, b = b](const Tensor& g, const Tensor& y) { return chosen(g, a, b, y); }},
-       {b, [a = a, b = b](const Tensor& g, const Tensor& y) { return chosen(g, b, a, y); }}});
+  return record("minimum", compute("minimum", Binary::minimum, {a, b}),
+                {{a, [a = a, b = b](const Tensor& g,
+                                    const Tensor& y) { return gradient_of_chosen(g, a, b, y); }},
+                 {b, [a = a, b = b](const Tensor& g, const Tensor& y) {
+                    return gradient_of_chosen(g, b, a, y);
+                  }}});
 }
 
-// d a^b = b a^(b-1) da + a^b log(a) db; the second term is 0 at a = 0 for b > 0, and at a = infinity
-// for b < 0, as its limits are.
+// d a^b = b a^(b-1) da + a^b log(a) db. The second term takes its limit, 0, at a = 0 for b > 0 and
+// at a = infinity for b < 0.
 Tensor pow(const Tensor& left, const Tensor& right) {
   const auto [a, b] = aligned("pow", left, right);
   return record("pow", compute("pow", Binary::pow, {a, b}),
@@ -223,7 +230,7 @@ void add_to_view(const Tensor& view, const Tensor& g) {
   });
 }
 
-// What the engine asks for: the sum, in place in either of the two that nobody else can see.
+// Adds in place into whichever of the two is held by nobody else.
 Tensor add_gradients(Tensor sum, Tensor gradient) {
   if (!sum.sole_owner()) std::swap(sum, gradient);
   if (GradMode::enabled() || !sum.sole_owner()) return add(sum, gradient);
@@ -238,7 +245,7 @@ Tensor& Tensor::add_(const Tensor& other, double scale) {
   const NoGrad guard;
   Tensor from = spread(other, broadcast_shapes("add_", shape(), other.shape())).contiguous();
   check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape(), shape());
-  from = apart(from, *this);
+  from = without_overlap(from, *this);
   for_floats("add_", *this, [&]<class T>() {
     kernels<T>(*this).axpy(numel(), raw<T>(*this), static_cast<T>(scale), raw<T>(from));
   });

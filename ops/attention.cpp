@@ -1,6 +1,7 @@
 // softmax(scale q kᵀ + mask) v   (Vaswani et al., "Attention is all you need", 2017, equation 1)
-// The scores are never stored: the kernel makes them a block at a time, and again for the
-// derivative (ops/cpu/attention_forward.h), from the maxima and sums that the forward pass leaves.
+// The scores are never stored: the kernel computes them a block at a time
+// (ops/cpu/attention_forward.h), and again for the derivative, from the maxima and sums that the
+// forward pass saves (Dao et al., "FlashAttention", 2022).
 #include <algorithm>
 #include <cmath>
 
@@ -24,7 +25,7 @@ struct Inputs {
   }
 };
 
-// x with rows of adjacent elements, as the kernel takes them, for a batch.
+// x expanded to a batch, with contiguous rows, as the kernel takes it.
 Tensor rows_for(const Shape& batch, const Tensor& x) {
   const Tensor rows = x.strides().back() == 1 || x.shape().back() == 1 ? x : x.contiguous();
   Shape shape = batch;

@@ -1,5 +1,5 @@
-// Tensors as the attention kernel takes them: any strides of the batch, in an order that suits both
-// what is read and what is written.
+// Tensors as the attention kernel takes them: the batch with any strides, in an order that suits
+// both the inputs and the output.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 
 namespace regrad {
 
-// A new tensor whose dimensions lie in memory in the order of x's. So heads that were cut out of
-// one row are written side by side again, and joining them is free.
+// A new tensor whose dimensions have the same order in memory as x's. Heads that were split off one
+// row are then written side by side again, and concatenating them is a view.
 inline Tensor empty_in_order_of(const Tensor& x, const Shape& shape) {
   int64_t order[Shape::max_rank];
   const int64_t lead = x.rank() - 1;

@@ -33,18 +33,18 @@ Tensor filled_by(int64_t count, DType dtype, const TensorOptions& options, const
   return finish(x.to(options.dtype.value_or(dtype)).to(options.device), options);
 }
 
-// The same in int64, without a rounding: unsigned numbers hold every difference of two.
-Tensor whole_arange(int64_t start, int64_t end, int64_t step, const TensorOptions& options) {
+// arange of int64, exactly: a uint64 holds the difference of any two int64.
+Tensor integer_arange(int64_t start, int64_t end, int64_t step, const TensorOptions& options) {
   check(step != 0 && (end == start || (end > start) == (step > 0)),
         "arange: a step of {} does not lead from {} to {}", step, start, end);
-  const auto from = static_cast<uint64_t>(start), by = static_cast<uint64_t>(step);
-  const uint64_t way =
-      step > 0 ? static_cast<uint64_t>(end) - from : from - static_cast<uint64_t>(end);
-  const uint64_t length = step > 0 ? by : 0 - by;
-  const uint64_t count = way / length + (way % length != 0 ? 1 : 0);
+  const auto first = static_cast<uint64_t>(start), stride = static_cast<uint64_t>(step);
+  const uint64_t range =
+      step > 0 ? static_cast<uint64_t>(end) - first : first - static_cast<uint64_t>(end);
+  const uint64_t length = step > 0 ? stride : 0 - stride;
+  const uint64_t count = range / length + (range % length != 0 ? 1 : 0);
   check(count <= uint64_t{INT64_MAX}, "arange: {} to {} are too many numbers", start, end);
   return filled_by<int64_t>(static_cast<int64_t>(count), int64, options, [=](int64_t i) {
-    return static_cast<int64_t>(from + static_cast<uint64_t>(i) * by);
+    return static_cast<int64_t>(first + static_cast<uint64_t>(i) * stride);
   });
 }
 
@@ -87,26 +87,27 @@ Tensor arange(Number end, TensorOptions options) {
 
 Tensor arange(Number start, Number end, Number step, TensorOptions options) {
   if (!is_float(start.dtype()) && !is_float(end.dtype()) && !is_float(step.dtype())) {
-    return whole_arange(*start.whole(), *end.whole(), *step.whole(), options);
+    return integer_arange(*start.integer(), *end.integer(), *step.integer(), options);
   }
-  const double from = start.real(), to = end.real(), by = step.real(), steps = (to - from) / by;
-  check(by != 0 && steps >= 0 && steps < 0x1p62, "arange: a step of {} does not lead from {} to {}",
-        step.str(), start.str(), end.str());
+  const double first = start.real(), last = end.real(), stride = step.real();
+  const double steps = (last - first) / stride;
+  check(stride != 0 && steps >= 0 && steps < 0x1p62,
+        "arange: a step of {} does not lead from {} to {}", step.str(), start.str(), end.str());
   if (options.dtype == int64) {
-    const Number last = by > 0 ? std::ceil(to) : std::floor(to);
-    return whole_arange(start.as<int64_t>("arange"), last.as<int64_t>("arange"),
-                        step.as<int64_t>("arange"), options);
+    const Number bound = stride > 0 ? std::ceil(last) : std::floor(last);
+    return integer_arange(start.as<int64_t>("arange"), bound.as<int64_t>("arange"),
+                          step.as<int64_t>("arange"), options);
   }
   return filled_by<double>(static_cast<int64_t>(std::ceil(steps)), float32, options,
-                           [=](int64_t i) { return from + static_cast<double>(i) * by; });
+                           [=](int64_t i) { return first + static_cast<double>(i) * stride; });
 }
 
-// From both ends to the middle, so that each is met and the numbers lie symmetrically.
+// Counted from both ends, so that both are exact and the numbers symmetric.
 Tensor linspace(double start, double end, int64_t count, TensorOptions options) {
   check(count >= 0, "linspace: the count must be 0 or more, not {}", count);
   const auto steps = static_cast<double>(std::max<int64_t>(count - 1, 1));
-  const double whole = (end - start) / steps;
-  const double step = std::isfinite(whole) ? whole : end / steps - start / steps;
+  const double exact = (end - start) / steps;
+  const double step = std::isfinite(exact) ? exact : end / steps - start / steps;
   return filled_by<double>(count, float32, options, [=](int64_t i) {
     return i < count / 2 || count == 1 ? start + static_cast<double>(i) * step
                                        : end - static_cast<double>(count - 1 - i) * step;

@@ -46,7 +46,7 @@ Loop make_loop(std::initializer_list<const Tensor*> operands) {
   return loop.rank == 0 ? flat_loop(1, count) : loop;
 }
 
-Tensor apart(const Tensor& source, const Tensor& to) {
+Tensor without_overlap(const Tensor& source, const Tensor& to) {
   const TensorBody &a = source.body(), &b = to.body();
   const bool same_places = a.offset == b.offset && a.shape == b.shape && a.strides == b.strides;
   return a.storage.get() != b.storage.get() || same_places ? source : source.clone();
@@ -54,8 +54,8 @@ Tensor apart(const Tensor& source, const Tensor& to) {
 
 void same_dtype(const char* op, const Tensor& a, const Tensor& b) {
   if (a.dtype() == b.dtype()) return same_device(op, a, b);
-  // What is no floating-point number becomes one; between two of them a parameter is followed, or
-  // else the first.
+  // The advice: convert the one that is not floating-point; of two floats, the one that is not a
+  // parameter, or else the second.
   const bool second_stays = is_float(b.dtype()) && b.is_leaf() && b.requires_grad();
   const bool first_gives = is_float(a.dtype()) ? a.requires_grad() || !second_stays
                                                : !is_float(b.dtype());
@@ -71,10 +71,10 @@ void same_device(const char* op, const Tensor& a, const Tensor& b) {
 void check_index(const char* op, const Tensor& index, int64_t size) {
   check(index.dtype() == int64, "{}: the index must be int64, not {}", op, index.dtype());
   const Tensor flat = index.contiguous();
-  const int64_t* at = raw<int64_t>(flat);
-  const int64_t bad = backend(flat.device()).bad_index(op, flat.numel(), at, size, nullptr);
+  const int64_t* indices = raw<int64_t>(flat);
+  const int64_t bad = backend(flat.device()).bad_index(op, flat.numel(), indices, size, nullptr);
   check(bad < 0, "{}: index {} at position {} is out of range; it must be in [0, {})", op,
-        bad < 0 ? 0 : at[bad], bad, size);
+        bad < 0 ? 0 : indices[bad], bad, size);
 }
 
 Rows rows_around(const Shape& shape, int64_t d) {

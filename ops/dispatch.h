@@ -53,7 +53,7 @@ void for_all(const Tensor& x, const Body& body) {
   }
 }
 
-// A fresh tensor's or an input's elements, for a kernel. Fresh memory is not "written in place".
+// The elements of x for a kernel, also those of a new tensor, which is not "written in place".
 template <class T>
 T* raw(const Tensor& x) {
   return static_cast<T*>(const_cast<void*>(x.address(dtype_of<T>)));
@@ -71,19 +71,19 @@ inline Tensor plain(const Tensor& x) { return x.defined() ? x.detach().contiguou
 // A Loop over tensors of one shape, output first, with neighbouring dimensions joined.
 Loop make_loop(std::initializer_list<const Tensor*> operands);
 
-// A tensor of one number; an Error that names op where the dtype cannot hold it.
+// A tensor filled with a number; an Error that names op if the dtype cannot hold it.
 Tensor filled(const char* op, const Shape& shape, Number value, DType dtype, Device device);
 
-// What is written into `to`: source, or a copy of it where both lie in one memory and an element
-// written might be one still to be read.
-Tensor apart(const Tensor& source, const Tensor& to);
+// The source of a write into `target`: source itself, or a copy if the two overlap in memory so
+// that an element could be overwritten before it is read.
+Tensor without_overlap(const Tensor& source, const Tensor& target);
 
 void same_dtype(const char* op, const Tensor& a, const Tensor& b);
 void same_device(const char* op, const Tensor& a, const Tensor& b);
 void check_index(const char* op, const Tensor& index, int64_t size);  // int64, all in [0, size);
                                                         // a GPU says so at its next download
 
-// view += g, over whatever strides the view has; equal shapes.
+// view += g, for equal shapes; the view may have any strides.
 void add_to_view(const Tensor& view, const Tensor& g);
 
 // The gradients of formula(inputs) by its inputs, given g, as part of the graph. Inputs may be undefined.
@@ -119,7 +119,7 @@ Tensor record_fused(const char* name, Tensor y, const std::vector<Tensor>& input
   }
 }
 
-// How a tensor is called in an error: "encoder.weight [64, 48]", or "[64, 48]".
+// How an error message names a tensor: "encoder.weight [64, 48]", or "[64, 48]".
 struct Called {
   const Tensor& x;
 };

@@ -1,7 +1,7 @@
-// Squared distances of all pairs of rows, d_ij = |a_i - b_j|², from the differences themselves: as
-// |a|² - 2 a·b + |b|² they would be rounding noise beside rows that are far away.
+// Squared distances of all pairs of rows, d_ij = |a_i - b_j|², from the differences themselves:
+// |a|² - 2 a·b + |b|² would cancel for rows that are close to each other but far from 0.
 //   da_i = 2 Σ_j g_ij (a_i - b_j),  db_j = -2 Σ_i g_ij (a_i - b_j)
-// A distance without a gradient (a masked one) gives none, even if it is NaN or infinite.
+// Where g is 0 (a masked pair) the rows get no gradient, even if the distance is NaN or infinite.
 #include <algorithm>
 
 #include "ops/dispatch.h"
@@ -14,7 +14,7 @@ Tensor differences(const Tensor& a, const Tensor& b) {
   return sub(unsqueeze(a, -2), unsqueeze(b, -3));
 }
 
-// body(part of a's rows, first, count), with about a million differences in each part.
+// body(rows of a, first, count) for parts of a with about a million differences each.
 template <class Body>
 void each_part(const Tensor& a, const Tensor& b, const Body& body) {
   const int64_t rows = a.size(-2), each = std::max<int64_t>(b.numel(), 1);
@@ -26,16 +26,17 @@ void each_part(const Tensor& a, const Tensor& b, const Body& body) {
   }
 }
 
-// 2 g_ij (a_i - b_j). In a recorded pass g has a gradient too, also where it is 0.
-Tensor pulls(const Tensor& g, const Tensor& a, const Tensor& b) {
-  const Tensor each = unsqueeze(g, -1), apart = differences(a, b), all = mul(mul(each, 2), apart);
-  Tensor unwanted = each == 0;
-  if (GradMode::enabled()) unwanted = unwanted & (sub(apart, apart) != 0);
-  return where(unwanted, 0, all);
+// 2 g_ij (a_i - b_j). In a recorded pass g has a gradient too, so only differences that are not
+// finite are hidden there.
+Tensor scaled_differences(const Tensor& g, const Tensor& a, const Tensor& b) {
+  const Tensor each = unsqueeze(g, -1), difference = differences(a, b);
+  Tensor hidden = each == 0;
+  if (GradMode::enabled()) hidden = hidden & (sub(difference, difference) != 0);
+  return where(hidden, 0, mul(mul(each, 2), difference));
 }
 
 std::vector<Tensor> backward_of_ops(const Tensor& g, const Tensor& a, const Tensor& b) {
-  const Tensor all = pulls(g, a, b);
+  const Tensor all = scaled_differences(g, a, b);
   return {sum(all, -2), neg(sum(all, -3))};
 }
 
@@ -44,7 +45,7 @@ std::vector<Tensor> backward(const Tensor& g, const Tensor& a, const Tensor& b) 
   std::vector<Tensor> of_a;
   Tensor of_b = zeros_like(b);
   each_part(a, b, [&](const Tensor& part, int64_t first, int64_t count) {
-    const Tensor all = pulls(narrow(g, -2, first, count), part, b);
+    const Tensor all = scaled_differences(narrow(g, -2, first, count), part, b);
     of_a.push_back(sum(all, -2));
     of_b = sub(of_b, sum(all, -3));
   });

@@ -18,7 +18,7 @@ bool has(const std::string& letters, char letter) {
   return letters.find(letter) != std::string::npos;
 }
 
-// The part of x where dimension i and a later one, j, stand at the same place, without j: a view.
+// The diagonal of dimensions i and j > i, as dimension i: a view.
 Tensor diagonal(const Tensor& x, int64_t i, int64_t j) {
   Shape shape, strides;
   for (int64_t d = 0; d < x.rank(); ++d) {
@@ -52,7 +52,7 @@ Named without_repeats(Named a) {
   return a;
 }
 
-// Sums over letters that nobody else wants.
+// Sums over the letters that occur neither in other operands nor in the result.
 Named without_unwanted(Named a, const std::string& wanted) {
   for (size_t i = a.letters.size(); i-- > 0;) {
     if (has(wanted, a.letters[i])) continue;
@@ -72,7 +72,8 @@ int64_t size_of(const Named& a, char letter) {
   return a.x.shape()[static_cast<int64_t>(a.letters.find(letter))];
 }
 
-// One batched product: letters of both that stay are the batch, those that go are summed over.
+// One batched product: of the letters that both have, those in the result or in later operands are
+// the batch; the others are summed over.
 Named join(const Named& a, const Named& b, const std::string& wanted) {
   std::string batch, summed, left, right;
   for (char letter : a.letters) {

@@ -1,19 +1,14 @@
-// Picking elements by index. Each way of reading has a way of adding back as its derivative, and
-// the other way round: gather and scatter_add, index_select and index_add.
+// Selecting elements by index. Each op that reads has one that adds as its derivative, and the
+// other way round: gather and scatter_add, index_select and index_add.
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
 namespace regrad {
 namespace {
 
-Tensor plain(const Tensor& x) {
-  const NoGrad guard;
-  return x.contiguous();
-}
-
 Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index);
 
-// zeros(shape) with row index[i] of dimension d increased by g's row i.
+// zeros(shape), with row i of g added to row index[i] of dimension d.
 Tensor index_add(const Tensor& g, const Shape& shape, int64_t d, const Tensor& index) {
   Tensor out = zeros(shape, {.dtype = g.dtype(), .device = g.device()});
   const Tensor from = plain(g);
@@ -41,8 +36,8 @@ Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
                   }}});
 }
 
-// gather and scatter_add take an index that may be smaller than x, except along d: the part of x
-// that it covers.
+// The part of x that an index covers: except along d, gather and scatter_add allow it to be
+// smaller.
 Tensor covered(const char* op, Tensor x, int64_t d, const Tensor& index) {
   check(index.rank() == x.rank() && x.rank() > 0, "{}: the index {} must have the rank of {}", op,
         index.shape(), x.shape());
@@ -88,7 +83,7 @@ Tensor diagonals(const char* op, const Tensor& x) {
              unsqueeze(arange(x.size(-2), {.device = x.device()}), 1));
 }
 
-// x, and value where fill is true; of x's dtype.
+// x with `value` where fill is true, in x's dtype.
 Tensor filled_where(const char* op, const Tensor& x, const Tensor& fill, Number value) {
   return where(fill, filled(op, {}, value, x.dtype(), x.device()), x);
 }

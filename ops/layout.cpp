@@ -1,5 +1,5 @@
-// The same numbers in another shape or order. What can be a view is one: shape and strides change,
-// the storage is shared. A view's derivative is the opposite view of the gradient.
+// The same numbers in another shape or order: a view wherever possible, with other strides over the
+// same storage. The derivative of a view is the inverse view of the gradient.
 #include <algorithm>
 #include <utility>
 
@@ -24,7 +24,7 @@ int64_t end_of(int64_t start, int64_t length, int64_t step) {
   return length == 0 ? start : start + (length - 1) * step + 1;
 }
 
-// Zeros of `shape` with g in the part that slice(dim, start, .., step) names.
+// Zeros of `shape`, with g in the elements that slice(dim, start, .., step) selects.
 Tensor embed(const Tensor& g, const Shape& shape, int64_t dim, int64_t start, int64_t step) {
   const int64_t end = end_of(start, g.shape()[dim], step);
   Tensor out = zeros(shape, {.dtype = g.dtype(), .device = g.device()});
@@ -37,7 +37,7 @@ Tensor embed(const Tensor& g, const Shape& shape, int64_t dim, int64_t start, in
                                            }}});
 }
 
-// The derivative of slice: what every other element gets is nothing.
+// The derivative of slice: the other elements get 0.
 struct OfSlice {
   Shape before;
   int64_t dim, start, step;
@@ -47,7 +47,7 @@ struct OfSlice {
   }
 };
 
-// g summed over what expand() repeated to make its shape out of `before`.
+// g, summed over the dimensions that expand() repeated, back in the shape `before`.
 Tensor sum_to(const Tensor& g, const Shape& before) {
   if (g.shape() == before) return g;
   const int64_t lead = g.rank() - before.rank();
@@ -117,10 +117,11 @@ Tensor Tensor::transpose(int64_t d0, int64_t d1) const { return regrad::transpos
 Tensor& Tensor::copy_(const Tensor& source) {
   check(broadcast_shapes("copy_", shape(), source.shape()) == shape(),
         "copy_: {} does not broadcast to {}", source.shape(), shape());
-  // Nothing is allocated where nothing need be: what loads a model has to be able to finish.
+  // Without an allocation where possible: a model being loaded must not stop half-way.
   const bool alike =
       source.shape() == shape() && source.dtype() == dtype() && source.device() == device();
-  const Tensor from = apart(alike ? source : source.detach().to(dtype()).to(device()), *this);
+  const Tensor from =
+      without_overlap(alike ? source : source.detach().to(dtype()).to(device()), *this);
   written("copy_");
   copy_into(*this, from.shape() == shape() ? from : expand(from, shape()));
   return *this;
@@ -211,7 +212,7 @@ Tensor unsqueeze(const Tensor& x, int64_t dim) {
                 {{x, [d](const Tensor& g) { return squeeze(g, d); }}});
 }
 
-// Repeats by strides of 0. Its derivative sums over what was repeated.
+// Repeats elements with strides of 0. Its derivative is the sum over the repetitions.
 Tensor expand(const Tensor& x, const Shape& wanted) {
   const int64_t lead = wanted.rank() - x.rank();
   check(lead >= 0, "expand: {} has more dimensions than {}", x.shape(), wanted);

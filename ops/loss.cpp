@@ -16,7 +16,7 @@ Tensor counted(const Tensor& targets, int64_t ignore) {  // true where a target 
   return ne(targets, ignore);
 }
 
-// The mean is over the targets that count; how many there are stays on the device.
+// The mean is over the targets that are not ignored; their number stays on the device.
 Tensor reduced(const Tensor& losses, Reduce reduction, const Tensor& counts) {
   const Tensor total = sum(losses);
   if (reduction == Reduce::sum) return total;
@@ -24,7 +24,7 @@ Tensor reduced(const Tensor& losses, Reduce reduction, const Tensor& counts) {
   return div(total, count.to(losses.dtype()));
 }
 
-// Class scores with the classes last, and flat targets; checked.
+// Logits [n, classes] and targets [n], checked.
 struct Classes {
   Tensor rows;     // [n, classes]
   Tensor targets;  // int64 [n]

@@ -1,6 +1,6 @@
 // Products. C = A B:  dA = G Bᵀ,  dB = Aᵀ G.  Any strides go straight to the kernel: a transposed
-// or sliced operand, or a batch that is a view, is never copied. A gradient that joins others is
-// added within the product that makes it.
+// or sliced operand, or a batch that is a view, is never copied. A gradient that is added to others
+// is accumulated by the product itself.
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -80,7 +80,7 @@ Tensor with_batch(const Tensor& x, Shape shape) {
   return expand(x, shape);
 }
 
-// Of y = x Wᵀ + b; G is [rows, out], whatever the shape of x is.
+// Gradients of y = x Wᵀ + b; G as [rows, out], whatever the rank of x.
 struct OfInput {  // dx = G W
   Tensor weight;
   Shape shape;

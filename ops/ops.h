@@ -23,7 +23,7 @@ struct Dims : std::vector<int64_t> {
 Tensor zeros_like(const Tensor& x);
 Tensor ones_like(const Tensor& x);
 Tensor full_like(const Tensor& x, Number value);
-// start, start + step, .. before end: int64 where all of them are written as whole numbers.
+// start, start + step, .. up to end, excluded: int64 if all three are integers, else float32.
 Tensor arange(Number end, TensorOptions options = {});
 Tensor arange(Number start, Number end, Number step = 1, TensorOptions options = {});
 Tensor linspace(double start, double end, int64_t count, TensorOptions options = {});
@@ -49,7 +49,7 @@ Tensor randperm(int64_t n, Generator& generator);  // 0 .. n - 1 in a random ord
 Tensor multinomial(const Tensor& p, int64_t count, Generator& generator, bool replacement = false);
 
 // --- arithmetic (arithmetic.cpp): shapes broadcast; int64 and bool join float operands. A number
-// joins the tensor: with int64 and bool a whole one gives int64, a fraction float32.
+// joins the tensor: beside int64 and bool an integer gives int64, a fraction float32.
 Tensor add(const Tensor& a, const Tensor& b);      // a + b
 Tensor sub(const Tensor& a, const Tensor& b);      // a - b
 Tensor mul(const Tensor& a, const Tensor& b);      // a b

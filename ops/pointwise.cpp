@@ -29,7 +29,7 @@ Tensor slope_or_curvature(const Pointwise& f, bool slope, const Tensor& g, const
   return out;
 }
 
-// u f''(s). Its derivative by s would be a third one, which no formula here gives.
+// u f''(s). Its derivative with respect to s would be f''', for which there is no formula here.
 Tensor curvature(const Pointwise& f, const Tensor& u, const Tensor& s) {
   return record(f.name, slope_or_curvature(f, false, u, s),
                 {{u, [f, s](const Tensor& g) { return curvature(f, g, s); }},
@@ -66,15 +66,16 @@ Tensor apply(const char* name, const Tensor& x, double p = 0, double q = 0) {
   return apply({name, function, pointwise::Function<function, double>::of_output, p, q}, x);
 }
 
-// A bound of whole numbers: beyond int64 it keeps none out. A fraction or NaN is no such bound.
-std::optional<int64_t> whole_bound(Number x, bool is_low) {
-  if (const auto whole = x.whole()) return whole;
+// A bound of clamp for int64: beyond int64's range it has no effect. None for a fraction or NaN.
+std::optional<int64_t> integer_bound(Number x, bool is_low) {
+  if (const auto integer = x.integer()) return integer;
   if (is_low && x.real() < -0x1p63) return INT64_MIN;
   if (!is_low && x.real() >= 0x1p63) return INT64_MAX;
   return std::nullopt;
 }
 
-Tensor of_whole(const Tensor& x, Number number) { return scalar(number, int64, x.device()); }
+// A number as an int64 tensor on x's device.
+Tensor integer_scalar(const Tensor& x, Number number) { return scalar(number, int64, x.device()); }
 
 }  // namespace
 
@@ -100,7 +101,7 @@ Tensor cos(const Tensor& x) { return apply<Unary::cos>("cos", x); }
 Tensor tanh(const Tensor& x) { return apply<Unary::tanh>("tanh", x); }
 Tensor sigmoid(const Tensor& x) { return apply<Unary::sigmoid>("sigmoid", x); }
 Tensor relu(const Tensor& x) {
-  if (!is_float(x.dtype())) return maximum(x, of_whole(x, 0));
+  if (!is_float(x.dtype())) return maximum(x, integer_scalar(x, 0));
   return apply<Unary::relu>("relu", x);
 }
 Tensor gelu(const Tensor& x) { return apply<Unary::gelu>("gelu", x); }
@@ -112,9 +113,9 @@ Tensor softplus(const Tensor& x, double beta, double threshold) {
 }
 
 Tensor clamp(const Tensor& x, Number min, Number max) {
-  const auto low = whole_bound(min, true), high = whole_bound(max, false);
+  const auto low = integer_bound(min, true), high = integer_bound(max, false);
   if (!is_float(x.dtype()) && low && high) {
-    return minimum(maximum(x, of_whole(x, *low)), of_whole(x, *high));
+    return minimum(maximum(x, integer_scalar(x, *low)), integer_scalar(x, *high));
   }
   return apply<Unary::clamp>("clamp", x, min.real(), max.real());
 }
@@ -125,8 +126,10 @@ Tensor pow(const Tensor& x, Number number) {
   if (exponent == 2) return square(x);
   if (exponent == 0.5) return sqrt(x);
   if (exponent == -1) return reciprocal(x);
-  const auto whole = number.whole();
-  if (!is_float(x.dtype()) && whole && *whole >= 0) return pow(x, of_whole(x, *whole));
+  const auto integer = number.integer();
+  if (!is_float(x.dtype()) && integer && *integer >= 0) {
+    return pow(x, integer_scalar(x, *integer));
+  }
   return apply<Unary::pow>("pow", x, exponent);
 }
 

@@ -107,16 +107,17 @@ Tensor multinomial(const Tensor& p, int64_t count, Generator& generator, bool re
       const auto left = std::count_if(of_row.begin(), of_row.end(), [](double c) { return c > 0; });
       check(left > 0, "multinomial: {} numbers are wanted of a row with {} chances above 0{}",
             count, k, replacement ? "" : " (each is drawn once, without replacement)");
-      const size_t at = pick(of_row, uniform_number(generator.seed(), generator.advance(1)));
-      *drawn++ = static_cast<int64_t>(at);
-      if (!replacement) of_row[at] = 0;
+      const size_t drawn_class =
+          pick(of_row, uniform_number(generator.seed(), generator.advance(1)));
+      *drawn++ = static_cast<int64_t>(drawn_class);
+      if (!replacement) of_row[drawn_class] = 0;
     }
   }
   return out.to(p.device());
 }
 
-// y = x m, with m = 0 with chance p and 1/(1-p) otherwise; dx = g m. m is drawn twice, and never
-// kept.
+// y = x m, where m is 0 with probability p and 1 / (1 - p) otherwise; dx = g m. The mask m is never
+// stored: backward draws the same numbers again.
 Tensor dropout(const Tensor& x, double p, Generator& generator) {
   check(p >= 0 && p <= 1, "dropout: the chance must be in [0, 1], not {}", p);
   check(is_float(x.dtype()), "dropout: takes float32 or float64, not {}", x.dtype());

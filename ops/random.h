@@ -30,8 +30,8 @@ class Generator {
 
 double uniform_number(uint64_t seed, uint64_t counter);  // [0, 1), from 53 of them
 
-// Where the running sum of `chances` passes the share `uniform` of their total; chances are not
-// negative, and not all 0.
-size_t pick(std::span<const double> chances, double uniform);
+// Draws from a distribution by inverting its cumulative sum: the first index whose cumulative
+// weight exceeds `uniform` in [0, 1) times the total. Weights are 0 or more, and not all 0.
+size_t pick(std::span<const double> weights, double uniform);
 
 }  // namespace regrad

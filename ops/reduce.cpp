@@ -102,7 +102,7 @@ Tensor arg_extreme(const char* op, int sign, const Tensor& x, const Dims& dims, 
   return out;
 }
 
-// How many elements of x there are to one of y.
+// The number of elements of x that one element of y was reduced from.
 double each(const Tensor& x, const Tensor& y) {
   return static_cast<double>(x.numel()) / static_cast<double>(y.numel());
 }
@@ -132,26 +132,27 @@ Tensor min(const Tensor& x, const Dims& dims, bool keepdim) {
   return extreme("min", Reduction::min, x, dims, keepdim);
 }
 
-// With d = x - mean, (sum(d²) - sum(d)² / n) / (n - correction): without the second term what a
-// rounded mean is off by would count as spread. It is the same for d from any number, so that the
-// mean is a number here.
+// With d = x - mean: (sum(d²) - sum(d)² / n) / (n - correction). The second term, 0 in exact
+// arithmetic, corrects for the rounding of the mean (Chan, Golub, LeVeque, 1983). The formula holds
+// for d from any constant, so no gradient goes through the mean.
 Tensor var(const Tensor& x, const Dims& dims, bool keepdim, double correction) {
   if (!is_float(x.dtype())) return var(x.to(float64), dims, keepdim, correction).to(float32);
   const Tensor centred = sub(x, mean(x.detach(), dims, true));
-  const Tensor squares = sum(square(centred), dims, keepdim), rest = sum(centred, dims, keepdim);
+  const Tensor squares = sum(square(centred), dims, keepdim);
+  const Tensor deviation = sum(centred, dims, keepdim);
   const double n = each(x, squares);
-  return div(sub(squares, div(square(rest), n)), std::max(n - correction, 0.0));
+  return div(sub(squares, div(square(deviation), n)), std::max(n - correction, 0.0));
 }
 
-// softmax(x) over dims, from the maximum and not from a log-sum-exp, in which a large maximum leaves
-// no digits for the sum. Of -inf alone it is 0, and infinities share it evenly among themselves.
-static Tensor shares(const Tensor& x, const Dims& dims) {
+// softmax(x) over dims: exp(x - max) / sum, and not exp(x - logsumexp), which loses the digits of
+// the sum beside a large maximum. 0 for -inf alone; several +inf share the 1 evenly.
+static Tensor softmax_over(const Tensor& x, const Dims& dims) {
   constexpr double inf = std::numeric_limits<double>::infinity();
   if (x.numel() == 0) return zeros_like(x);
-  const Tensor most = max(x.detach(), dims, true);
-  const Tensor nothing = most == -inf, shift = where(nothing, 0, most);
-  const Tensor power = exp(where((x == most) & (most == inf), 0, sub(x, shift)));
-  return div(power, where(nothing, 1, sum(power, dims, true)));
+  const Tensor max_x = max(x.detach(), dims, true);
+  const Tensor is_empty = max_x == -inf, shift = where(is_empty, 0, max_x);
+  const Tensor exps = exp(where((x == max_x) & (max_x == inf), 0, sub(x, shift)));
+  return div(exps, where(is_empty, 1, sum(exps, dims, true)));
 }
 
 // log sum exp(x), shifted by the maximum; its derivative is the softmax.
@@ -161,10 +162,10 @@ Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim) {
   for_floats("logsumexp", work.x, [&]<class T>() {
     kernels<T>(work.x).rows.logsumexp(work.rows, raw<T>(out), raw<T>(work.x));
   });
-  return record("logsumexp", std::move(out),
-                {{x, [x, dims, kept = work.kept](const Tensor& g) {
-                    return mul(spread(g, kept, x.shape()), shares(x, dims));
-                  }}});
+  return record("logsumexp", std::move(out), {{x, [x, dims, kept = work.kept](const Tensor& g) {
+                                                 return mul(spread(g, kept, x.shape()),
+                                                            softmax_over(x, dims));
+                                               }}});
 }
 
 Tensor argmax(const Tensor& x) { return arg_extreme("argmax", 1, x, {}, false); }

@@ -3,15 +3,15 @@
 // the cell's pass. Backward: each step is the cell's pass and one product; then each weight's
 // gradient is one product over all steps, as dW_hh = Σ_t dgates_tᵀ h_(t-1) (Appleyard et al.,
 // "Optimizing performance of recurrent neural networks on GPUs", 2016).
-// The states lie in [t + 1, b, h], with the first state where the walk begins.
-// walk_of_ops is the same out of ops, for derivatives of the derivative.
+// The states are [t + 1, b, h]: the initial state at the end where the walk begins, then one a
+// step. walk_of_ops is the same out of ops, for derivatives of the derivative.
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
 namespace regrad {
 namespace {
 
-// In which order the steps are taken, and where their states lie.
+// The order of the steps, and where their states are stored.
 struct Walk {
   int64_t steps, batch, size;
   bool reverse;
@@ -34,8 +34,7 @@ struct Walk {
   }
 };
 
-// x [t, b, i] with zeros where no sequence runs: the weights' gradients multiply what is there by
-// 0.
+// x [t, b, i] with zeros in the padding: the weights' gradients multiply it by 0, and 0 NaN is NaN.
 Tensor without_padding(const Tensor& x, const Tensor& runs) {
   return runs.defined() ? where(unsqueeze(runs, 2), x, 0) : x;
 }
@@ -113,20 +112,21 @@ void run_lstm(const Walk& walk, const Given& given, int64_t width, T* gates, T* 
   step.gates_row = width, step.out_row = walk.size;
   for (int64_t i = 0; i < walk.steps; ++i) {
     const int64_t row = walk.step(i) * walk.batch;
-    T* const at = gates + row * width;
+    T* const gates_row = gates + row * width;
     step.hidden = states + walk.before(walk.step(i)), step.cell = step.hidden + walk.cells();
-    Gemm<T> product = times_transposed(walk.batch, step.hidden, w.weight_hh, w.bias_hh, at, width);
+    Gemm<T> product =
+        times_transposed(walk.batch, step.hidden, w.weight_hh, w.bias_hh, gates_row, width);
     product.accumulate = true;
     table.gemm(product);
-    step.runs = given.runs_at(row), step.gates = at;
+    step.runs = given.runs_at(row), step.gates = gates_row;
     step.out = states + walk.after(walk.step(i)), step.out_cell = step.out + walk.cells();
-    step.saved = width == 5 * walk.size ? at : nullptr;
+    step.saved = width == 5 * walk.size ? gates_row : nullptr;
     table.cells.lstm(step);
   }
 }
 
-// dx [t b, 3 h] and dh [t b, 3 h]: gradients of both halves of the gates; dhidden [b, h] comes as
-// 0.
+// Writes dx and dh [t b, 3 h], the gradients of both halves of the gates, and adds to dhidden [b,
+// h], which is 0 at first.
 template <class T>
 void run_gru_back(const Walk& walk, const Given& given, const Tensor& g, const Tensor& saved,
                   const Tensor& states, const Tensor& dx, const Tensor& dh, const Tensor& dhidden) {

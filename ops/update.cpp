@@ -7,18 +7,18 @@
 namespace regrad {
 namespace {
 
-// What can fail does so before anything is moved.
+// Everything that can fail is done before any parameter is written.
 void prepare(std::vector<ParameterUpdate>& updates) {
   for (ParameterUpdate& update : updates) {
     const Tensor& parameter = update.parameter;
     check(parameter.is_contiguous(), "step: parameter {} must be contiguous", called(parameter));
     same_device("step", updates[0].parameter, parameter);
     same_device("step", parameter, update.gradient);
-    update.gradient = apart(update.gradient.contiguous(), parameter);
+    update.gradient = without_overlap(update.gradient.contiguous(), parameter);
   }
 }
 
-// What a kernel takes, of the parameters of one dtype.
+// What a kernel takes, for the parameters of one dtype.
 template <class T, class Row>
 auto rows_of(const std::vector<ParameterUpdate>& updates, const Row& row) {
   std::vector<decltype(row(updates[0], T()))> rows;
@@ -51,10 +51,11 @@ void run_all(std::vector<ParameterUpdate>& updates, const Row& row, const Kernel
 void sgd_update(std::vector<ParameterUpdate>& updates, const SgdFormula& formula) {
   run_all(
       updates,
-      [&]<class T>(const ParameterUpdate& of, T) {
-        return SgdUpdate<T>{of.parameter.numel(), raw<T>(of.parameter), raw<T>(of.gradient),
-                            of.first.defined() ? raw<T>(of.first) : nullptr,
-                            static_cast<T>(of.step == 1 ? 1 : 1 - formula.dampening)};
+      [&]<class T>(const ParameterUpdate& update, T) {
+        return SgdUpdate<T>{update.parameter.numel(), raw<T>(update.parameter),
+                            raw<T>(update.gradient),
+                            update.first.defined() ? raw<T>(update.first) : nullptr,
+                            static_cast<T>(update.step == 1 ? 1 : 1 - formula.dampening)};
       },
       [&]<class T>(const Kernels<T>& table, int64_t count, const SgdUpdate<T>* rows) {
         table.optimiser.sgd(count, rows,
@@ -66,13 +67,13 @@ void sgd_update(std::vector<ParameterUpdate>& updates, const SgdFormula& formula
 void adam_update(std::vector<ParameterUpdate>& updates, const AdamFormula& formula) {
   run_all(
       updates,
-      [&]<class T>(const ParameterUpdate& of, T) {
-        const auto t = static_cast<double>(of.step);
-        return AdamUpdate<T>{of.parameter.numel(),
-                             raw<T>(of.parameter),
-                             raw<T>(of.gradient),
-                             raw<T>(of.first),
-                             raw<T>(of.second),
+      [&]<class T>(const ParameterUpdate& update, T) {
+        const auto t = static_cast<double>(update.step);
+        return AdamUpdate<T>{update.parameter.numel(),
+                             raw<T>(update.parameter),
+                             raw<T>(update.gradient),
+                             raw<T>(update.first),
+                             raw<T>(update.second),
                              static_cast<T>(formula.lr / (1 - std::pow(formula.beta1, t))),
                              static_cast<T>(1 / std::sqrt(1 - std::pow(formula.beta2, t)))};
       },

@@ -8,8 +8,8 @@
 
 namespace regrad {
 
-// A parameter, its gradient, and what the optimiser remembers of it; all of one shape. Dtypes may
-// differ from parameter to parameter. What is remembered starts as zeros.
+// A parameter, its gradient, and the optimiser's state for it, which starts as zeros: all of one
+// shape and dtype. Dtypes may differ between parameters.
 struct ParameterUpdate {
   Tensor parameter, gradient;
   Tensor first = {}, second = {};  // SGD: the velocity or none; Adam: the means of g and g²
@@ -20,7 +20,7 @@ struct SgdFormula {
   double lr, momentum, dampening, weight_decay;
   bool nesterov;
 };
-// Nothing is moved where one of the parameters cannot be.
+// An Error, such as for a parameter that is not contiguous, leaves all parameters as they were.
 void sgd_update(std::vector<ParameterUpdate>& updates, const SgdFormula& formula);
 
 struct AdamFormula {
