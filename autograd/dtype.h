@@ -14,6 +14,7 @@ inline constexpr DType float64 = DType::float64;  // what gradcheck needs
 inline constexpr DType int64 = DType::int64;      // indices
 inline constexpr DType bool_ = DType::boolean;    // masks: true = may attend, keep, choose
 
+// Whether it is one of the two that have gradients.
 constexpr bool is_float(DType dtype) { return dtype == float32 || dtype == float64; }
 size_t item_size(DType dtype);  // bytes of one element
 const char* name(DType dtype);  // "float32", "float64", "int64", "bool"

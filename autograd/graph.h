@@ -16,6 +16,7 @@ namespace regrad {
 // Which inputs of an op want a gradient: needed[i].
 class Needed {
  public:
+  // Of the op that made this node.
   explicit Needed(const Node& node) : node_(node) {}
   bool operator[](size_t input) const;
 
@@ -37,7 +38,8 @@ class Closure {
   static constexpr bool takes_output =
       std::is_invocable_r_v<Result, const F&, Given..., const Tensor&>;
 
-  Closure() = default;
+  Closure() = default;  // none
+  // Stores f, which is called as above.
   template <class F>
   requires(!std::same_as<F, Closure>) &&
       (takes_output<F> || std::is_invocable_r_v<Result, const F&, Given...>)Closure(F f) {
@@ -53,15 +55,17 @@ class Closure {
     other.table_->copy(inline_, other.inline_);
     table_ = other.table_;
   }
-  void reset() {
+  void reset() {  // frees what it holds; then it is none
     if (table_ != nullptr) std::exchange(table_, nullptr)->destroy(inline_);
   }
   explicit operator bool() const { return table_ != nullptr; }
   Result operator()(Given... given, const Tensor& output) const {
     return table_->call(inline_, given..., output);
   }
+  // What its function takes, and whether it has add_into().
   bool wants_output() const { return table_ != nullptr && table_->wants_output; }
   bool can_add() const { return table_->add_into != nullptr; }
+  // sum += its gradient for g, in place; only where can_add().
   void add_into(Tensor& sum, const Tensor& g) const { table_->add_into(inline_, sum, g); }
 
  private:
@@ -161,19 +165,23 @@ struct Edge {
 class Node : public Counted {
  public:
   static Ref<Node> leaf(const Tensor& tensor);  // holds the gradient of a tensor that a user made
+  // The node of an op's output: what record() makes.
   static Ref<Node> of(const char* name, const Tensor& output, std::span<const Input> inputs);
   static Ref<Node> of(const char* name, const Tensor& output, const std::vector<Tensor>& inputs,
                       const DerivativeOfAll& derivative);
+  // Gives a reference back; the last one frees the node.
   void release() {
     if (drop()) destroy();
   }
 
-  bool is_leaf() const { return name == nullptr; }
+  bool is_leaf() const { return name == nullptr; }  // not made by an op
   std::string called() const;  // "softmax"; a parameter's own name; "leaf"
+  // One edge for each input of the op, in their order.
   Edge* begin() { return reinterpret_cast<Edge*>(this + 1); }
   Edge* end() { return begin() + edge_count; }
   const Edge* begin() const { return reinterpret_cast<const Edge*>(this + 1); }
   const Edge* end() const { return begin() + edge_count; }
+  // The edge of input i.
   const Edge& edge(size_t i) const { return reinterpret_cast<const Edge*>(this + 1)[i]; }
   void check_saved() const;  // an Error if a saved tensor was written since
   void forget();             // frees closures and edges, as backward() does without retain_graph
@@ -212,7 +220,7 @@ class Node : public Counted {
 // Held by one thread at a time while the gradients of leaves change. The same thread may nest them.
 class LeafLock {
  public:
-  LeafLock();
+  LeafLock();  // waits for the thread that holds it
   ~LeafLock();
   LeafLock(const LeafLock&) = delete;
   LeafLock& operator=(const LeafLock&) = delete;

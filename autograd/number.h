@@ -15,7 +15,7 @@ class Number {
  public:
   template <class T>
   requires std::is_arithmetic_v<T>
-  constexpr Number(T value) {
+  constexpr Number(T value) {  // any number or bool; unsigned ones above 2^63 - 1 as double
     if constexpr (std::same_as<T, bool>) {
       dtype_ = DType::boolean;
       integer_ = value;
@@ -30,9 +30,10 @@ class Number {
   }
 
   DType dtype() const { return dtype_; }  // as it was written: float64, int64 or bool
+  // The nearest double.
   double real() const { return is_float(dtype_) ? real_ : static_cast<double>(integer_); }
   std::optional<int64_t> integer() const;  // none: a fraction, not finite, or out of int64's range
-  std::string str() const;
+  std::string str() const;                 // in digits, for errors
 
   // As an element of a tensor. An Error that names op if the dtype cannot hold it: int64 takes
   // integers, bool 0 and 1.

@@ -25,6 +25,7 @@ class Ref {
     if (pointer_ != nullptr) pointer_->release();
   }
 
+  // The pointer; null where it is empty.
   T* get() const { return pointer_; }
   T* operator->() const { return pointer_; }
   T& operator*() const { return *pointer_; }
@@ -34,11 +35,13 @@ class Ref {
   T* pointer_ = nullptr;
 };
 
+// An object that counts its references, beginning with its maker's.
 class Counted {
  public:
+  // One more reference; then, whether there is only one.
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   bool unique() const { return is_held_by(1); }
-  bool is_held_by(int32_t count) const {
+  bool is_held_by(int32_t count) const {  // whether there are that many
     return references_.load(std::memory_order_acquire) == count;
   }
 

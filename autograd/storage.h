@@ -13,14 +13,18 @@ namespace regrad {
 
 class Storage : public Counted {
  public:
-  static Ref<Storage> allocate(int64_t bytes, Device device);  // not initialised
+  // Memory that is not initialised; std::bad_alloc where there is none.
+  static Ref<Storage> allocate(int64_t bytes, Device device);
+  // Gives a reference back; the last one frees the memory.
   void release() {
     if (drop()) destroy();
   }
 
+  // Where it begins, on its device; how large it is; where it is.
   void* data() { return data_; }
   int64_t bytes() const { return bytes_; }
   Device device() const { return device_; }
+  // How often it was written; written() counts one more.
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
   void written() { version_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -36,8 +40,9 @@ class Storage : public Counted {
 
 // The free list: blocks of 64 bytes and up in size classes, kept per thread, 64-byte aligned.
 // Under sanitizers, and with REGRAD_FREE_LIST=0, every block goes straight back to the system.
+// std::bad_alloc where there is no memory.
 void* allocate_block(size_t bytes);
-void free_block(void* block, size_t bytes) noexcept;
+void free_block(void* block, size_t bytes) noexcept;  // bytes: as given to allocate_block()
 
 // Says that this thread has cached something (free list, scratch buffers, counts) that is to be
 // freed when it ends.
@@ -47,9 +52,9 @@ void await_thread_end() noexcept;
 // there is none (ops/cpu/blocks.cpp); to free a thread's scratch buffers (ops/cpu/scratch.cpp); and
 // memory of another device (ops/backend.cpp).
 void* host_block(size_t bytes) noexcept;
-void free_scratch() noexcept;
-void* allocate_on(Device device, int64_t bytes);
-void release_on(Device device, void* block, int64_t bytes) noexcept;
+void free_scratch() noexcept;                                         // this thread's
+void* allocate_on(Device device, int64_t bytes);                      // or std::bad_alloc
+void release_on(Device device, void* block, int64_t bytes) noexcept;  // what that gave
 
 struct MemoryUse {
   int64_t live_storages, live_bytes, peak_bytes;  // of tensors' storages, in the whole process
