@@ -29,7 +29,7 @@ std::vector<Tensor> backward(const Tensor& g, const Tensor& query, const Tensor&
                              empty(v.shape(), g.dtype(), g.device())};
   for_floats("additive_scores", g, [&]<class T>() {
     const AdditiveGradients<T> to{raw<T>(from), raw<T>(all[0]), raw<T>(all[1]), raw<T>(all[2])};
-    kernels<T>(g).attention.additive_scores_backward(describe<T>(q, k, weights), to);
+    kernels<T>(g).additive.scores_backward(describe<T>(q, k, weights), to);
   });
   return all;
 }
@@ -39,7 +39,7 @@ Tensor scores(const Tensor& query, const Tensor& key, const Tensor& v) {
   Tensor out = empty({query.size(0), query.size(1), key.size(1)}, query.dtype(), query.device());
   const Tensor q = plain(query), k = plain(key), weights = plain(v);
   for_floats("additive_scores", query, [&]<class T>() {
-    kernels<T>(query).attention.additive_scores(describe<T>(q, k, weights), raw<T>(out));
+    kernels<T>(query).additive.scores(describe<T>(q, k, weights), raw<T>(out));
   });
   return record_fused(
       "additive_scores", std::move(out), {query, key, v}, scores_of_ops,

@@ -247,7 +247,7 @@ Tensor& Tensor::add_(const Tensor& other, double scale) {
   check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape(), shape());
   from = without_overlap(from, *this);
   for_floats("add_", *this, [&]<class T>() {
-    kernels<T>(*this).axpy(numel(), raw<T>(*this), static_cast<T>(scale), raw<T>(from));
+    kernels<T>(*this).vector.axpy(numel(), raw<T>(*this), static_cast<T>(scale), raw<T>(from));
   });
   return *this;
 }
@@ -256,7 +256,7 @@ Tensor& Tensor::mul_(double factor) {
   check(is_contiguous(), "mul_: writes in place into a contiguous tensor only");
   written("mul_");
   for_floats("mul_", *this, [&]<class T>() {
-    kernels<T>(*this).scale(numel(), raw<T>(*this), static_cast<T>(factor));
+    kernels<T>(*this).vector.scale(numel(), raw<T>(*this), static_cast<T>(factor));
   });
   return *this;
 }

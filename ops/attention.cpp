@@ -104,7 +104,7 @@ std::vector<Tensor> backward(const Inputs& in, const Tensor& saved, const Tensor
     for (int64_t d = 0; needed[3] && d < order.rank(); ++d) {
       if (call.dbias.batch[d] == 0) call.shared *= call.batch_sizes[d];
     }
-    kernels<T>(g).attention.fused_backward(call);
+    kernels<T>(g).attention.backward(call);
   });
   return {dq, dk, dv, dbias};
 }
@@ -164,7 +164,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   Tensor out = empty_in_order_of(in.q, shape);
   const Tensor saved = saves ? empty(sums, in.q.dtype(), in.q.device()) : Tensor();
   for_floats(op, in.q, [&]<class T>() {
-    kernels<T>(in.q).attention.fused(describe<T>(in, out, saved, batch_order_of(out)));
+    kernels<T>(in.q).attention.forward(describe<T>(in, out, saved, batch_order_of(out)));
   });
   return record_fused(
       op, std::move(out), inputs,

@@ -32,7 +32,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   const Tensor mean = empty({rows.outer}, x.dtype(), x.device());
   const Tensor rstd = empty({rows.outer}, x.dtype(), x.device());
   for_floats("layer_norm", x, [&]<class T>() {
-    kernels<T>(x).rows.layer_norm(rows, raw<T>(y), raw<T>(mean), raw<T>(rstd), raw<T>(from),
+    kernels<T>(x).norm.layer_norm(rows, raw<T>(y), raw<T>(mean), raw<T>(rstd), raw<T>(from),
                                   raw_or_null<T>(scale), raw_or_null<T>(shift),
                                   static_cast<T>(eps));
   });
@@ -45,10 +45,9 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
         const Tensor dweight = needed[1] ? empty({rows.n}, x.dtype(), x.device()) : Tensor();
         const Tensor dbias = needed[2] ? empty({rows.n}, x.dtype(), x.device()) : Tensor();
         for_floats("layer_norm", x, [&]<class T>() {
-          kernels<T>(x).rows.layer_norm_backward(rows, raw_or_null<T>(dx), raw_or_null<T>(dweight),
-                                                 raw_or_null<T>(dbias), raw<T>(gradient),
-                                                 raw<T>(input), raw<T>(mean), raw<T>(rstd),
-                                                 raw_or_null<T>(factor));
+          kernels<T>(x).norm.layer_norm_backward(
+              rows, raw_or_null<T>(dx), raw_or_null<T>(dweight), raw_or_null<T>(dbias),
+              raw<T>(gradient), raw<T>(input), raw<T>(mean), raw<T>(rstd), raw_or_null<T>(factor));
         });
         return {dx, dweight, dbias};
       });

@@ -160,7 +160,7 @@ Tensor logsumexp(const Tensor& x, const Dims& dims, bool keepdim) {
   const Plan work = plan("logsumexp", x, dims, keepdim);
   Tensor out = empty(work.shape, x.dtype(), x.device());
   for_floats("logsumexp", work.x, [&]<class T>() {
-    kernels<T>(work.x).rows.logsumexp(work.rows, raw<T>(out), raw<T>(work.x));
+    kernels<T>(work.x).softmax.logsumexp(work.rows, raw<T>(out), raw<T>(work.x));
   });
   return record("logsumexp", std::move(out), {{x, [x, dims, kept = work.kept](const Tensor& g) {
                                                  return mul(spread(g, kept, x.shape()),

@@ -17,7 +17,7 @@ Tensor along(const char* op, int64_t d, const Choose& choose, const Tensor& x,
   Tensor out = empty(x.shape(), x.dtype(), x.device());
   const auto run = [&](const auto&... inputs) {
     for_floats(op, x, [&]<class T>() {
-      choose(kernels<T>(x).rows)(rows_around(x.shape(), d), raw<T>(out), raw<T>(inputs)...);
+      choose(kernels<T>(x).softmax)(rows_around(x.shape(), d), raw<T>(out), raw<T>(inputs)...);
     });
   };
   run(plain(x), plain(others)...);
@@ -25,7 +25,8 @@ Tensor along(const char* op, int64_t d, const Choose& choose, const Tensor& x,
 }
 
 std::vector<Tensor> softmax_backward(const Tensor& g, const Tensor& y, int64_t d) {
-  return {along("softmax", d, [](auto& rows) { return rows.softmax_backward; }, g, y)};
+  return {along(
+      "softmax", d, [](auto& softmax) { return softmax.softmax_backward; }, g, y)};
 }
 
 std::vector<Tensor> softmax_backward_of_ops(const Tensor& g, const Tensor& y, int64_t d) {
@@ -36,7 +37,8 @@ std::vector<Tensor> softmax_backward_of_ops(const Tensor& g, const Tensor& y, in
 
 Tensor softmax(const Tensor& x, int64_t dim) {
   const int64_t d = x.shape().dim(dim, "softmax");
-  Tensor y = along("softmax", d, [](auto& rows) { return rows.softmax; }, x);
+  Tensor y = along(
+      "softmax", d, [](auto& softmax) { return softmax.softmax; }, x);
   return record_fused(
       "softmax", std::move(y), {x},
       [d](const Tensor& g, Needed, const Tensor& out) { return softmax_backward_of_ops(g, out, d); },
@@ -45,15 +47,16 @@ Tensor softmax(const Tensor& x, int64_t dim) {
 
 Tensor log_softmax(const Tensor& x, int64_t dim) {
   const int64_t d = x.shape().dim(dim, "log_softmax");
-  Tensor y = along("log_softmax", d, [](auto& rows) { return rows.log_softmax; }, x);
+  Tensor y = along(
+      "log_softmax", d, [](auto& softmax) { return softmax.log_softmax; }, x);
   return record_fused(
       "log_softmax", std::move(y), {x},
       [d](const Tensor& g, Needed, const Tensor& out) -> std::vector<Tensor> {
         return {sub(g, mul(exp(out), sum(g, d, true)))};
       },
       [d](const Tensor& g, Needed, const Tensor& out) -> std::vector<Tensor> {
-        return {along("log_softmax", d, [](auto& rows) { return rows.log_softmax_backward; }, g,
-                      out)};
+        return {along(
+            "log_softmax", d, [](auto& softmax) { return softmax.log_softmax_backward; }, g, out)};
       });
 }
 

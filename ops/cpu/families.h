@@ -18,7 +18,9 @@ BinaryKernels<T> binary_kernels();  // binary.cpp
 template <class T, class Arch>
 ReduceKernels<T> reduce_kernels();  // rows.cpp
 template <class T, class Arch>
-RowKernels<T> row_kernels();  // rows.cpp
+SoftmaxKernels<T> softmax_kernels();  // rows.cpp
+template <class T, class Arch>
+NormKernels<T> norm_kernels();  // rows.cpp
 template <class T, class Arch>
 LossKernels<T> loss_kernels();  // rows.cpp
 

@@ -20,13 +20,19 @@ ReduceKernels<T> reduce_kernels() {
 }
 
 template <class T, class Arch>
-RowKernels<T> row_kernels() {
+SoftmaxKernels<T> softmax_kernels() {
   return {
       .softmax = softmax<T, Arch>,
       .log_softmax = log_softmax<T, Arch>,
       .logsumexp = logsumexp<T, Arch>,
       .softmax_backward = softmax_backward<false, T, Arch>,
       .log_softmax_backward = softmax_backward<true, T, Arch>,
+  };
+}
+
+template <class T, class Arch>
+NormKernels<T> norm_kernels() {
+  return {
       .layer_norm = layer_norm<T, Arch>,
       .layer_norm_backward = layer_norm_backward<T, Arch>,
   };
@@ -45,8 +51,10 @@ LossKernels<T> loss_kernels() {
 template ReduceKernels<float> reduce_kernels<float, REGRAD_ARCH>();
 template ReduceKernels<double> reduce_kernels<double, REGRAD_ARCH>();
 template ReduceKernels<int64_t> reduce_kernels<int64_t, REGRAD_ARCH>();
-template RowKernels<float> row_kernels<float, REGRAD_ARCH>();
-template RowKernels<double> row_kernels<double, REGRAD_ARCH>();
+template SoftmaxKernels<float> softmax_kernels<float, REGRAD_ARCH>();
+template SoftmaxKernels<double> softmax_kernels<double, REGRAD_ARCH>();
+template NormKernels<float> norm_kernels<float, REGRAD_ARCH>();
+template NormKernels<double> norm_kernels<double, REGRAD_ARCH>();
 template LossKernels<float> loss_kernels<float, REGRAD_ARCH>();
 template LossKernels<double> loss_kernels<double, REGRAD_ARCH>();
 

@@ -101,10 +101,15 @@ void additive_scores_backward(const Additive<T>& a, const AdditiveGradients<T>& 
   for_each(a.size, WholeV<T>{parts, a.size, sums.data(), to.dv});
 }
 
-#define REGRAD_INSTANTIATE(T)                            \
-  template void additive_scores(const Additive<T>&, T*); \
-  template void additive_scores_backward(const Additive<T>&, const AdditiveGradients<T>&);
-REGRAD_INSTANTIATE(float)
-REGRAD_INSTANTIATE(double)
+template <class T>
+AdditiveKernels<T> additive_kernels() {
+  return {
+      .scores = additive_scores<T>,
+      .scores_backward = additive_scores_backward<T>,
+  };
+}
+
+template AdditiveKernels<float> additive_kernels();
+template AdditiveKernels<double> additive_kernels();
 
 }  // namespace regrad::gpu

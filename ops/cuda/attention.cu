@@ -316,10 +316,15 @@ void attention_backward(const AttentionCall<T>& call) {
   });
 }
 
-#define REGRAD_INSTANTIATE(T)                       \
-  template void attention(const AttentionCall<T>&); \
-  template void attention_backward(const AttentionCall<T>&);
-REGRAD_INSTANTIATE(float)
-REGRAD_INSTANTIATE(double)
+template <class T>
+AttentionKernels<T> attention_kernels() {
+  return {
+      .forward = attention<T>,
+      .backward = attention_backward<T>,
+  };
+}
+
+template AttentionKernels<float> attention_kernels();
+template AttentionKernels<double> attention_kernels();
 
 }  // namespace regrad::gpu

@@ -1,7 +1,9 @@
-// Cross entropy of class scores, a row each (formulas: ops/cpu/loss.h). A target that is neither a
-// class nor ignored has been noted by bad_index(); here it counts for nothing.
+// Cross entropy of logits, a row each (formulas: ops/cpu/loss.h), and the logistic loss. A target
+// that is neither a class nor ignored has been noted by bad_index(); here it counts for nothing.
 #include "ops/cuda/families.h"
 #include "ops/cuda/line.h"
+#include "ops/cuda/loop.h"
+#include "ops/kernels/pointwise.h"
 
 namespace regrad::gpu {
 namespace {
@@ -75,6 +77,16 @@ struct Zero {
   __device__ void operator()(int64_t i) const { loss[i] = log_sum[i] = T(0); }
 };
 
+template <class T>
+struct LogisticLoss {
+  __device__ T operator()(T x, T t) const { return pointwise::logistic_loss(x, t); }
+};
+
+template <class T>
+struct LogisticSlope {
+  __device__ T operator()(T g, T x, T t) const { return g * pointwise::logistic_slope(x, t); }
+};
+
 }  // namespace
 
 template <class T>
@@ -93,11 +105,27 @@ void cross_entropy_backward(Rows rows, T* dx, const T* g, int64_t g_stride, cons
            dx, x);
 }
 
-#define REGRAD_INSTANTIATE(T)                                                           \
-  template void cross_entropy(Rows, T*, T*, const T*, const int64_t*, int64_t, T);      \
-  template void cross_entropy_backward(Rows, T*, const T*, int64_t, const T*, const T*, \
-                                       const int64_t*, int64_t, T);
-REGRAD_INSTANTIATE(float)
-REGRAD_INSTANTIATE(double)
+template <class T>
+void logistic_loss(const Loop& loop, T* out, const T* x, const T* t) {
+  run_loop(loop, LogisticLoss<T>{}, out, x, t);
+}
+
+template <class T>
+void logistic_slope(const Loop& loop, T* out, const T* g, const T* x, const T* t) {
+  run_loop(loop, LogisticSlope<T>{}, out, g, x, t);
+}
+
+template <class T>
+LossKernels<T> loss_kernels() {
+  return {
+      .cross_entropy = cross_entropy<T>,
+      .cross_entropy_backward = cross_entropy_backward<T>,
+      .logistic = logistic_loss<T>,
+      .logistic_slope = logistic_slope<T>,
+  };
+}
+
+template LossKernels<float> loss_kernels();
+template LossKernels<double> loss_kernels();
 
 }  // namespace regrad::gpu

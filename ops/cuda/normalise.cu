@@ -168,11 +168,15 @@ void layer_norm_backward(Rows rows, T* dx, T* dweight, T* dbias, const T* g, con
            WholeSums<T>{parts, rows.n, dweight, dbias, weight_sums.data(), bias_sums.data()});
 }
 
-#define REGRAD_INSTANTIATE(T)                                                                 \
-  template void layer_norm(Rows, T*, T*, T*, const T*, const T*, const T*, T);                \
-  template void layer_norm_backward(Rows, T*, T*, T*, const T*, const T*, const T*, const T*, \
-                                    const T*);
-REGRAD_INSTANTIATE(float)
-REGRAD_INSTANTIATE(double)
+template <class T>
+NormKernels<T> norm_kernels() {
+  return {
+      .layer_norm = layer_norm<T>,
+      .layer_norm_backward = layer_norm_backward<T>,
+  };
+}
+
+template NormKernels<float> norm_kernels();
+template NormKernels<double> norm_kernels();
 
 }  // namespace regrad::gpu

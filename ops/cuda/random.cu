@@ -155,11 +155,16 @@ void dropout(int64_t n, T* out, const T* x, T p, T scale, uint64_t seed, uint64_
   draw<Uniform, T>(n, Drop<T>{out, x, p, scale}, seed, offset);
 }
 
-template void uniform(int64_t, float*, uint64_t, uint64_t);
-template void uniform(int64_t, double*, uint64_t, uint64_t);
-template void normal(int64_t, float*, uint64_t, uint64_t);
-template void normal(int64_t, double*, uint64_t, uint64_t);
-template void dropout(int64_t, float*, const float*, float, float, uint64_t, uint64_t);
-template void dropout(int64_t, double*, const double*, double, double, uint64_t, uint64_t);
+template <class T>
+RandomKernels<T> random_kernels() {
+  return {
+      .uniform = uniform<T>,
+      .normal = normal<T>,
+      .dropout = dropout<T>,
+  };
+}
+
+template RandomKernels<float> random_kernels();
+template RandomKernels<double> random_kernels();
 
 }  // namespace regrad::gpu

@@ -132,12 +132,17 @@ void lstm_backward(const LstmStepBackward<T>& step) {
   for_each(step.rows * step.size, LstmBackward<T>{step});
 }
 
-#define REGRAD_INSTANTIATE(T)                            \
-  template void gru(const GruStep<T>&);                  \
-  template void gru_backward(const GruStepBackward<T>&); \
-  template void lstm(const LstmStep<T>&);                \
-  template void lstm_backward(const LstmStepBackward<T>&);
-REGRAD_INSTANTIATE(float)
-REGRAD_INSTANTIATE(double)
+template <class T>
+CellKernels<T> cell_kernels() {
+  return {
+      .gru = gru<T>,
+      .gru_backward = gru_backward<T>,
+      .lstm = lstm<T>,
+      .lstm_backward = lstm_backward<T>,
+  };
+}
+
+template CellKernels<float> cell_kernels();
+template CellKernels<double> cell_kernels();
 
 }  // namespace regrad::gpu

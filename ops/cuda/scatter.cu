@@ -191,11 +191,16 @@ void scatter_add(Rows out, int64_t count, T* out_data, const T* g, const int64_t
   add_sorted({1, out.outer * out.n * out.inner, 1}, all, out_data, g, keys.data());
 }
 
-template void add_rows(Rows, int64_t, float*, const float*, const int64_t*);
-template void add_rows(Rows, int64_t, double*, const double*, const int64_t*);
-template void add_rows(Rows, int64_t, int64_t*, const int64_t*, const int64_t*);
-template void scatter_add(Rows, int64_t, float*, const float*, const int64_t*);
-template void scatter_add(Rows, int64_t, double*, const double*, const int64_t*);
-template void scatter_add(Rows, int64_t, int64_t*, const int64_t*, const int64_t*);
+template <class T>
+IndexKernels<T> index_kernels() {
+  return {
+      .add_rows = add_rows<T>,
+      .scatter_add = scatter_add<T>,
+  };
+}
+
+template IndexKernels<float> index_kernels();
+template IndexKernels<double> index_kernels();
+template IndexKernels<int64_t> index_kernels();
 
 }  // namespace regrad::gpu

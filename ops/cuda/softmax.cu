@@ -102,13 +102,18 @@ void log_softmax_backward(Rows rows, T* dx, const T* g, const T* y) {
   each_line(rows, LogSoftmaxBackward<T>{dx, g, y}, dx, g, y);
 }
 
-#define REGRAD_INSTANTIATE(T)                                   \
-  template void softmax(Rows, T*, const T*);                    \
-  template void log_softmax(Rows, T*, const T*);                \
-  template void logsumexp(Rows, T*, const T*);                  \
-  template void softmax_backward(Rows, T*, const T*, const T*); \
-  template void log_softmax_backward(Rows, T*, const T*, const T*);
-REGRAD_INSTANTIATE(float)
-REGRAD_INSTANTIATE(double)
+template <class T>
+SoftmaxKernels<T> softmax_kernels() {
+  return {
+      .softmax = softmax<T>,
+      .log_softmax = log_softmax<T>,
+      .logsumexp = logsumexp<T>,
+      .softmax_backward = softmax_backward<T>,
+      .log_softmax_backward = log_softmax_backward<T>,
+  };
+}
+
+template SoftmaxKernels<float> softmax_kernels();
+template SoftmaxKernels<double> softmax_kernels();
 
 }  // namespace regrad::gpu

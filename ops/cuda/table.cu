@@ -10,34 +10,6 @@ namespace regrad::gpu {
 namespace {
 
 template <class T>
-IndexKernels<T> index_kernels() {
-  return {.add_rows = add_rows<T>, .scatter_add = scatter_add<T>};
-}
-
-template <class T>
-RowKernels<T> row_kernels() {
-  return {
-      .softmax = softmax<T>,
-      .log_softmax = log_softmax<T>,
-      .logsumexp = logsumexp<T>,
-      .softmax_backward = softmax_backward<T>,
-      .log_softmax_backward = log_softmax_backward<T>,
-      .layer_norm = layer_norm<T>,
-      .layer_norm_backward = layer_norm_backward<T>,
-  };
-}
-
-template <class T>
-LossKernels<T> loss_kernels() {
-  return {
-      .cross_entropy = cross_entropy<T>,
-      .cross_entropy_backward = cross_entropy_backward<T>,
-      .logistic = logistic_loss<T>,
-      .logistic_slope = logistic_slope<T>,
-  };
-}
-
-template <class T>
 Kernels<T> float_kernels() {
   return {
       .move = move_kernels<T>(),
@@ -45,21 +17,16 @@ Kernels<T> float_kernels() {
       .reduce = reduce_kernels<T>(),
       .index = index_kernels<T>(),
       .unary = unary_kernels<T>(),
-      .rows = row_kernels<T>(),
+      .softmax = softmax_kernels<T>(),
+      .norm = norm_kernels<T>(),
       .loss = loss_kernels<T>(),
-      .cells = {.gru = gru<T>,
-                .gru_backward = gru_backward<T>,
-                .lstm = lstm<T>,
-                .lstm_backward = lstm_backward<T>},
-      .attention = {.fused = attention<T>,
-                    .fused_backward = attention_backward<T>,
-                    .additive_scores = additive_scores<T>,
-                    .additive_scores_backward = additive_scores_backward<T>},
-      .optimiser = {.sgd = sgd<T>, .adam = adam<T>},
-      .random = {.uniform = uniform<T>, .normal = normal<T>, .dropout = dropout<T>},
+      .cells = cell_kernels<T>(),
+      .attention = attention_kernels<T>(),
+      .additive = additive_kernels<T>(),
+      .optimiser = optimiser_kernels<T>(),
+      .random = random_kernels<T>(),
+      .vector = vector_kernels<T>(),
       .gemm = gemm<T>,
-      .axpy = axpy<T>,
-      .scale = scale_by<T>,
   };
 }
 

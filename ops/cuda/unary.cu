@@ -41,16 +41,6 @@ struct ScaleBy {
   __device__ T operator()(T y) const { return y * a; }
 };
 
-template <class T>
-struct LogisticLoss {
-  __device__ T operator()(T x, T t) const { return pointwise::logistic_loss(x, t); }
-};
-
-template <class T>
-struct LogisticSlope {
-  __device__ T operator()(T g, T x, T t) const { return g * pointwise::logistic_slope(x, t); }
-};
-
 template <Unary function, class T>
 void value(const Loop& loop, T* out, const T* x, T p, T q) {
   run_loop(loop, Value<function, T>{p, q}, out, x);
@@ -91,24 +81,13 @@ void scale_by(int64_t n, T* y, T a) {
 }
 
 template <class T>
-void logistic_loss(const Loop& loop, T* out, const T* x, const T* t) {
-  run_loop(loop, LogisticLoss<T>{}, out, x, t);
+VectorKernels<T> vector_kernels() {
+  return {.axpy = axpy<T>, .scale = scale_by<T>};
 }
 
-template <class T>
-void logistic_slope(const Loop& loop, T* out, const T* g, const T* x, const T* t) {
-  run_loop(loop, LogisticSlope<T>{}, out, g, x, t);
-}
-
-template UnaryKernels<float> unary_kernels<float>();
-template UnaryKernels<double> unary_kernels<double>();
-template void axpy(int64_t, float*, float, const float*);
-template void axpy(int64_t, double*, double, const double*);
-template void scale_by(int64_t, float*, float);
-template void scale_by(int64_t, double*, double);
-template void logistic_loss(const Loop&, float*, const float*, const float*);
-template void logistic_loss(const Loop&, double*, const double*, const double*);
-template void logistic_slope(const Loop&, float*, const float*, const float*, const float*);
-template void logistic_slope(const Loop&, double*, const double*, const double*, const double*);
+template UnaryKernels<float> unary_kernels();
+template UnaryKernels<double> unary_kernels();
+template VectorKernels<float> vector_kernels();
+template VectorKernels<double> vector_kernels();
 
 }  // namespace regrad::gpu

@@ -87,10 +87,15 @@ void adam(int64_t count, const AdamUpdate<T>* updates, const AdamStep<T>& step) 
   update_all(count, updates, Adam<T>{step});
 }
 
-#define REGRAD_INSTANTIATE(T)                                         \
-  template void sgd(int64_t, const SgdUpdate<T>*, const SgdStep<T>&); \
-  template void adam(int64_t, const AdamUpdate<T>*, const AdamStep<T>&);
-REGRAD_INSTANTIATE(float)
-REGRAD_INSTANTIATE(double)
+template <class T>
+OptimiserKernels<T> optimiser_kernels() {
+  return {
+      .sgd = sgd<T>,
+      .adam = adam<T>,
+  };
+}
+
+template OptimiserKernels<float> optimiser_kernels();
+template OptimiserKernels<double> optimiser_kernels();
 
 }  // namespace regrad::gpu

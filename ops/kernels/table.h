@@ -88,16 +88,19 @@ struct UnaryKernels {
   void (*curvature[unaries])(const Loop&, T* out, const T* g, const T* s, T p, T q);
 };
 
-// What works along rows of n.
+// Softmax and its family along n.
 template <class T>
-struct RowKernels {
+struct SoftmaxKernels {
   // Shifted by the maximum of the row. A row of -inf alone gives zeros (softmax).
   void (*softmax)(Rows, T* y, const T* x);
   void (*log_softmax)(Rows, T* y, const T* x);
   void (*logsumexp)(Rows, T* out, const T* x);                       // out [outer, inner]
   void (*softmax_backward)(Rows, T* dx, const T* g, const T* y);     // y (g - sum(g y))
   void (*log_softmax_backward)(Rows, T* dx, const T* g, const T* y); // g - exp(y) sum(g)
+};
 
+template <class T>
+struct NormKernels {
   // y = (x - mean) rstd weight + bias over rows of n (inner is 1); weight, bias may be null.
   void (*layer_norm)(Rows, T* y, T* mean, T* rstd, const T* x, const T* weight, const T* bias,
                      T eps);
@@ -132,11 +135,15 @@ struct CellKernels {
 
 template <class T>
 struct AttentionKernels {
-  void (*fused)(const AttentionCall<T>&);
-  void (*fused_backward)(const AttentionCall<T>&);
+  void (*forward)(const AttentionCall<T>&);
+  void (*backward)(const AttentionCall<T>&);
+};
+
+template <class T>
+struct AdditiveKernels {
   // scores[b, i, j] = sum_h v[h] tanh(q[b, i, h] + k[b, j, h]), and what their gradients g give.
-  void (*additive_scores)(const Additive<T>&, T* scores);
-  void (*additive_scores_backward)(const Additive<T>&, const AdditiveGradients<T>&);
+  void (*scores)(const Additive<T>&, T* scores);
+  void (*scores_backward)(const Additive<T>&, const AdditiveGradients<T>&);
 };
 
 // One step of an optimiser for `count` parameters (ops/kernels/optimiser.h).
@@ -155,6 +162,12 @@ struct RandomKernels {
   void (*dropout)(int64_t n, T* out, const T* x, T p, T scale, uint64_t seed, uint64_t offset);
 };
 
+template <class T>
+struct VectorKernels {
+  void (*axpy)(int64_t n, T* y, T a, const T* x);  // y += a x
+  void (*scale)(int64_t n, T* y, T a);             // y *= a
+};
+
 // The whole table of a backend for one dtype: float32 and float64 have all of it.
 template <class T>
 struct Kernels {
@@ -163,15 +176,16 @@ struct Kernels {
   ReduceKernels<T> reduce;
   IndexKernels<T> index;
   UnaryKernels<T> unary;
-  RowKernels<T> rows;
+  SoftmaxKernels<T> softmax;
+  NormKernels<T> norm;
   LossKernels<T> loss;
   CellKernels<T> cells;
   AttentionKernels<T> attention;
+  AdditiveKernels<T> additive;
   OptimiserKernels<T> optimiser;
   RandomKernels<T> random;
+  VectorKernels<T> vector;
   void (*gemm)(const Gemm<T>&);
-  void (*axpy)(int64_t n, T* y, T a, const T* x);  // y += a x
-  void (*scale)(int64_t n, T* y, T a);             // y *= a
 };
 
 template <>

@@ -109,15 +109,15 @@ void check_rows(double bound) {
                         [&](auto& k, T* out) { k.reduce.apply[f](rows, out, from); });
       }
       check_tables<T>("softmax", total, bound,
-                      [&](auto& k, T* out) { k.rows.softmax(rows, out, from); });
+                      [&](auto& k, T* out) { k.softmax.softmax(rows, out, from); });
       check_tables<T>("log_softmax", total, bound,
-                      [&](auto& k, T* out) { k.rows.log_softmax(rows, out, from); });
+                      [&](auto& k, T* out) { k.softmax.log_softmax(rows, out, from); });
       check_tables<T>("logsumexp", one, bound,
-                      [&](auto& k, T* out) { k.rows.logsumexp(rows, out, from); });
+                      [&](auto& k, T* out) { k.softmax.logsumexp(rows, out, from); });
       check_tables<T>("softmax backward", total, bound,
-                      [&](auto& k, T* out) { k.rows.softmax_backward(rows, out, from, other); });
+                      [&](auto& k, T* out) { k.softmax.softmax_backward(rows, out, from, other); });
       check_tables<T>("log_softmax backward", total, bound, [&](auto& k, T* out) {
-        k.rows.log_softmax_backward(rows, out, from, other);
+        k.softmax.log_softmax_backward(rows, out, from, other);
       });
     }
   }
