@@ -1,5 +1,5 @@
 // backward() and grad(). One backward pass walks the graph from the youngest node to the oldest. A
-// node's consumers are all younger than it is, so when its turn comes its gradient is complete.
+// node's uses are all younger than it is, so when its turn comes its gradient is complete.
 #include <algorithm>
 #include <atomic>
 #include <unordered_map>
@@ -11,9 +11,9 @@
 namespace regrad {
 namespace {
 
-// One walk over the graph. A node waits in a heap while gradients for it arrive, and they are
-// summed: by the chain rule of several variables, dL/dx is the sum of what every use of x
-// contributes.
+// One walk over the graph. Contributions to a node's gradient are summed as they arrive: by the
+// chain rule of several variables, dL/dx is the sum of what every use of x contributes. Meanwhile
+// ops wait in a heap, with the sum in `pending`, and leaves in a list.
 class Pass {
  public:
   explicit Pass(BackwardOptions options) : options_(options), grad_mode_(options.create_graph) {}
@@ -28,7 +28,7 @@ class Pass {
     }
   }
 
-  // Only nodes from which one of `targets` can be reached take part; the others are not computed.
+  // Only nodes from which one of `targets` can be reached take part.
   void restrict_to(const std::unordered_set<Node*>& targets, const std::vector<Tensor>& outputs);
 
   // Adds a contribution to the gradient of a node.
@@ -49,17 +49,17 @@ class Pass {
   };
   std::vector<Leaf>& leaves() { return leaves_; }  // their gradients are complete after run()
 
-  // The youngest node first. Calls complete(node, gradient) for every node but leaves, with its
-  // whole gradient.
-  template <class Complete>
-  void run(const Complete& complete) {
+  // The youngest node first. Calls on_complete(node, gradient) with the complete gradient of every
+  // node but leaves.
+  template <class OnComplete>
+  void run(const OnComplete& on_complete) {
     while (!waiting_.empty()) {
       std::pop_heap(waiting_.begin(), waiting_.end(), older);
       const Ref<Node> node = std::move(waiting_.back());
       waiting_.pop_back();
       Tensor gradient = std::move(node->pending);
       propagate(*node, gradient, node);
-      complete(*node, std::move(gradient));
+      on_complete(*node, std::move(gradient));
     }
   }
 
@@ -67,7 +67,7 @@ class Pass {
   static inline std::atomic<uint64_t> passes_{0};
   static bool older(const Ref<Node>& a, const Ref<Node>& b) { return a->number < b->number; }
 
-  // The sum of a node's contributions in this pass; null before the first.
+  // The sum of the contributions to a node in this pass; null before the first.
   Tensor* sum_so_far(Node& node) {
     const uint64_t latest = node.pass.load(std::memory_order_relaxed);
     if (!node.is_leaf()) {
@@ -78,7 +78,7 @@ class Pass {
     if (place < leaves_.size() && leaves_[place].node.get() == &node) {
       return &leaves_[place].gradient;
     }
-    for (Leaf& leaf : leaves_) {  // a pass of another thread, or within this one, was here since
+    for (Leaf& leaf : leaves_) {  // a pass of another thread, or a nested one, was here since
       if (leaf.node.get() == &node) return &leaf.gradient;
     }
     return nullptr;
@@ -108,7 +108,7 @@ class Pass {
   // The chain rule at one node: from its complete gradient to contributions for its inputs.
   void propagate(Node& node, const Tensor& gradient, const Ref<Node>& reference) {
     check(
-        !node.spent,
+        !node.released,
         "backward: the graph through {} was used by an earlier backward(), which freed it; compute "
         "it again, detach() what is carried over, or give that one {{.retain_graph = true}}",
         node.name);
@@ -119,11 +119,11 @@ class Pass {
       output.body().node = reference;
     }
     if (node.derivative_of_all) {
-      propagate_at_once(node, gradient, output);
+      propagate_to_all(node, gradient, output);
     } else {
       propagate_by_edge(node, gradient, output);
     }
-    if (!options_.retain_graph && !options_.create_graph) node.forget();
+    if (!options_.retain_graph && !options_.create_graph) node.release_saved();
   }
 
   void propagate_by_edge(Node& node, const Tensor& gradient, const Tensor& output) {
@@ -135,8 +135,9 @@ class Pass {
     }
   }
 
-  // A contribution that is not the first, where the derivative itself can add to the sum.
-  // False: not here.
+  // Lets the derivative itself add its contribution to the sum. Returns false if that is not
+  // possible: for the first contribution, a buffer that others refer to, or a pass that is
+  // recorded.
   bool add_in_place(const Ref<Node>& node, const Derivative& derivative, const Tensor& gradient) {
     if (options_.create_graph || !derivative.can_add()) return false;
     Tensor* sum = sum_so_far(*node);
@@ -145,7 +146,7 @@ class Pass {
     return true;
   }
 
-  void propagate_at_once(Node& node, const Tensor& gradient, const Tensor& output) {
+  void propagate_to_all(Node& node, const Tensor& gradient, const Tensor& output) {
     std::vector<Tensor> gradients = node.derivative_of_all(gradient, Needed(node), output);
     check(gradients.size() == node.edge_count,
           "backward of {}: its derivative returned {} gradients for {} inputs", node.name,
@@ -221,8 +222,8 @@ Tensor seed_for(const char* op, const Tensor& output, const Tensor& gradient) {
   return gradient;
 }
 
-// A gradient that a user will see shares its memory with nothing else and is contiguous.
-Tensor owned(const Tensor& g) {
+// A gradient for the user: contiguous, and, unless it is part of a graph, in memory of its own.
+Tensor for_user(const Tensor& g) {
   return g.requires_grad() || g.sole_owner() ? g.contiguous() : g.clone();
 }
 
@@ -238,7 +239,7 @@ void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
   for (auto& [leaf, complete] : pass.leaves()) {
     if (leaf->abandoned) continue;
     complete = leaf->gradient.defined() ? add_gradients(leaf->gradient, std::move(complete))
-                                        : owned(complete);
+                                        : for_user(complete);
   }
   for (auto& [leaf, complete] : pass.leaves()) {
     if (!leaf->abandoned) std::swap(leaf->gradient, complete);
@@ -276,7 +277,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
           "grad: the outputs do not depend on input {} of shape {}; "
           "with {{.allow_unused = true}} its gradient is undefined",
           i, inputs[i].shape());
-    gradients.push_back(it == found.end() ? Tensor() : owned(it->second));
+    gradients.push_back(it == found.end() ? Tensor() : for_user(it->second));
   }
   return gradients;
 }

@@ -1,9 +1,9 @@
 // How the graph is recorded, and what a node does afterwards.
 //
-// What a derivative captures. A derivative is a lambda that has captured copies of the tensors that
-// it will need. record() copies it once, into the node. While that copy is made,
-// `Tensor::capturing` points at the node's list of saved tensors, and the copy constructor of
-// Tensor adds each captured tensor to it with its version (captured(), below). So the node knows
+// What a derivative captures. A derivative is a function object, usually a lambda, that holds
+// copies of the tensors that it will need. record() copies it once, into the node. While that copy
+// is made, `Tensor::capturing` points at the node's list of saved tensors, and the copy constructor
+// of Tensor adds each captured tensor to it with its version (captured(), below). So the node knows
 // what it relies on without being told.
 #include "autograd/graph.h"
 
@@ -32,8 +32,7 @@ class CaptureScope {
   std::vector<Saved>* outer_;
 };
 
-// What the copy in a derivative points at: for a leaf the body made for graphs
-// (TensorBody::in_graph).
+// The body of a captured tensor: of a leaf, the one made for graphs (TensorBody::in_graph).
 Ref<TensorBody> Tensor::captured() const {
   if (!body_) return {};
   Ref<TensorBody> kept = body_->in_graph ? body_->in_graph : body_;
@@ -50,8 +49,8 @@ constinit thread_local uint64_t last_number = 0;
 
 bool wants_gradient(const Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
 
-// A tensor that no other handle shows, to attach the node to: an op may return its input as it is.
-Tensor outside_graph(Tensor output) {
+// The output as a new tensor if anybody else refers to it: an op may return its input as it is.
+Tensor unshared(Tensor output) {
   const bool own = output.body().unique() && !output.requires_grad();
   return own ? std::move(output) : output.detach();
 }
@@ -61,7 +60,7 @@ const Tensor& tensor_of(const Tensor& input) { return input; }
 
 template <class Inputs, class... OfAll>
 Tensor record_over(const char* name, Tensor output, const Inputs& inputs, const OfAll&... of_all) {
-  output = outside_graph(std::move(output));
+  output = unshared(std::move(output));
   Watch::see(name, output);
   bool wanted = false;
   for (const auto& input : inputs) wanted = wanted || wants_gradient(tensor_of(input));
@@ -157,7 +156,7 @@ std::string Node::called() const {
 
 namespace {
 
-// How to call the tensor that was written: of a view, the tensor that it shows, which is the oldest
+// How to name the tensor that was written: of a view, the tensor that it shows, which is the oldest
 // in the graph with that storage; without one, the shape before expand().
 std::string written_tensor(const TensorBody& body) {
   const Node* node = body.node.get();
@@ -232,8 +231,8 @@ void Node::abandon() {
   std::swap(last, gradient);
 }
 
-void Node::forget() {
-  spent = true;
+void Node::release_saved() {
+  released = true;
   derivative_of_all.reset();
   output = Tensor();
   saved.clear();

@@ -1,7 +1,8 @@
-// The graph. Every op ends with record(), which makes a Node: one step of the computation. A node
-// has an Edge to each input, with the derivative that turns the gradient of the op's output into
-// the gradient of that input. backward.cpp walks the edges. (On a first reading, go on at `struct
-// Input`: Closure is a std::function with what an engine needs beside it.)
+// The graph. Every op ends with record() (or record_fused(), ops/dispatch.h, which calls it). It
+// makes a Node: one step of the computation. A node has an Edge to each input, with the derivative
+// that turns the gradient of the op's output into the gradient of that input. backward.cpp walks
+// the edges. (On a first reading, take Closure for a std::function, read what is said above it, and
+// go on at `using Derivative`.)
 #pragma once
 
 #include <initializer_list>
@@ -31,70 +32,70 @@ class Needed {
 //   over. In place. A derivative with a member add_into(sum, g) can add its result to a gradient
 //   that exists already: then a hundred slices of one tensor, or a weight used a hundred times,
 //   take one buffer.
-template <class Result, class... Given>
+template <class Result, class... Args>
 class Closure {
  public:
   template <class F>
   static constexpr bool takes_output =
-      std::is_invocable_r_v<Result, const F&, Given..., const Tensor&>;
+      std::is_invocable_r_v<Result, const F&, Args..., const Tensor&>;
 
   Closure() = default;  // none
-  // Stores f, which is called as above.
+  // Stores f, callable as f(args...) or f(args..., output).
   template <class F>
   requires(!std::same_as<F, Closure>) &&
-      (takes_output<F> || std::is_invocable_r_v<Result, const F&, Given...>)Closure(F f) {
+      (takes_output<F> || std::is_invocable_r_v<Result, const F&, Args...>)Closure(F f) {
     make<F>(inline_, std::move(f));
-    table_ = &table_of<F>;
+    vtable_ = &vtable_for<F>;
   }
   Closure(const Closure& other) { assign(other); }
   Closure& operator=(const Closure&) = delete;
   ~Closure() { reset(); }
 
   void assign(const Closure& other) {  // to an empty one, which stays empty if the copy throws
-    if (other.table_ == nullptr) return;
-    other.table_->copy(inline_, other.inline_);
-    table_ = other.table_;
+    if (other.vtable_ == nullptr) return;
+    other.vtable_->copy(inline_, other.inline_);
+    vtable_ = other.vtable_;
   }
   void reset() {  // frees what it holds; then it is none
-    if (table_ != nullptr) std::exchange(table_, nullptr)->destroy(inline_);
+    if (vtable_ != nullptr) std::exchange(vtable_, nullptr)->destroy(inline_);
   }
-  explicit operator bool() const { return table_ != nullptr; }
-  Result operator()(Given... given, const Tensor& output) const {
-    return table_->call(inline_, given..., output);
+  explicit operator bool() const { return vtable_ != nullptr; }
+  Result operator()(Args... args, const Tensor& output) const {
+    return vtable_->call(inline_, args..., output);
   }
   // What its function takes, and whether it has add_into().
-  bool wants_output() const { return table_ != nullptr && table_->wants_output; }
-  bool can_add() const { return table_->add_into != nullptr; }
+  bool wants_output() const { return vtable_ != nullptr && vtable_->wants_output; }
+  bool can_add() const { return vtable_->add_into != nullptr; }
   // sum += its gradient for g, in place; only where can_add().
-  void add_into(Tensor& sum, const Tensor& g) const { table_->add_into(inline_, sum, g); }
+  void add_into(Tensor& sum, const Tensor& g) const { vtable_->add_into(inline_, sum, g); }
 
  private:
-  static constexpr size_t room = 48;
+  static constexpr size_t inline_size = 48;
   template <class F>
-  static constexpr bool fits = sizeof(F) <= room && alignof(F) <= alignof(void*);
+  static constexpr bool fits = sizeof(F) <= inline_size && alignof(F) <= alignof(void*);
   template <class F>
-  static const F& get(const void* at) {
+  static const F& get(const void* place) {
     if constexpr (fits<F>)
-      return *static_cast<const F*>(at);
+      return *static_cast<const F*>(place);
     else
-      return **static_cast<F* const*>(at);
+      return **static_cast<F* const*>(place);
   }
   template <class F, class From>
-  static void make(void* at, From&& from) {
+  static void make(void* place, From&& from) {
     if constexpr (fits<F>) {
-      new (at) F(std::forward<From>(from));
+      new (place) F(std::forward<From>(from));
     } else {
       void* block = allocate_block(sizeof(F));
       try {
-        new (at) F*(new (block) F(std::forward<From>(from)));
+        new (place) F*(new (block) F(std::forward<From>(from)));
       } catch (...) {
         free_block(block, sizeof(F));
         throw;
       }
     }
   }
-  struct Table {
-    Result (*call)(const void*, Given..., const Tensor& output);
+  struct VTable {
+    Result (*call)(const void*, Args..., const Tensor& output);
     void (*copy)(void*, const void*);
     void (*destroy)(void*);
     void (*add_into)(const void*, Tensor&, const Tensor&);
@@ -103,35 +104,36 @@ class Closure {
   template <class F>
   static constexpr auto adder() -> void (*)(const void*, Tensor&, const Tensor&) {
     if constexpr (requires(const F& f, Tensor& sum) { f.add_into(sum, sum); }) {
-      return [](const void* at, Tensor& sum, const Tensor& g) { get<F>(at).add_into(sum, g); };
+      return
+          [](const void* place, Tensor& sum, const Tensor& g) { get<F>(place).add_into(sum, g); };
     } else {
       return nullptr;
     }
   }
   template <class F>
-  static constexpr Table table_of = {
-      [](const void* at, Given... given, const Tensor& output) -> Result {
+  static constexpr VTable vtable_for = {
+      [](const void* place, Args... args, const Tensor& output) -> Result {
         if constexpr (takes_output<F>)
-          return get<F>(at)(given..., output);
+          return get<F>(place)(args..., output);
         else
-          return get<F>(at)(given...);
+          return get<F>(place)(args...);
       },
       [](void* to, const void* from) { make<F>(to, get<F>(from)); },
-      [](void* at) {
-        const F& f = get<F>(at);
+      [](void* place) {
+        const F& f = get<F>(place);
         f.~F();
         if constexpr (!fits<F>) free_block(const_cast<F*>(&f), sizeof(F));
       },
       adder<F>(), takes_output<F>};
 
-  const Table* table_ = nullptr;
-  alignas(void*) unsigned char inline_[room];
+  const VTable* vtable_ = nullptr;
+  alignas(void*) unsigned char inline_[inline_size];
 };
 
 // From the gradient of the output to the gradient of ONE input: (g) or (g, output).
 using Derivative = Closure<Tensor, const Tensor&>;
 
-// The gradients of all inputs out of one pass: (g, needed) or (g, needed, output), one for each.
+// The gradients of all inputs by one call: (g, needed) or (g, needed, output), one for each.
 using DerivativeOfAll = Closure<std::vector<Tensor>, const Tensor&, Needed>;
 
 struct Input {
@@ -140,9 +142,9 @@ struct Input {
 };
 
 // Says that `output` was computed from the inputs, and how gradients flow back to them: by a
-// derivative for each, or by one for all where they come out of one pass. `name` must outlive the
-// graph (a literal). Returns the output; no node is made under NoGrad, or when no input requires a
-// gradient.
+// derivative for each, or by one for all where one computation gives them all. `name` must outlive
+// the graph (a literal). Returns the output; no node is made under NoGrad, or when no input
+// requires a gradient.
 Tensor record(const char* name, Tensor output, std::initializer_list<Input> inputs);
 Tensor record(const char* name, Tensor output, const std::vector<Input>& inputs);
 Tensor record(const char* name, Tensor output, const std::vector<Tensor>& inputs,
@@ -158,8 +160,8 @@ struct Saved {
 
 // From a node to one of its inputs.
 struct Edge {
-  Ref<Node> input;        // none: this input needs no gradient
-  Derivative derivative;  // none: derivative_of_all serves every edge
+  Ref<Node> input;        // none: this input requires no gradient, or the graph is freed
+  Derivative derivative;  // none: there is no input, or derivative_of_all is used
 };
 
 class Node : public Counted {
@@ -184,15 +186,16 @@ class Node : public Counted {
   // The edge of input i.
   const Edge& edge(size_t i) const { return reinterpret_cast<const Edge*>(this + 1)[i]; }
   void check_saved() const;  // an Error if a saved tensor was written since
-  void forget();             // frees closures and edges, as backward() does without retain_graph
+  void release_saved();      // frees closures and edges, as backward() does without retain_graph
   void abandon();            // of a leaf whose tensor is gone: nobody can ask for its gradient
 
   const char* const name;  // of the op; nullptr for a leaf
   uint64_t number;         // counts up as nodes are made: an input's is less than its output's
   const Shape shape;       // of the tensor that this node made
   const DType dtype;
-  const Storage* const storage;  // that tensor's: only to be compared with one that is alive
-  bool spent = false;  // backward() has been here without retain_graph, and called forget()
+  const Storage* const storage;  // that tensor's, for comparing addresses only: it may be gone
+  bool released =
+      false;  // backward() has been here without retain_graph, and called release_saved()
   const size_t edge_count;
   Tensor output;  // outside the graph; kept only if a derivative wants_output()
   std::vector<Saved> saved;
@@ -202,7 +205,7 @@ class Node : public Counted {
   std::string parameter;  // of a leaf: its dotted name
   Tensor pending;         // during a backward pass: the sum of the contributions so far
   // The pass that `pending` belongs to. Passes of several threads may meet at a leaf, so each pass
-  // keeps its own sum for it; this is the latest pass that has one, at `place` in its list.
+  // keeps its own sum for it; this is the latest pass that has one, and `place` is its index there.
   std::atomic<uint64_t> pass{0};
   std::atomic<uint32_t> place{0};
 

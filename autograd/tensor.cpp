@@ -62,7 +62,7 @@ Tensor view_of(const Tensor& base, const Shape& shape, const Shape& strides, int
 
 void Tensor::undefined() { fail("this tensor is undefined: it was never given a value"); }
 
-bool Tensor::is_in_order(bool with_gaps) const {
+bool Tensor::is_row_major(bool with_gaps) const {
   int64_t stride = 1;
   for (int64_t i = rank() - 1; i >= 0; --i) {
     const int64_t size = shape()[i], found = size == 1 ? stride : strides()[i];
@@ -81,7 +81,7 @@ bool Tensor::is_held_once() const {
   return own.unique() && own.in_graph->unique() && own.storage->is_held_by(2);
 }
 
-bool Tensor::sole_owner() const { return is_held_once() && !requires_grad() && is_in_order(true); }
+bool Tensor::sole_owner() const { return is_held_once() && !requires_grad() && is_row_major(true); }
 
 const Tensor& Tensor::on_host() const {
   check(device() == cpu, "data: this tensor is on {}; to(cpu) is a copy that can be read",
@@ -117,7 +117,7 @@ bool may_overlap_itself(const Shape& shape, const Shape& strides) {
 
 }  // namespace
 
-void Tensor::written(const char* op) {
+void Tensor::mark_written(const char* op) {
   check(!requires_grad() || !GradMode::enabled(),
         "{}: this tensor of shape {} is part of a graph; write it in place under NoGrad, "
         "or make a new tensor",

@@ -1,6 +1,7 @@
-// Tensor: a handle on numbers. A copy of a Tensor shows the same numbers, as does a view: clone()
-// is the copy that does not. A tensor that requires a gradient also points at its Node, its place
-// in the graph (graph.h): a leaf, if a user asked for its gradient, or the op that computed it.
+// Tensor: a reference-counted handle on an array of numbers. A copy of a Tensor refers to the same
+// numbers, and so does a view; clone() copies the numbers. A tensor that requires a gradient also
+// points at its Node, its place in the graph (graph.h): a leaf, if a user asked for its gradient,
+// or the op that computed it.
 //
 // Threads. Different threads may use the same tensors at once as long as nobody writes them:
 // forward passes, backward(), grad() and the freeing of graphs over shared parameters need no lock,
@@ -8,11 +9,11 @@
 // user's lock is needed where one of the threads
 //   - writes a tensor's numbers in place (an optimiser's step, copy_, mutable_data), or one handle
 //     itself (assignment, set_requires_grad, set_name);
-//   - asks for, sets or clears the gradient (grad(), set_grad, zero_grad) of a leaf that a
-//   backward()
-//     in another thread reaches;
+//   - asks for, sets or clears the gradient (grad(), set_grad, zero_grad) of a leaf that backward()
+//     reaches in another thread;
 //   - runs backward() through a part of a graph, other than leaves, that another thread's does too.
-// After fork(), a child may use tensors as its parent could, with threads of its own; but a GPU.
+// After fork(), a child may use tensors as its parent could, with threads of its own, but not a
+// GPU.
 #pragma once
 
 #include <concepts>
@@ -39,8 +40,9 @@ struct TensorOptions {
 
 struct BackwardOptions {
   bool retain_graph = false;  // keep what a second backward through the same graph needs
-  // Record the backward pass, for gradients of gradients. A gradient then holds the graph that it came
-  // from until zero_grad(), set_grad(), or the end of its leaf's last Tensor outside of graphs.
+  // Record the backward pass, for gradients of gradients; implies retain_graph. A gradient then
+  // holds the graph that it came from until zero_grad(), set_grad(), or until the user's last
+  // handle on its leaf is gone.
   bool create_graph = false;
 };
 
@@ -50,7 +52,7 @@ struct TensorBody : Counted {
   Shape shape, strides;
   int64_t offset = 0;  // in elements
   DType dtype = float32;
-  Ref<Node> node;  // none: no gradient is wanted
+  Ref<Node> node;  // none: does not require a gradient
   // Of a leaf: a second body over the same storage and node, which graphs hold in place of this
   // one. When the last handle of the user goes, this body is freed although graphs still need the
   // numbers, and the gradient with it: otherwise, after create_graph, leaf -> gradient -> graph ->
@@ -74,7 +76,7 @@ class Tensor {
   explicit Tensor(Ref<TensorBody> body) : body_(std::move(body)) {}
 
   bool defined() const { return static_cast<bool>(body_); }  // whether it has a value
-  // What it is. Of an undefined tensor these, and all that follow, are an Error.
+  // Shape, dtype and device. For an undefined tensor these, and all that follow, throw an Error.
   const Shape& shape() const { return body().shape; }
   const Shape& strides() const { return body().strides; }
   // The size of dimension d, -1 the last; an Error where there is none.
@@ -85,7 +87,7 @@ class Tensor {
   DType dtype() const { return body().dtype; }
   Device device() const { return body().storage->device(); }
   // Whether the elements follow each other in row-major order, without gaps.
-  bool is_contiguous() const { return is_in_order(false); }
+  bool is_contiguous() const { return is_row_major(false); }
 
   // Numbers in and out. to_vector and item convert from any dtype.
   template <class T>
@@ -98,7 +100,7 @@ class Tensor {
   }
   template <class T>
   T* mutable_data() {  // for writing: counts as a write
-    written("mutable_data");
+    mark_written("mutable_data");
     return static_cast<T*>(const_cast<void*>(on_host().address(dtype_of<T>)));
   }
 
@@ -114,8 +116,8 @@ class Tensor {
   Tensor transpose(int64_t d0, int64_t d1) const;  // as regrad::transpose
 
   // Writing in place: for parameters, under NoGrad, and for tensors outside any graph. A source
-  // that lies in the same memory is read before anything is written; a tensor whose elements share
-  // places (an expanded one) is an Error.
+  // that lies in the same memory is read before anything is written; a tensor whose elements
+  // overlap in memory (an expanded one) is an Error.
   Tensor& copy_(const Tensor& source);  // broadcasts and converts
   Tensor& fill_(Number value);          // an Error where the dtype cannot hold it
   // this += scale other, which broadcasts; both of one float dtype, this one contiguous.
@@ -123,9 +125,10 @@ class Tensor {
   Tensor& mul_(double factor);  // this *= factor, likewise
 
   // Gradients.
-  // Whether it has a gradient: a leaf with set_requires_grad(true), or computed from one.
+  // Whether backward() reaches it: a leaf with set_requires_grad(true), or computed from one.
   bool requires_grad() const { return static_cast<bool>(body().node); }
-  Tensor& set_requires_grad(bool on);  // an Error for int64 and bool, and for off of a result
+  Tensor& set_requires_grad(
+      bool on);  // an Error for int64 and bool, and for false where it is not a leaf
   bool is_leaf() const;                // not the result of a recorded op
   Tensor grad() const;  // undefined before the first backward
   void set_grad(const Tensor& gradient);  // of its shape and dtype, or undefined
@@ -140,7 +143,7 @@ class Tensor {
   void set_name(const std::string& name);  // of a leaf that requires a gradient; others have none
   std::string str() const;  // the numbers, for people; long ones are shortened
 
-  const TensorBody& body() const {  // what it points to; an Error when undefined
+  const TensorBody& body() const {  // what the handle refers to; an Error when undefined
     if (!body_) [[unlikely]] undefined();
     return *body_;
   }
@@ -151,14 +154,16 @@ class Tensor {
   const Ref<Node>& node() const { return body().node; }  // its place in the graph, or none
   // Whether both are handles on one tensor, not only on one storage.
   bool shares_body(const Tensor& other) const { return body_.get() == other.body_.get(); }
-  bool is_held_once() const;   // no other Tensor shows these numbers
-  bool sole_owner() const;     // nor will a graph: they may be written over
-  void written(const char* op);  // counts a write; an Error where there must be none
+  bool is_held_once() const;  // no other handle or view refers to these numbers
+  bool sole_owner() const;    // the same, outside any graph: the buffer may be overwritten
+  void mark_written(
+      const char* op);  // adds 1 to the version; an Error where writing is not allowed
 
  private:
   friend class CaptureScope;
   friend class Node;
-  bool is_in_order(bool with_gaps) const;  // the places are; gaps may lie between rows
+  bool is_row_major(
+      bool with_gaps) const;  // the elements in memory; with gaps between rows, if given
   const Tensor& on_host() const;
   [[noreturn]] static void undefined();
   Ref<TensorBody> captured() const;  // adds this tensor to `capturing`

@@ -241,7 +241,7 @@ Tensor add_gradients(Tensor sum, Tensor gradient) {
 Tensor& Tensor::add_(const Tensor& other, double scale) {
   same_dtype("add_", *this, other);
   check(is_contiguous(), "add_: writes in place into a contiguous tensor only");
-  written("add_");
+  mark_written("add_");
   const NoGrad guard;
   Tensor from = spread(other, broadcast_shapes("add_", shape(), other.shape())).contiguous();
   check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape(), shape());
@@ -254,7 +254,7 @@ Tensor& Tensor::add_(const Tensor& other, double scale) {
 
 Tensor& Tensor::mul_(double factor) {
   check(is_contiguous(), "mul_: writes in place into a contiguous tensor only");
-  written("mul_");
+  mark_written("mul_");
   for_floats("mul_", *this, [&]<class T>() {
     kernels<T>(*this).vector.scale(numel(), raw<T>(*this), static_cast<T>(factor));
   });

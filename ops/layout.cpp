@@ -122,14 +122,14 @@ Tensor& Tensor::copy_(const Tensor& source) {
       source.shape() == shape() && source.dtype() == dtype() && source.device() == device();
   const Tensor from =
       without_overlap(alike ? source : source.detach().to(dtype()).to(device()), *this);
-  written("copy_");
+  mark_written("copy_");
   copy_into(*this, from.shape() == shape() ? from : expand(from, shape()));
   return *this;
 }
 
 Tensor& Tensor::fill_(Number value) {
   const Tensor from = filled("fill_", {}, value, dtype(), device());
-  written("fill_");
+  mark_written("fill_");
   copy_into(*this, expand(from, shape()));
   return *this;
 }

@@ -1,6 +1,6 @@
-// Products. C = A B:  dA = G Bᵀ,  dB = Aᵀ G.  Any strides go straight to the kernel: a transposed
-// or sliced operand, or a batch that is a view, is never copied. A gradient that is added to others
-// is accumulated by the product itself.
+// Products. C = A B:  dA = G Bᵀ,  dB = Aᵀ G.  The kernel takes any strides: transposed or sliced
+// operands, and batches that are views, are not copied. The derivatives are function objects with a
+// second form, add_into: a product can accumulate into a gradient that exists already.
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -8,7 +8,7 @@ namespace regrad {
 namespace {
 
 template <class T>
-Gemm<T> describe(const Tensor& a, const Tensor& b, const Tensor& c) {
+Gemm<T> gemm_args(const Tensor& a, const Tensor& b, const Tensor& c) {
   const int64_t row = a.rank() - 2, col = a.rank() - 1;
   Gemm<T> g{};
   g.m = a.shape()[row], g.k = a.shape()[col], g.n = b.shape()[col];
@@ -23,13 +23,14 @@ Gemm<T> describe(const Tensor& a, const Tensor& b, const Tensor& c) {
   return g;
 }
 
-// c = a b + bias, or c += a b: a [.., m, k], b [.., k, n], c [.., m, n]; bias [n] may be undefined.
+// Writes c = a b + bias, or c += a b: a [.., m, k], b [.., k, n], c [.., m, n]; bias [n] may be
+// undefined.
 void multiply_into(const char* op, const Tensor& c, const Tensor& a, const Tensor& b,
                    const Tensor& bias, bool accumulate) {
-  const Tensor plain = bias.defined() ? bias.detach().contiguous() : bias;
+  const Tensor row = plain(bias);
   for_floats(op, a, [&]<class T>() {
-    Gemm<T> g = describe<T>(a, b, c);
-    if (plain.defined()) g.bias = raw<T>(plain);
+    Gemm<T> g = gemm_args<T>(a, b, c);
+    g.bias = raw_or_null<T>(row);
     g.accumulate = accumulate;
     kernels<T>(a).gemm(g);
   });
@@ -46,7 +47,7 @@ Tensor multiply(const char* op, const Tensor& a, const Tensor& b, const Tensor& 
 
 Tensor product(const Tensor& a, const Tensor& b);
 
-struct OfLeft {  // dA = G Bᵀ
+struct GradOfLeft {  // dA = G Bᵀ
   Tensor b;
   Tensor operator()(const Tensor& g) const { return product(g, transpose(b)); }
   void add_into(Tensor& sum, const Tensor& g) const {
@@ -54,7 +55,7 @@ struct OfLeft {  // dA = G Bᵀ
   }
 };
 
-struct OfRight {  // dB = Aᵀ G
+struct GradOfRight {  // dB = Aᵀ G
   Tensor a;
   Tensor operator()(const Tensor& g) const { return product(transpose(a), g); }
   void add_into(Tensor& sum, const Tensor& g) const {
@@ -63,7 +64,7 @@ struct OfRight {  // dB = Aᵀ G
 };
 
 Tensor product(const Tensor& a, const Tensor& b) {
-  return record("matmul", multiply("matmul", a, b), {{a, OfLeft{b}}, {b, OfRight{a}}});
+  return record("matmul", multiply("matmul", a, b), {{a, GradOfLeft{b}}, {b, GradOfRight{a}}});
 }
 
 Shape batch_of(const Tensor& x) { return Shape(x.shape().begin(), x.shape().size() - 2); }
@@ -81,7 +82,7 @@ Tensor with_batch(const Tensor& x, Shape shape) {
 }
 
 // Gradients of y = x Wᵀ + b; G as [rows, out], whatever the rank of x.
-struct OfInput {  // dx = G W
+struct GradOfInput {  // dx = G W
   Tensor weight;
   Shape shape;
   Tensor operator()(const Tensor& g) const {
@@ -92,13 +93,13 @@ struct OfInput {  // dx = G W
     if (sum.rank() == 2 || sum.is_contiguous()) {
       return multiply_into("linear", as_rows(sum), g, weight, {}, true);
     }
-    Shape of_output = shape;  // its rows lie apart: a product for each of the batch
+    Shape of_output = shape;  // rows of the batch are not contiguous: one product for each
     of_output[shape.rank() - 1] = g.size(1);
     multiply_into("linear", sum, reshape(g, of_output), with_batch(weight, batch_of(sum)), {}, true);
   }
 };
 
-struct OfWeight {  // dW = Gᵀ x
+struct GradOfWeight {  // dW = Gᵀ x
   Tensor x;
   Tensor operator()(const Tensor& g) const { return product(transpose(g), as_rows(x)); }
   void add_into(Tensor& sum, const Tensor& g) const {
@@ -157,8 +158,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     y = multiply("linear", as_rows(input), transpose(weight), bias);
   }
   y = record("linear", std::move(y),
-             {{input, OfInput{weight, x.shape()}},
-              {weight, OfWeight{input}},
+             {{input, GradOfInput{weight, x.shape()}},
+              {weight, GradOfWeight{input}},
               {bias, [](const Tensor& g) { return sum(g, 0); }}});
   if (x.rank() == 2) return y;
   Shape shape = x.shape();

@@ -10,7 +10,7 @@
 namespace regrad {
 namespace {
 
-// kernel(rows, out, x...) along dimension d, with the kernel that `choose` picks from the table.
+// Runs a kernel of the table along dimension d: kernel(rows, out, x...).
 template <class Choose, class... Inputs>
 Tensor along(const char* op, int64_t d, const Choose& choose, const Tensor& x,
              const Inputs&... others) {
@@ -24,6 +24,7 @@ Tensor along(const char* op, int64_t d, const Choose& choose, const Tensor& x,
   return out;
 }
 
+// The derivative as a kernel, and as ops that a recorded backward pass can differentiate again.
 std::vector<Tensor> softmax_backward(const Tensor& g, const Tensor& y, int64_t d) {
   return {along(
       "softmax", d, [](auto& softmax) { return softmax.softmax_backward; }, g, y)};

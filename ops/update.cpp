@@ -37,7 +37,7 @@ void run_all(std::vector<ParameterUpdate>& updates, const Row& row, const Kernel
   const auto narrow = rows_of<float>(updates, row);
   const auto wide = rows_of<double>(updates, row);
   const Tensor& some = updates[0].parameter;
-  for (ParameterUpdate& update : updates) update.parameter.written("step");
+  for (ParameterUpdate& update : updates) update.parameter.mark_written("step");
   const auto run = [&]<class T>(const auto& rows) {
     if (rows.empty()) return;
     kernel(kernels<T>(some), static_cast<int64_t>(rows.size()), rows.data());

@@ -27,7 +27,7 @@ SEAM = {"ops/cpu/select.cpp": {"autograd/check.h", "autograd/error.h", "ops/back
         "ops/cuda/table.cu": {"autograd/error.h"}}
 CHOOSES_BACKENDS = "ops/backend.cpp", {"ops/cpu/select.h", "ops/cuda/load.h"}
 LONGEST_FILE = 400
-CORE_LINES = 1720  # autograd/ without blank lines and comments
+CORE_LINES = 1730  # autograd/ without blank lines and comments
 
 
 def folder_of(path):
