@@ -122,20 +122,22 @@ std::vector<Case> all_cases() {
 
 // The operands of a case, and a way to run it with regrad's kernel or with a peer's.
 struct Work {
-  Case of;
+  Case product;
   int lda, ldb;
   int64_t a_step, b_step, c_step;
   regrad::Tensor a, b, c;  // so that they lie as any tensor does, at a multiple of 64 bytes
 
-  explicit Work(const Case& given) : of(given) {
-    lda = of.heads > 0 ? 3 * of.heads * of.k : of.transpose_a ? of.m : of.k;
-    ldb = of.heads > 0 ? lda : of.transpose_b ? of.k : of.n;
-    a_step = of.heads > 0 ? of.k : int64_t{of.m} * of.k;
-    b_step = of.heads > 0 ? of.k : int64_t{of.k} * of.n;
-    c_step = int64_t{of.m} * of.n;
-    a = random(of.heads > 0 ? int64_t{of.m} * lda : of.batch * a_step);
-    b = random(of.heads > 0 ? int64_t{of.n} * ldb : of.batch * b_step);
-    c = regrad::zeros({of.batch * c_step});
+  explicit Work(const Case& given) : product(given) {
+    lda = product.heads > 0     ? 3 * product.heads * product.k
+          : product.transpose_a ? product.m
+                                : product.k;
+    ldb = product.heads > 0 ? lda : product.transpose_b ? product.k : product.n;
+    a_step = product.heads > 0 ? product.k : int64_t{product.m} * product.k;
+    b_step = product.heads > 0 ? product.k : int64_t{product.k} * product.n;
+    c_step = int64_t{product.m} * product.n;
+    a = random(product.heads > 0 ? int64_t{product.m} * lda : product.batch * a_step);
+    b = random(product.heads > 0 ? int64_t{product.n} * ldb : product.batch * b_step);
+    c = regrad::zeros({product.batch * c_step});
   }
 
   static regrad::Tensor random(int64_t count) {
@@ -145,26 +147,29 @@ struct Work {
 
   void run_regrad() {
     regrad::Gemm<float> g;
-    g.m = of.m, g.n = of.n, g.k = of.k;
-    g.a = a.data<float>(), g.a_row = of.transpose_a ? 1 : lda, g.a_col = of.transpose_a ? lda : 1;
-    g.b = b.data<float>(), g.b_row = of.transpose_b ? 1 : ldb, g.b_col = of.transpose_b ? ldb : 1;
-    g.c = result(), g.c_row = of.n;
-    if (of.batch > 1) {
-      g.batch_rank = 1, g.batch_sizes[0] = of.batch;
+    g.m = product.m, g.n = product.n, g.k = product.k;
+    g.a = a.data<float>(), g.a_row = product.transpose_a ? 1 : lda,
+    g.a_col = product.transpose_a ? lda : 1;
+    g.b = b.data<float>(), g.b_row = product.transpose_b ? 1 : ldb,
+    g.b_col = product.transpose_b ? ldb : 1;
+    g.c = result(), g.c_row = product.n;
+    if (product.batch > 1) {
+      g.batch_rank = 1, g.batch_sizes[0] = product.batch;
       g.a_batch[0] = a_step, g.b_batch[0] = b_step, g.c_batch[0] = c_step;
     }
     regrad::backend(regrad::cpu).float32.gemm(g);
   }
 
   void run_peer(const Multiply& multiply) {
-    for (int64_t i = 0; i < of.batch; ++i) {
-      multiply({of.m, of.n, of.k, of.transpose_a, of.transpose_b, a.data<float>() + i * a_step,
-                b.data<float>() + i * b_step, result() + i * c_step, lda, ldb, of.n});
+    for (int64_t i = 0; i < product.batch; ++i) {
+      multiply({product.m, product.n, product.k, product.transpose_a, product.transpose_b,
+                a.data<float>() + i * a_step, b.data<float>() + i * b_step, result() + i * c_step,
+                lda, ldb, product.n});
     }
   }
 
   float* result() { return const_cast<float*>(c.data<float>()); }
-  double flop() const { return 2.0 * of.batch * of.m * of.k * of.n; }
+  double flop() const { return 2.0 * product.batch * product.m * product.k * product.n; }
 };
 
 double seconds(int loops, const std::function<void()>& body) {
@@ -191,8 +196,8 @@ double median(std::vector<double> values) {
 void check_equal(Work& work, const std::vector<float>& expected, const std::string& peer) {
   for (size_t i = 0; i < expected.size(); ++i) {
     if (std::abs(work.result()[i] - expected[i]) >
-        1e-3 * std::sqrt(static_cast<double>(work.of.k))) {
-      std::printf("%s: %s differs at %zu: %g, not %g\n", work.of.name.c_str(), peer.c_str(), i,
+        1e-3 * std::sqrt(static_cast<double>(work.product.k))) {
+      std::printf("%s: %s differs at %zu: %g, not %g\n", work.product.name.c_str(), peer.c_str(), i,
                   static_cast<double>(work.result()[i]), static_cast<double>(expected[i]));
       return;
     }
@@ -200,18 +205,18 @@ void check_equal(Work& work, const std::vector<float>& expected, const std::stri
 }
 
 // libxsmm makes code for small shapes alone, and none for B transposed.
-bool takes(const Peer& peer, const Case& of) {
+bool takes(const Peer& peer, const Case& product) {
   if (peer.name != "libxsmm") return true;
-  return !of.transpose_b && int64_t{of.m} * of.n * of.k <= 128 * 128 * 128;
+  return !product.transpose_b && int64_t{product.m} * product.n * product.k <= 128 * 128 * 128;
 }
 
 struct Compared {
   double flop, ours, theirs;  // seconds of regrad, and of the best peer
 };
 
-Compared compare(const Case& of, std::vector<Peer> peers, int rounds, double peak) {
-  std::erase_if(peers, [&](const Peer& peer) { return !takes(peer, of); });
-  Work work(of);
+Compared compare(const Case& product, std::vector<Peer> peers, int rounds, double peak) {
+  std::erase_if(peers, [&](const Peer& peer) { return !takes(peer, product); });
+  Work work(product);
   work.run_regrad();
   const std::vector<float> expected = work.c.to_vector<float>();
   std::vector<std::function<void()>> programs = {[&] { work.run_regrad(); }};
@@ -232,8 +237,8 @@ Compared compare(const Case& of, std::vector<Peer> peers, int rounds, double pea
     if (median(times[i]) < median(times[best])) best = i;
   }
   const double theirs = times.size() > 1 ? median(times[best]) : ours;
-  std::printf("%-24s %7.1f GFLOP/s %3.0f %% of peak  %-8s %7.1f  ratio %.2f\n", of.name.c_str(),
-              work.flop() / ours / 1e9, 100 * work.flop() / ours / 1e9 / peak,
+  std::printf("%-24s %7.1f GFLOP/s %3.0f %% of peak  %-8s %7.1f  ratio %.2f\n",
+              product.name.c_str(), work.flop() / ours / 1e9, 100 * work.flop() / ours / 1e9 / peak,
               peers.empty() ? "-" : peers[best - 1].name.c_str(), work.flop() / theirs / 1e9,
               theirs / ours);
   std::fflush(stdout);

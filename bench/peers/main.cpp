@@ -64,9 +64,9 @@ struct Running {
 };
 
 const Case* find(const std::string& name) {
-  const auto at =
+  const auto index =
       std::find_if(cases.begin(), cases.end(), [&](const Case& one) { return one.name == name; });
-  return at == cases.end() ? nullptr : &*at;
+  return index == cases.end() ? nullptr : &*index;
 }
 
 int time_one(const Case& wanted) {

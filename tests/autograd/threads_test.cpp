@@ -26,11 +26,11 @@ TEST_CASE("backward in many threads that share leaves: no gradient is lost") {
   {
     std::vector<Tensor> shared;  // many: a pass looks its leaves up by where it put them
     for (int i = 0; i < 20; ++i) shared.push_back(full({3}, i, {.requires_grad = true}));
-    in_threads(threads, [&](int at) {
+    in_threads(threads, [&](int index) {
       for (int round = 0; round < rounds; ++round) {
         Tensor total = zeros({});
         for (size_t i = 0; i < shared.size(); ++i) {
-          const Tensor& x = shared[(i + static_cast<size_t>(at)) % shared.size()];
+          const Tensor& x = shared[(i + static_cast<size_t>(index)) % shared.size()];
           total = total + sum(x * 2 + x * x);
         }
         total.backward();
@@ -47,9 +47,9 @@ TEST_CASE("backward in many threads that share leaves: no gradient is lost") {
 
 TEST_CASE("forward, grad and freeing in many threads over shared parameters") {
   const Tensor w = full({8, 8}, 0.1, {.requires_grad = true}), b = zeros({8}, {.requires_grad = true});
-  in_threads(8, [&](int at) {
+  in_threads(8, [&](int index) {
     for (int round = 0; round < 30; ++round) {
-      const Tensor x = full({4, 8}, at + 1, {.requires_grad = true});
+      const Tensor x = full({4, 8}, index + 1, {.requires_grad = true});
       const Tensor y = sum(tanh(linear(tanh(linear(x, w, b)), w, b)));
       if (round % 3 == 0) continue;  // freed without a backward
       const auto found = grad({y}, {w, x}, {.create_graph = round % 3 == 1});
@@ -66,9 +66,9 @@ TEST_CASE("a leaf's last handle goes while other threads' passes reach it") {
       const Tensor x = ones({2}, {.requires_grad = true});
       for (int i = 0; i < 4; ++i) losses.push_back(sum(x * x));
       Tensor mine = x;
-      in_threads(4, [&](int at) {
-        if (at == 0) mine = Tensor();
-        losses[static_cast<size_t>(at)].backward({}, {.create_graph = at == 1});
+      in_threads(4, [&](int index) {
+        if (index == 0) mine = Tensor();
+        losses[static_cast<size_t>(index)].backward({}, {.create_graph = index == 1});
       });
     }
     losses.clear();

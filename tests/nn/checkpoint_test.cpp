@@ -144,8 +144,9 @@ TEST_CASE("safetensors: a malformed file is one error that names it") {
     const std::string text = reading(bytes);
     CHECK_MESSAGE(text.find(reason) != std::string::npos, text);
   };
-  const auto entry = [](const std::string& name, const std::string& shape, const std::string& at) {
-    return "\"" + name + "\":{\"dtype\":\"F32\",\"shape\":" + shape + ",\"data_offsets\":" + at +
+  const auto entry = [](const std::string& name, const std::string& shape,
+                        const std::string& index) {
+    return "\"" + name + "\":{\"dtype\":\"F32\",\"shape\":" + shape + ",\"data_offsets\":" + index +
            "}";
   };
   const std::string four(4, 'x'), eight(8, 'x');
@@ -354,9 +355,10 @@ TEST_CASE("safetensors: lists without an end and a million names take little mem
     std::ofstream("/proc/self/clear_refs") << "5";  // the peak begins anew, where that is allowed
     [[maybe_unused]] const long before = status("VmRSS:");
     CHECK_ERROR(nn::load_safetensors(path), reason);
-    [[maybe_unused]] const long most = status("VmHWM:");
+    [[maybe_unused]] const long largest = status("VmHWM:");
 #if !defined(__SANITIZE_ADDRESS__)  // which keeps what is freed
-    CHECK_MESSAGE(most - before <= size + (16 << 20), (most - before) << " bytes for " << size);
+    CHECK_MESSAGE(largest - before <= size + (16 << 20), (largest - before)
+                                                             << " bytes for " << size);
 #endif
   };
   std::string list;

@@ -30,8 +30,8 @@ struct Scripted {
       State picked{{}, {}, width, wrong_rows};
       const std::vector<int64_t> from = index.to_vector<int64_t>();
       for (size_t i = 0; i < from.size(); ++i) {
-        const auto at = wrong_rows ? i % history.size() : static_cast<size_t>(from[i]);
-        picked.history.push_back(history[at]);
+        const auto place = wrong_rows ? i % history.size() : static_cast<size_t>(from[i]);
+        picked.history.push_back(history[place]);
         picked.lengths.push_back(lengths[static_cast<size_t>(from[i])]);
       }
       return picked;

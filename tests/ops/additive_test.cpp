@@ -8,10 +8,10 @@ namespace {
 TEST_SUITE_BEGIN("ops");
 
 Array scores_of(const Array& q, const Array& k, const Array& v) {
-  return twin::make({q.size(0), q.size(1), k.size(1)}, [&](const Index& at) {
+  return twin::make({q.size(0), q.size(1), k.size(1)}, [&](const Index& index) {
     double sum = 0;
     for (int64_t h = 0; h < v.size(0); ++h) {
-      sum += v({h}) * std::tanh(q({at[0], at[1], h}) + k({at[0], at[2], h}));
+      sum += v({h}) * std::tanh(q({index[0], index[1], h}) + k({index[0], index[2], h}));
     }
     return sum;
   });

@@ -150,7 +150,7 @@ std::vector<Index> small_shapes() {  // rank 0 to 3, sizes 0 to 3
 
 Array product_gradient(const Array& g, const Array& other, const Index& shape) {
   Array result = twin::make(shape, [](const Index&) { return 0; });
-  twin::every(g.shape, [&](const Index& at) { result(at) += g(at) * other(at); });
+  twin::every(g.shape, [&](const Index& index) { result(index) += g(index) * other(index); });
   return result;
 }
 

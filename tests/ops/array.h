@@ -24,17 +24,17 @@ struct Array {
   std::vector<double> values;
 
   // The element at an index, which may have more dimensions: aligned at the right, 1 stretches.
-  size_t place(const Index& at) const {
+  size_t place(const Index& position) const {
     size_t flat = 0;
-    const size_t lead = at.size() - shape.size();
+    const size_t lead = position.size() - shape.size();
     for (size_t d = 0; d < shape.size(); ++d) {
       const auto size = static_cast<size_t>(shape[d]);
-      flat = flat * size + (size == 1 ? 0 : static_cast<size_t>(at[lead + d]));
+      flat = flat * size + (size == 1 ? 0 : static_cast<size_t>(position[lead + d]));
     }
     return flat;
   }
-  double operator()(const Index& at) const { return values[place(at)]; }
-  double& operator()(const Index& at) { return values[place(at)]; }
+  double operator()(const Index& position) const { return values[place(position)]; }
+  double& operator()(const Index& position) { return values[place(position)]; }
   int64_t size(int64_t d) const {
     return shape[static_cast<size_t>(d < 0 ? d + static_cast<int64_t>(shape.size()) : d)];
   }
@@ -46,12 +46,12 @@ using Twin = std::function<Array(const Arrays&)>;
 // Calls body(index) for every index of a shape, the last dimension fastest.
 template <class Body>
 void every(const Index& shape, const Body& body) {
-  Index at(shape.size(), 0);
+  Index position(shape.size(), 0);
   for (int64_t left = count(shape); left > 0; --left) {
-    body(static_cast<const Index&>(at));
+    body(static_cast<const Index&>(position));
     for (size_t d = shape.size(); d-- > 0;) {
-      if (++at[d] < shape[d]) break;
-      at[d] = 0;
+      if (++position[d] < shape[d]) break;
+      position[d] = 0;
     }
   }
 }
@@ -59,7 +59,9 @@ void every(const Index& shape, const Body& body) {
 template <class Value>
 Array make(const Index& shape, const Value& value) {
   Array result{shape, {}};
-  every(shape, [&](const Index& at) { result.values.push_back(static_cast<double>(value(at))); });
+  every(shape, [&](const Index& position) {
+    result.values.push_back(static_cast<double>(value(position)));
+  });
   return result;
 }
 
@@ -83,13 +85,13 @@ inline Index broadcast(const Arrays& arrays) {
 template <class F>
 Twin each(F f) {
   return [f](const Arrays& x) {
-    return make(broadcast(x), [&](const Index& at) {
+    return make(broadcast(x), [&](const Index& position) {
       if constexpr (std::is_invocable_v<F, double>)
-        return f(x[0](at));
+        return f(x[0](position));
       else if constexpr (std::is_invocable_v<F, double, double>)
-        return f(x[0](at), x[1](at));
+        return f(x[0](position), x[1](position));
       else
-        return f(x[0](at), x[1](at), x[2](at));
+        return f(x[0](position), x[1](position), x[2](position));
     });
   };
 }
@@ -112,12 +114,12 @@ Twin reduced(F f, const Index& dims = {}, bool keepdim = false) {
       if (!mark[d] || keepdim) shape.push_back(kept[d]);
     }
     std::vector<std::vector<double>> lists(static_cast<size_t>(count(kept)));
-    every(x[0].shape, [&](const Index& at) {
+    every(x[0].shape, [&](const Index& position) {
       size_t flat = 0;
       for (size_t d = 0; d < kept.size(); ++d) {
-        flat = flat * static_cast<size_t>(kept[d]) + static_cast<size_t>(mark[d] ? 0 : at[d]);
+        flat = flat * static_cast<size_t>(kept[d]) + static_cast<size_t>(mark[d] ? 0 : position[d]);
       }
-      lists[flat].push_back(x[0](at));
+      lists[flat].push_back(x[0](position));
     });
     Array result{shape, {}};
     for (const auto& list : lists) result.values.push_back(static_cast<double>(f(list)));
@@ -132,11 +134,12 @@ Array along(F f, const Array& x, int64_t dim) {
   Array result = x;
   Index starts = x.shape;
   if (starts[d] > 0) starts[d] = 1;
-  every(starts, [&](Index at) {
+  every(starts, [&](Index position) {
     std::vector<double> list;
-    for (at[d] = 0; at[d] < x.shape[d]; ++at[d]) list.push_back(x(at));
+    for (position[d] = 0; position[d] < x.shape[d]; ++position[d]) list.push_back(x(position));
     list = f(list);
-    for (at[d] = 0; at[d] < x.shape[d]; ++at[d]) result(at) = list[static_cast<size_t>(at[d])];
+    for (position[d] = 0; position[d] < x.shape[d]; ++position[d])
+      result(position) = list[static_cast<size_t>(position[d])];
   });
   return result;
 }
@@ -157,7 +160,7 @@ inline Array einsum(const std::string& spec, const Arrays& x) {
     else
       names.back().push_back(c);
   }
-  std::map<char, int64_t> sizes, at;
+  std::map<char, int64_t> sizes, position;
   std::string letters = right;
   for (size_t k = 0; k < names.size(); ++k) {
     for (size_t d = 0; d < names[k].size(); ++d) {
@@ -173,10 +176,10 @@ inline Array einsum(const std::string& spec, const Arrays& x) {
   const Index shape = read(right, sizes);
   Array result = make(shape, [](const Index&) { return 0; });
   every(read(letters, sizes), [&](const Index& all) {
-    for (size_t i = 0; i < letters.size(); ++i) at[letters[i]] = all[i];
+    for (size_t i = 0; i < letters.size(); ++i) position[letters[i]] = all[i];
     double product = 1;
-    for (size_t k = 0; k < names.size(); ++k) product *= x[k](read(names[k], at));
-    result(read(right, at)) += product;
+    for (size_t k = 0; k < names.size(); ++k) product *= x[k](read(names[k], position));
+    result(read(right, position)) += product;
   });
   return result;
 }

@@ -19,19 +19,19 @@ Array attend(const Array& q, const Array& k, const Array& v, const Array& bias,
              const Rules& rules) {
   const double scale =
       rules.scale != 0 ? rules.scale : 1 / std::sqrt(static_cast<double>(q.shape[1]));
-  return twin::make({q.shape[0], v.shape[1]}, [&](const Index& at) {
-    double most = -inf, total = 0, result = 0;
+  return twin::make({q.shape[0], v.shape[1]}, [&](const Index& index) {
+    double largest = -inf, total = 0, result = 0;
     std::vector<double> scores;
     for (int64_t j = 0; j < k.shape[0]; ++j) {
-      double score = bias({at[0], j});
-      for (int64_t p = 0; p < q.shape[1]; ++p) score += scale * q({at[0], p}) * k({j, p});
-      scores.push_back(rules.causal && j > at[0] ? -inf : score);
-      most = std::max(most, scores.back());
+      double score = bias({index[0], j});
+      for (int64_t p = 0; p < q.shape[1]; ++p) score += scale * q({index[0], p}) * k({j, p});
+      scores.push_back(rules.causal && j > index[0] ? -inf : score);
+      largest = std::max(largest, scores.back());
     }
-    for (int64_t j = 0; j < k.shape[0] && most > -inf; ++j) {
-      const double weight = std::exp(scores[static_cast<size_t>(j)] - most);
+    for (int64_t j = 0; j < k.shape[0] && largest > -inf; ++j) {
+      const double weight = std::exp(scores[static_cast<size_t>(j)] - largest);
       total += weight;
-      result += weight * v({j, at[1]});
+      result += weight * v({j, index[1]});
     }
     return total > 0 ? result / total : 0;
   });
@@ -40,9 +40,9 @@ Array attend(const Array& q, const Array& k, const Array& v, const Array& bias,
 Array part(const Array& x, int64_t b) {  // x[b], or all of x for rank 2
   if (x.shape.size() < 3) return x;
   const Index shape(x.shape.begin() + 1, x.shape.end());
-  return twin::make(shape, [&](Index at) {
-    at.insert(at.begin(), x.shape[0] == 1 ? 0 : b);
-    return x(at);
+  return twin::make(shape, [&](Index index) {
+    index.insert(index.begin(), x.shape[0] == 1 ? 0 : b);
+    return x(index);
   });
 }
 
@@ -261,12 +261,12 @@ Function fused(const Blocks& b) {
 // not feel a bias that is the same for all keys).
 void check_gradients(const Tensors& got, const Tensors& wanted, double bound) {
   REQUIRE(got.size() == wanted.size());
-  double most = 0;
-  for (const Tensor& one : wanted) most = std::max(most, greatest(one.to_vector<double>()));
+  double largest = 0;
+  for (const Tensor& one : wanted) largest = std::max(largest, greatest(one.to_vector<double>()));
   for (size_t i = 0; i < got.size(); ++i) {
     const Array exact = to_array(wanted[i]);
     const double own = std::max(greatest(exact.values), 1e-30);
-    const std::string off = difference(to_array(got[i]), exact, bound * most / own);
+    const std::string off = difference(to_array(got[i]), exact, bound * largest / own);
     CHECK_MESSAGE(off == "", "gradient ", i, ": ", off);
   }
 }
@@ -422,20 +422,20 @@ TEST_CASE("a bias of -inf forbids as a mask does, with zeros where nothing is le
 
 TEST_CASE("NaN goes where it is looked at, and nowhere else") {
   const int64_t time = 150;
-  for (const int64_t at : {0, 5, 70, 149}) {
+  for (const int64_t index : {0, 5, 70, 149}) {
     Tensor q = ones({time, 8}), k = ones({time, 8});
     const Tensor v = ones({time, 8});
-    narrow(q, 0, at, 1).fill_(std::nan(""));
+    narrow(q, 0, index, 1).fill_(std::nan(""));
     const std::vector<double> y = sum(scaled_dot_product_attention(q, k, v), 1).to_vector<double>();
-    for (int64_t i = 0; i < time; ++i) CHECK(std::isnan(y[static_cast<size_t>(i)]) == (i == at));
-    narrow(k, 0, at, 1).fill_(std::nan(""));
+    for (int64_t i = 0; i < time; ++i) CHECK(std::isnan(y[static_cast<size_t>(i)]) == (i == index));
+    narrow(k, 0, index, 1).fill_(std::nan(""));
     const std::vector<double> past =
         sum(scaled_dot_product_attention(v, k, v, {}, {.causal = true}), 1).to_vector<double>();
     for (int64_t i = 0; i < time; ++i) {
-      CHECK(std::isnan(past[static_cast<size_t>(i)]) == (i >= at));
+      CHECK(std::isnan(past[static_cast<size_t>(i)]) == (i >= index));
     }
     Tensor mask = ones({1, time}).to(bool_);
-    narrow(mask, 1, at, 1).fill_(0);
+    narrow(mask, 1, index, 1).fill_(0);
     const Function op = [&](const Tensors& x) {
       return scaled_dot_product_attention(x[0], x[1], x[2], mask);
     };

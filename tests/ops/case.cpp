@@ -33,18 +33,18 @@ Viewed transposed(const Array& x, DType dtype) {
   const auto rank = static_cast<int64_t>(x.shape.size());
   if (rank < 2) {  // a column of a wider array
     const Index wide = rank == 0 ? Index{2} : Index{x.shape[0], 2};
-    const Array leaf = twin::make(wide, [&](Index at) {
-      if (at.back() == 0) return poison(dtype);
-      at.pop_back();
-      return x(at);
+    const Array leaf = twin::make(wide, [&](Index index) {
+      if (index.back() == 0) return poison(dtype);
+      index.pop_back();
+      return x(index);
     });
     return {to_tensor(leaf, dtype), [](const Tensor& t) { return select(t, -1, 1); }, x};
   }
   Index turned = x.shape;
   std::swap(turned[turned.size() - 1], turned[turned.size() - 2]);
-  const Array leaf = twin::make(turned, [&](Index at) {
-    std::swap(at[at.size() - 1], at[at.size() - 2]);
-    return x(at);
+  const Array leaf = twin::make(turned, [&](Index index) {
+    std::swap(index[index.size() - 1], index[index.size() - 2]);
+    return x(index);
   });
   return {to_tensor(leaf, dtype), [](const Tensor& t) { return transpose(t); }, x};
 }
@@ -55,11 +55,11 @@ Viewed sliced(const Array& x, DType dtype) {  // every second of the last, from 
   wide.back() = 2 * wide.back() + 1;
   wide.front() += wide.size() > 1 ? 1 : 0;
   const bool rows = wide.size() > 1;
-  const Array leaf = twin::make(wide, [&](Index at) {
-    if (at.back() % 2 == 0 || (rows && at.front() == 0)) return poison(dtype);
-    at.back() /= 2;
-    if (rows) --at.front();
-    return x(at);
+  const Array leaf = twin::make(wide, [&](Index index) {
+    if (index.back() % 2 == 0 || (rows && index.front() == 0)) return poison(dtype);
+    index.back() /= 2;
+    if (rows) --index.front();
+    return x(index);
   });
   const auto view = [rows](const Tensor& t) {
     const Tensor columns = slice(t, -1, 1, t.size(-1), 2);
@@ -73,8 +73,8 @@ Viewed expanded(const Array& x, DType dtype) {  // the first dimension that can 
     if (x.shape[d] < 2) continue;
     Index narrow_shape = x.shape;
     narrow_shape[d] = 1;
-    const Array leaf = twin::make(narrow_shape, [&](const Index& at) { return x(at); });
-    const Array seen = twin::make(x.shape, [&](const Index& at) { return leaf(at); });
+    const Array leaf = twin::make(narrow_shape, [&](const Index& index) { return x(index); });
+    const Array seen = twin::make(x.shape, [&](const Index& index) { return leaf(index); });
     const Shape shape = to_shape(x.shape);
     return {to_tensor(leaf, dtype), [shape](const Tensor& t) { return expand(t, shape); }, seen};
   }
@@ -97,9 +97,10 @@ Viewed viewed(const Array& x, DType dtype, Layout layout) {
 }
 
 double greatest(const std::vector<double>& values) {
-  double most = 0;
-  for (double value : values) most = std::isfinite(value) ? std::max(most, std::abs(value)) : most;
-  return most;
+  double largest = 0;
+  for (double value : values)
+    largest = std::isfinite(value) ? std::max(largest, std::abs(value)) : largest;
+  return largest;
 }
 
 std::string difference(const Array& got, const Array& wanted, double bound) {
@@ -152,9 +153,9 @@ void check_recorded(const Function& op, const Tensors& inputs, const Shape& shap
   for (const Tensor& x : inputs) {
     if (is_float(x.dtype())) wanted.push_back(x);
   }
-  double most = 0;  // what is nothing but rounding in one gradient is small beside the others
+  double largest = 0;  // what is nothing but rounding in one gradient is small beside the others
   for (const Tensor& one : plain) {
-    if (one.defined()) most = std::max(most, greatest(one.to_vector<double>()));
+    if (one.defined()) largest = std::max(largest, greatest(one.to_vector<double>()));
   }
   for (size_t k = 0; k < plain.size(); ++k) {
     REQUIRE(plain[k].defined() == recorded[k].defined());
@@ -162,7 +163,7 @@ void check_recorded(const Function& op, const Tensors& inputs, const Shape& shap
     CHECK(plain[k].shape() == wanted[k].shape());
     const Array exact = to_array(plain[k]);
     const double own = std::max(greatest(exact.values), 1e-30);
-    const std::string off = difference(to_array(recorded[k]), exact, 1e-11 * most / own);
+    const std::string off = difference(to_array(recorded[k]), exact, 1e-11 * largest / own);
     CHECK_MESSAGE(off == "", "recorded gradient ", k, ": ", off);
   }
 }

@@ -125,7 +125,8 @@ TEST_CASE("two and three extreme numbers") {
           const int64_t from = std::clamp<int64_t>(a < 0 ? std::max(a, int64_t{-7}) + 7 : a, 0, 7);
           const int64_t to = std::clamp<int64_t>(b < 0 ? std::max(b, int64_t{-7}) + 7 : b, 0, 7);
           std::vector<int64_t> wanted;
-          for (int64_t at = from; at < to; at += std::min<int64_t>(step, 7)) wanted.push_back(at);
+          for (int64_t index = from; index < to; index += std::min<int64_t>(step, 7))
+            wanted.push_back(index);
           CHECK(part.to_vector<int64_t>() == wanted);
           check_sound(slice(unsqueeze(part, 0), 1, a, b, step));
         } else {

@@ -9,9 +9,9 @@ TEST_SUITE_BEGIN("ops");
 
 Twin gathered(size_t d) {  // x, index
   return [d](const Arrays& x) {
-    return twin::make(x[1].shape, [&](Index at) {
-      at[d] = static_cast<int64_t>(x[1](at));
-      return x[0](at);
+    return twin::make(x[1].shape, [&](Index place) {
+      place[d] = static_cast<int64_t>(x[1](place));
+      return x[0](place);
     });
   };
 }
@@ -19,10 +19,10 @@ Twin gathered(size_t d) {  // x, index
 Twin scattered(size_t d) {  // x, source, index
   return [d](const Arrays& x) {
     Array result = x[0];
-    twin::every(x[2].shape, [&](const Index& at) {
-      Index to = at;
-      to[d] = static_cast<int64_t>(x[2](at));
-      result(to) += x[1](at);
+    twin::every(x[2].shape, [&](const Index& place) {
+      Index to = place;
+      to[d] = static_cast<int64_t>(x[2](place));
+      result(to) += x[1](place);
     });
     return result;
   };
@@ -32,9 +32,9 @@ Twin selected(size_t d) {  // x, index
   return [d](const Arrays& x) {
     Index shape = x[0].shape;
     shape[d] = twin::count(x[1].shape);
-    return twin::make(shape, [&](Index at) {
-      at[d] = static_cast<int64_t>(x[1].values[static_cast<size_t>(at[d])]);
-      return x[0](at);
+    return twin::make(shape, [&](Index place) {
+      place[d] = static_cast<int64_t>(x[1].values[static_cast<size_t>(place[d])]);
+      return x[0](place);
     });
   };
 }
@@ -115,10 +115,10 @@ TEST_CASE("embedding") {
   const Twin rows = [](const Arrays& x) {
     Index shape = x[1].shape;
     shape.push_back(x[0].shape[1]);
-    return twin::make(shape, [&](Index at) {
-      const int64_t column = at.back();
-      at.pop_back();
-      return x[0]({static_cast<int64_t>(x[1](at)), column});
+    return twin::make(shape, [&](Index place) {
+      const int64_t column = place.back();
+      place.pop_back();
+      return x[0]({static_cast<int64_t>(x[1](place)), column});
     });
   };
   const std::vector<Case> cases = {
@@ -149,9 +149,9 @@ TEST_CASE("embedding") {
 TEST_CASE("masks and triangles") {
   const auto triangle = [](bool lower, int64_t diagonal) -> Twin {
     return [=](const Arrays& x) {
-      return twin::make(x[0].shape, [&](const Index& at) {
-        const int64_t distance = at[at.size() - 1] - at[at.size() - 2];
-        return (lower ? distance <= diagonal : distance >= diagonal) ? x[0](at) : 0.0;
+      return twin::make(x[0].shape, [&](const Index& place) {
+        const int64_t distance = place[place.size() - 1] - place[place.size() - 2];
+        return (lower ? distance <= diagonal : distance >= diagonal) ? x[0](place) : 0.0;
       });
     };
   };
@@ -178,14 +178,14 @@ TEST_CASE("one_hot and length_mask") {
   const Twin hot = [](const Arrays& x) {
     Index shape = x[0].shape;
     shape.push_back(4);
-    return twin::make(shape, [&](Index at) {
-      const int64_t column = at.back();
-      at.pop_back();
-      return x[0](at) == static_cast<double>(column) ? 1 : 0;
+    return twin::make(shape, [&](Index place) {
+      const int64_t column = place.back();
+      place.pop_back();
+      return x[0](place) == static_cast<double>(column) ? 1 : 0;
     });
   };
-  const Twin mask = TWIN(twin::make({x[0].shape[0], 6}, [&](const Index& at) {
-    return static_cast<double>(at[1]) < x[0]({at[0]});
+  const Twin mask = TWIN(twin::make({x[0].shape[0], 6}, [&](const Index& place) {
+    return static_cast<double>(place[1]) < x[0]({place[0]});
   }));
   check_case({"one_hot", OP(one_hot(x[0], 4)), hot, {index_in({2, 3}, 4)}});
   check_case({"length_mask", OP(length_mask(x[0], 6)), mask, {index_in({5}, 7)}});
@@ -212,8 +212,8 @@ TEST_CASE("many rows to few: each sum in its order") {
   const auto op = [&](const Tensors& x) { return embedding(x[0], i); };
   const Tensor g = gradients(op, {zeros({7, 3})}, to_tensor(values, float32))[0];
   Array wanted{{7, 3}, std::vector<double>(21)};
-  twin::every({n, 3}, [&](const Index& at) {
-    wanted({static_cast<int64_t>(index({at[0]})), at[1]}) += values(at);
+  twin::every({n, 3}, [&](const Index& place) {
+    wanted({static_cast<int64_t>(index({place[0]})), place[1]}) += values(place);
   });
   const std::string off = difference(to_array(g), wanted, 1e-4);
   CHECK_MESSAGE(off == "", off);

@@ -11,7 +11,7 @@ TEST_SUITE_BEGIN("ops");
 template <class From>
 Twin picks(Index shape, From from) {
   return [=](const Arrays& x) {
-    return twin::make(shape, [&](const Index& at) { return x[0](from(at)); });
+    return twin::make(shape, [&](const Index& index) { return x[0](from(index)); });
   };
 }
 
@@ -48,23 +48,23 @@ TEST_CASE("orders of dimensions") {
     return [=](const Arrays& x) {
       Index shape = x[0].shape;
       std::swap(shape[a], shape[b]);
-      return twin::make(shape, [&](Index at) {
-        std::swap(at[a], at[b]);
-        return x[0](at);
+      return twin::make(shape, [&](Index index) {
+        std::swap(index[a], index[b]);
+        return x[0](index);
       });
     };
   };
   const Twin rolled = [](const Arrays& x) {  // order {2, 0, 1}
     const Index& s = x[0].shape;
-    return twin::make({s[2], s[0], s[1]}, [&](const Index& at) {
-      return x[0]({at[1], at[2], at[0]});
+    return twin::make({s[2], s[0], s[1]}, [&](const Index& index) {
+      return x[0]({index[1], index[2], index[0]});
     });
   };
   const Twin mirrored = [](const Arrays& x) {
-    return twin::make(x[0].shape, [&](Index at) {
-      at[0] = x[0].shape[0] - 1 - at[0];
-      at[2] = x[0].shape[2] - 1 - at[2];
-      return x[0](at);
+    return twin::make(x[0].shape, [&](Index index) {
+      index[0] = x[0].shape[0] - 1 - index[0];
+      index[2] = x[0].shape[2] - 1 - index[2];
+      return x[0](index);
     });
   };
   const std::vector<Case> cases = {
@@ -97,16 +97,16 @@ TEST_CASE("dimensions of size 1") {
       {"expand",
        OP(expand(x[0], {2, 4, 3})),
        picks({2, 4, 3},
-             [](Index at) {
-               return Index{at[1] * 0, at[2]};
+             [](Index index) {
+               return Index{index[1] * 0, index[2]};
              }),
        {in({1, 3})},
        Empty::untested},
       {"expand with -1",
        OP(expand(x[0], {5, -1, 2})),
        picks({5, 3, 2},
-             [](Index at) {
-               return Index{at[1], 0};
+             [](Index index) {
+               return Index{index[1], 0};
              }),
        {in({3, 1})},
        Empty::untested},
@@ -116,7 +116,7 @@ TEST_CASE("dimensions of size 1") {
        {in({})}},
       {"expand to nothing",
        OP(expand(x[0], {0, 3})),
-       picks({0, 3}, [](const Index& at) { return at; }),
+       picks({0, 3}, [](const Index& index) { return index; }),
        {in({1, 3})},
        Empty::untested},
   };
@@ -129,74 +129,74 @@ TEST_CASE("parts") {
       {"narrow",
        OP(narrow(x[0], 1, 2, 3)),
        picks({2, 3},
-             [](Index at) {
-               return Index{at[0], at[1] + 2};
+             [](Index index) {
+               return Index{index[0], index[1] + 2};
              }),
        {in({2, 6})},
        fixed},
       {"slice",
        OP(slice(x[0], 0, 1, 6, 2)),
        picks({3, 2},
-             [](Index at) {
-               return Index{1 + 2 * at[0], at[1]};
+             [](Index index) {
+               return Index{1 + 2 * index[0], index[1]};
              }),
        {in({6, 2})},
        fixed},
       {"slice from the end",
        OP(slice(x[0], -1, -3, -1)),
        picks({2, 2},
-             [](Index at) {
-               return Index{at[0], at[1] + 3};
+             [](Index index) {
+               return Index{index[0], index[1] + 3};
              }),
        {in({2, 6})},
        fixed},
       {"slice beyond the end",
        OP(slice(x[0], 0, 2, 99)),
        picks({1, 4},
-             [](Index at) {
-               return Index{2, at[1]};
+             [](Index index) {
+               return Index{2, index[1]};
              }),
        {in({3, 4})},
        fixed},
       {"slice of nothing",
        OP(slice(x[0], 0, 2, 1)),
-       picks({0, 4}, [](const Index& at) { return at; }),
+       picks({0, 4}, [](const Index& index) { return index; }),
        {in({3, 4})},
        fixed},
       {"slice in steps of 3",
        OP(slice(x[0], 0, 0, 7, 3)),
-       picks({3}, [](Index at) { return Index{3 * at[0]}; }),
+       picks({3}, [](Index index) { return Index{3 * index[0]}; }),
        {in({7})},
        fixed},
       {"select",
        OP(select(x[0], 1, 2)),
        picks({2, 4},
-             [](Index at) {
-               return Index{at[0], 2, at[1]};
+             [](Index index) {
+               return Index{index[0], 2, index[1]};
              }),
        {in({2, 3, 4})},
        fixed},
       {"select from the end",
        OP(select(x[0], -1, -1)),
        picks({2},
-             [](Index at) {
-               return Index{at[0], 2};
+             [](Index index) {
+               return Index{index[0], 2};
              }),
        {in({2, 3})},
        fixed},
       {"split",
        OP(split(x[0], 2, 1)[1] * split(x[0], 2, 1)[0]),
        TWIN(twin::make({2, 2},
-                       [&](Index at) {
-                         return x[0]({at[0], at[1]}) * x[0]({at[0], at[1] + 2});
+                       [&](Index index) {
+                         return x[0]({index[0], index[1]}) * x[0]({index[0], index[1] + 2});
                        })),
        {in({2, 5})},
        fixed},
       {"split by sizes",
        OP(split(x[0], std::vector<int64_t>{1, 0, 4}, 1)[2]),
        picks({2, 4},
-             [](Index at) {
-               return Index{at[0], at[1] + 1};
+             [](Index index) {
+               return Index{index[0], index[1] + 1};
              }),
        {in({2, 5})},
        fixed},
@@ -211,18 +211,18 @@ Array joined(const Arrays& x, size_t d) {
   Index shape = x[0].shape;
   shape[d] = 0;
   for (const Array& part : x) shape[d] += part.shape[d];
-  return twin::make(shape, [&](Index at) {
+  return twin::make(shape, [&](Index index) {
     size_t k = 0;
-    while (at[d] >= x[k].shape[d]) at[d] -= x[k++].shape[d];
-    return x[k](at);
+    while (index[d] >= x[k].shape[d]) index[d] -= x[k++].shape[d];
+    return x[k](index);
   });
 }
 
 TEST_CASE("joining") {
   const Twin stacked = [](const Arrays& x) {
     const Index& s = x[0].shape;
-    return twin::make({s[0], static_cast<int64_t>(x.size()), s[1]}, [&](const Index& at) {
-      return x[static_cast<size_t>(at[1])]({at[0], at[2]});
+    return twin::make({s[0], static_cast<int64_t>(x.size()), s[1]}, [&](const Index& index) {
+      return x[static_cast<size_t>(index[1])]({index[0], index[2]});
     });
   };
   const std::vector<Case> cases = {
@@ -247,12 +247,12 @@ TEST_CASE("pad") {
     return [=](const Arrays& x) {
       Index shape = x[0].shape;
       for (size_t d = 0; d < shape.size(); ++d) shape[d] += before[d] + after[d];
-      return twin::make(shape, [&](Index at) {
-        for (size_t d = 0; d < at.size(); ++d) {
-          at[d] -= before[d];
-          if (at[d] < 0 || at[d] >= x[0].shape[d]) return value;
+      return twin::make(shape, [&](Index index) {
+        for (size_t d = 0; d < index.size(); ++d) {
+          index[d] -= before[d];
+          if (index[d] < 0 || index[d] >= x[0].shape[d]) return value;
         }
-        return x[0](at);
+        return x[0](index);
       });
     };
   };

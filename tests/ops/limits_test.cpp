@@ -183,15 +183,15 @@ TEST_CASE("a number gives the same bits whatever stands beside it") {
       const std::vector<double> plain =
           function(tensor(values, {33}, {.dtype = dtype})).to_vector<double>();
       for (const double bad : {1e3, -1e3, 1e5, 1e30, inf, -inf, none, 1e-40}) {
-        for (const size_t at : {size_t{0}, size_t{5}, size_t{14}, size_t{32}}) {
+        for (const size_t index : {size_t{0}, size_t{5}, size_t{14}, size_t{32}}) {
           std::vector<double> mixed = values;
-          mixed[at] = bad;
+          mixed[index] = bad;
           const std::vector<double> y =
               function(tensor(mixed, {33}, {.dtype = dtype})).to_vector<double>();
           int64_t changed = 0;
           for (size_t i = 0; i < 33; ++i) {
             changed +=
-                i != at && std::bit_cast<uint64_t>(y[i]) != std::bit_cast<uint64_t>(plain[i]);
+                i != index && std::bit_cast<uint64_t>(y[i]) != std::bit_cast<uint64_t>(plain[i]);
           }
           CHECK_MESSAGE(changed == 0, name, " beside ", bad);
         }

@@ -28,13 +28,13 @@ Twin entropy(const Rules& rules) {
   return [rules](const Arrays& x) {
     double counted = 0;
     const int64_t classes = x[0].shape[1];
-    const Array losses = twin::make(x[1].shape, [&](const Index& at) {
-      const auto target = static_cast<int64_t>(x[1](at));
+    const Array losses = twin::make(x[1].shape, [&](const Index& index) {
+      const auto target = static_cast<int64_t>(x[1](index));
       if (target == rules.ignore) return 0.0;
       ++counted;
       std::vector<double> scores;
       for (int64_t c = 0; c < classes; ++c) {
-        Index place = at;
+        Index place = index;
         place.insert(place.begin() + 1, c);
         scores.push_back(x[0](place));
       }
@@ -104,8 +104,8 @@ TEST_CASE("every target ignored, and no row at all: 0, with zero gradients") {
 }
 
 TEST_CASE("logits of 1e4: a finite loss, and float64's gradient") {
-  const Array scores = twin::make({4, 5}, [](const Index& at) {
-    return (at[1] == at[0] ? 1e4 : at[1] == 4 ? -1e4 : 9.99e3);
+  const Array scores = twin::make({4, 5}, [](const Index& index) {
+    return (index[1] == index[0] ? 1e4 : index[1] == 4 ? -1e4 : 9.99e3);
   });
   const Tensor targets = tensor({0, 4, 1, 3}, {4});
   const auto op = [&](const Tensors& x) { return cross_entropy(x[0], targets); };
@@ -161,11 +161,11 @@ TEST_CASE("mse_loss and binary_cross_entropy_with_logits") {
   }
   for (const double x : {-1e4, -100.0, -50.0, -20.0, 20.0, 39.0, 41.0, 100.0, 1e4}) {
     for (const DType dtype : {float32, float64}) {
-      const Tensor at = scalar(x, dtype);
+      const Tensor index = scalar(x, dtype);
       const double right = std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
-      CHECK(binary_cross_entropy_with_logits(at, scalar(0, dtype)).item<double>() ==
+      CHECK(binary_cross_entropy_with_logits(index, scalar(0, dtype)).item<double>() ==
             doctest::Approx(right).epsilon(1e-6));
-      CHECK(std::abs(binary_cross_entropy_with_logits(at, scalar(1, dtype)).item<double>() -
+      CHECK(std::abs(binary_cross_entropy_with_logits(index, scalar(1, dtype)).item<double>() -
                      (right - x)) <= 1e-6 * std::max(1.0, std::abs(right - x)));
     }
   }

@@ -54,24 +54,24 @@ TEST_CASE("attention: what is masked counts for nothing, forward and backward") 
 
 TEST_CASE("attention: a value that some may not look at spoils only those who do") {
   for (const DType dtype : {float32, float64}) {
-    const int64_t time = 90, at = 61;
+    const int64_t time = 90, index = 61;
     const Tensors clean = attention_inputs(dtype, time, time, 12);
     Tensors spoiled = {clean[0], clean[1], clean[2].clone()};
-    spoil_rows(spoiled[2], at, 1, nan_value);
+    spoil_rows(spoiled[2], index, 1, nan_value);
     const auto causal = [](const Tensors& t) {
       return scaled_dot_product_attention(t[0], t[1], t[2], {}, {.causal = true});
     };
-    CHECK(same_bits(narrow(causal(clean), 1, 0, at), narrow(causal(spoiled), 1, 0, at)));
-    for (const double v : narrow(causal(spoiled), 1, at, time - at).to_vector<double>()) {
+    CHECK(same_bits(narrow(causal(clean), 1, 0, index), narrow(causal(spoiled), 1, 0, index)));
+    for (const double v : narrow(causal(spoiled), 1, index, time - index).to_vector<double>()) {
       CHECK(std::isnan(v));
     }
     // A gradient of 0 for those who looked: what they saw must not reach the others' keys.
     Tensor g = ones({2, time, 12}, {.dtype = dtype});
-    narrow(g, 1, at, time - at).fill_(0);
+    narrow(g, 1, index, time - index).fill_(0);
     Tensors q_spoiled = {clean[0].clone(), clean[1], clean[2]};
     Tensor mask = tril(ones({time, time})).to(bool_);
-    narrow(mask, 0, at, 1).fill_(0);  // this query may look at nothing
-    spoil_rows(q_spoiled[0], at, 1, nan_value);
+    narrow(mask, 0, index, 1).fill_(0);  // this query may look at nothing
+    spoil_rows(q_spoiled[0], index, 1, nan_value);
     const Function masked = [&](const Tensors& t) {
       return scaled_dot_product_attention(t[0], t[1], t[2], mask);
     };
@@ -114,8 +114,8 @@ TEST_CASE("a masked weight's gradient and an ignored row count for nothing") {
 
 TEST_CASE("attention: scores as large as a number gets") {
   for (const DType dtype : {float32, float64}) {
-    const double most = dtype == float32 ? static_cast<double>(std::numeric_limits<float>::max())
-                                         : std::numeric_limits<double>::max();
+    const double largest = dtype == float32 ? static_cast<double>(std::numeric_limits<float>::max())
+                                            : std::numeric_limits<double>::max();
     const Tensor v = tensor({1., 10., 100.}, {3, 1}, {.dtype = dtype});
     const auto of = [&](std::vector<double> bias) {
       const Tensor q = zeros({1, 4}, {.dtype = dtype}), k = ones({3, 4}, {.dtype = dtype});
@@ -133,15 +133,16 @@ TEST_CASE("attention: scores as large as a number gets") {
       }
       return fused(x).item<double>();
     };
-    for (const double b : {-most, -0.9 * most, -most / 2, most, most / 2, -1e30, 1e30, 1e9, 0.0}) {
+    for (const double b :
+         {-largest, -0.9 * largest, -largest / 2, largest, largest / 2, -1e30, 1e30, 1e9, 0.0}) {
       CHECK(of({b, b, b}) == doctest::Approx(37).epsilon(1e-6));
       CHECK(of({b, b, -inf}) == doctest::Approx(5.5).epsilon(1e-6));
     }
-    CHECK(of({-most, 0, 0}) == doctest::Approx(55).epsilon(1e-6));
-    CHECK(of({-most, most, 0}) == doctest::Approx(10).epsilon(1e-6));
+    CHECK(of({-largest, 0, 0}) == doctest::Approx(55).epsilon(1e-6));
+    CHECK(of({-largest, largest, 0}) == doctest::Approx(10).epsilon(1e-6));
     CHECK(of({1e4, 1e4, 0}) == doctest::Approx(5.5).epsilon(1e-6));
     // The products themselves may be as large.
-    const Tensor q = full({1, 1}, most / 4, {.dtype = dtype}),
+    const Tensor q = full({1, 1}, largest / 4, {.dtype = dtype}),
                  k = full({3, 1}, -3.9, {.dtype = dtype});
     CHECK(scaled_dot_product_attention(q, k, v, {}, {.scale = 1}).item<double>() ==
           doctest::Approx(37).epsilon(1e-6));

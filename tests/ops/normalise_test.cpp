@@ -65,12 +65,13 @@ TEST_CASE("layer_norm") {
 TEST_CASE("layer_norm at a far mean, in the same float32 numbers") {
   for (const double mean : {0.0, 1e2, 1e3, 1e4, 1e6}) {
     for (const int64_t n : {5, 16, 33, 256}) {
-      const Array x = to_array(to_tensor(
-          twin::make({2, n},
-                     [&](const Index& at) {
-                       return mean + static_cast<double>(at[1]) * 1e-3 + static_cast<double>(at[0]);
-                     }),
-          float32));
+      const Array x = to_array(to_tensor(twin::make({2, n},
+                                                    [&](const Index& index) {
+                                                      return mean +
+                                                             static_cast<double>(index[1]) * 1e-3 +
+                                                             static_cast<double>(index[0]);
+                                                    }),
+                                         float32));
       const std::string off =
           difference(to_array(layer_norm(to_tensor(x, float32))), layer_norm_of({x}), 1e-3);
       CHECK_MESSAGE(off == "", "mean ", mean, " n ", n, ": ", off);
@@ -86,9 +87,9 @@ TEST_CASE("layer_norm of rows whose first numbers are far from all others") {
     for (const int64_t few : {1, 4, 8, 16}) {  // as many as the cpu guesses the mean from
       const Array x = to_array(to_tensor(
           twin::make({2, 4000},
-                     [&](const Index& at) {
-                       const double spread = std::sin(static_cast<double>(at[1]));
-                       return (at[1] < few ? far : 0.0) + spread + static_cast<double>(at[0]);
+                     [&](const Index& index) {
+                       const double spread = std::sin(static_cast<double>(index[1]));
+                       return (index[1] < few ? far : 0.0) + spread + static_cast<double>(index[0]);
                      }),
           float32));
       const std::string off =

@@ -185,8 +185,8 @@ TEST_CASE("linspace meets both ends and lies symmetrically") {
       }
     }
   }
-  const auto most = linspace(-DBL_MAX, DBL_MAX, 3, {.dtype = float64}).to_vector<double>();
-  CHECK(most == std::vector<double>{-DBL_MAX, 0, DBL_MAX});
+  const auto largest = linspace(-DBL_MAX, DBL_MAX, 3, {.dtype = float64}).to_vector<double>();
+  CHECK(largest == std::vector<double>{-DBL_MAX, 0, DBL_MAX});
 }
 
 TEST_CASE("whole numbers are printed in full") {

@@ -42,22 +42,22 @@ TEST_CASE("NaN goes through at each lane and tail position") {
   };
   for (const DType dtype : {float32, float64}) {
     for (const int64_t n : {1, 2, 3, 4, 7, 8, 16, 21, 37}) {
-      for (int64_t at = 0; at < n; ++at) {
+      for (int64_t index = 0; index < n; ++index) {
         std::vector<double> x(static_cast<size_t>(n), 0.5);
-        x[static_cast<size_t>(at)] = nan_value;
+        x[static_cast<size_t>(index)] = nan_value;
         const Tensor t = tensor(x, {n}, {.dtype = dtype});
         for (const auto& one : functions) {
           const auto& name = one.name;
           const std::vector<double> y = one.function(t).to_vector<double>();
           int64_t wrong = 0;
           for (int64_t i = 0; i < n; ++i)
-            wrong += std::isnan(y[static_cast<size_t>(i)]) == (i == at) ? 0 : 1;
-          CHECK_MESSAGE(wrong == 0, name, " n ", n, " at ", at);
+            wrong += std::isnan(y[static_cast<size_t>(i)]) == (i == index) ? 0 : 1;
+          CHECK_MESSAGE(wrong == 0, name, " n ", n, " at ", index);
         }
         for (const auto& one :
              {std::pair("sum", sum(t)), std::pair("max", max(t)), std::pair("min", min(t)),
               std::pair("mean", mean(t)), std::pair("logsumexp", logsumexp(t))}) {
-          CHECK_MESSAGE(std::isnan(one.second.item<double>()), one.first, " n ", n, " at ", at);
+          CHECK_MESSAGE(std::isnan(one.second.item<double>()), one.first, " n ", n, " at ", index);
         }
       }
     }
@@ -66,9 +66,9 @@ TEST_CASE("NaN goes through at each lane and tail position") {
 
 TEST_CASE("NaN goes through reductions along every dimension") {
   for (const DType dtype : {float32, float64}) {
-    for (int64_t at = 0; at < 3 * 19 * 5; at += 7) {
+    for (int64_t index = 0; index < 3 * 19 * 5; index += 7) {
       std::vector<double> values(3 * 19 * 5, 0.5);
-      values[static_cast<size_t>(at)] = nan_value;
+      values[static_cast<size_t>(index)] = nan_value;
       const Tensor x = tensor(values, {3, 19, 5}, {.dtype = dtype});
       for (const int64_t dim : {0, 1, 2}) {
         for (const Tensor& y :

@@ -77,8 +77,8 @@ TEST_CASE("powers with a number as the exponent") {
 }
 
 TEST_CASE("slopes at kinks are PyTorch's") {
-  const auto slope = [](const Function& f, double at) {
-    const Tensor x = tensor({at}, {1}).set_requires_grad(true);
+  const auto slope = [](const Function& f, double index) {
+    const Tensor x = tensor({index}, {1}).set_requires_grad(true);
     return grad({sum(f({x}))}, {x})[0].item<double>();
   };
   CHECK(slope(OP(relu(x[0])), 0) == 0);
@@ -154,8 +154,8 @@ TEST_CASE("every one of many numbers, and gradients added to gradients") {
     const std::vector<float> z = w.grad().to_vector<float>();
     int64_t wrong = 0;
     for (int64_t i = 0; i < n; ++i) {
-      const auto at = static_cast<size_t>(i);
-      wrong += y[at] != 0.5f * static_cast<float>(i) || z[at] != 2 * static_cast<float>(i);
+      const auto index = static_cast<size_t>(i);
+      wrong += y[index] != 0.5f * static_cast<float>(i) || z[index] != 2 * static_cast<float>(i);
     }
     CHECK(wrong == 0);
   }
@@ -163,44 +163,44 @@ TEST_CASE("every one of many numbers, and gradients added to gradients") {
 
 TEST_CASE("gelu, silu and softplus lose nothing in their tails") {
   for (const double x : {-5.0, -3.0, -1.0, -1e-4, 1e-4, 1.0, 3.0, 30.0, 90.0}) {
-    const Tensor at = tensor({x}, {1});
-    CHECK(gelu(at).item<double>() == doctest::Approx(gelu_of(x)).epsilon(1e-9));
-    CHECK(silu(at).item<double>() == doctest::Approx(x * sigmoid_of(x)).epsilon(1e-13));
+    const Tensor index = tensor({x}, {1});
+    CHECK(gelu(index).item<double>() == doctest::Approx(gelu_of(x)).epsilon(1e-9));
+    CHECK(silu(index).item<double>() == doctest::Approx(x * sigmoid_of(x)).epsilon(1e-13));
     const double softplus_of = x > 40 ? x : std::log1p(std::exp(x));
-    CHECK(softplus(at).item<double>() == doctest::Approx(softplus_of).epsilon(1e-8));
+    CHECK(softplus(index).item<double>() == doctest::Approx(softplus_of).epsilon(1e-8));
   }
 }
 
 TEST_CASE("values at the edges") {
   constexpr double inf = std::numeric_limits<double>::infinity();
   for (const DType dtype : {float32, float64}) {
-    const auto at = [dtype](Tensor (*f)(const Tensor&), double x) {
+    const auto value_of = [dtype](Tensor (*f)(const Tensor&), double x) {
       return f(scalar(x, dtype)).item<double>();
     };
-    CHECK(at(exp, -inf) == 0);
-    CHECK(at(exp, inf) == inf);
-    CHECK(at(exp, 1e4) == inf);
-    CHECK(at(exp, -1e4) == 0);
-    CHECK(at(exp, 0) == 1);
-    CHECK(at(log, 0) == -inf);
-    CHECK(at(log, inf) == inf);
-    CHECK(std::isnan(at(log, -1)));
-    CHECK(std::isnan(at(sqrt, -1)));
-    CHECK(at(rsqrt, 0) == inf);
-    CHECK(at(reciprocal, inf) == 0);
-    CHECK(at(tanh, inf) == 1);
-    CHECK(at(tanh, -inf) == -1);
-    CHECK(at(sigmoid, inf) == 1);
-    CHECK(at(sigmoid, -inf) == 0);
-    CHECK(at(sigmoid, 0) == 0.5);
-    CHECK(at(erf, inf) == 1);
-    CHECK(at(erf, -inf) == -1);
-    CHECK(at(relu, inf) == inf);
-    CHECK(at(relu, -inf) == 0);
-    CHECK(at(abs, -inf) == inf);
-    CHECK(std::signbit(at(neg, 0)));
-    CHECK(std::signbit(at(tanh, -0.0)));
-    CHECK(std::isnan(at(sin, inf)));
+    CHECK(value_of(exp, -inf) == 0);
+    CHECK(value_of(exp, inf) == inf);
+    CHECK(value_of(exp, 1e4) == inf);
+    CHECK(value_of(exp, -1e4) == 0);
+    CHECK(value_of(exp, 0) == 1);
+    CHECK(value_of(log, 0) == -inf);
+    CHECK(value_of(log, inf) == inf);
+    CHECK(std::isnan(value_of(log, -1)));
+    CHECK(std::isnan(value_of(sqrt, -1)));
+    CHECK(value_of(rsqrt, 0) == inf);
+    CHECK(value_of(reciprocal, inf) == 0);
+    CHECK(value_of(tanh, inf) == 1);
+    CHECK(value_of(tanh, -inf) == -1);
+    CHECK(value_of(sigmoid, inf) == 1);
+    CHECK(value_of(sigmoid, -inf) == 0);
+    CHECK(value_of(sigmoid, 0) == 0.5);
+    CHECK(value_of(erf, inf) == 1);
+    CHECK(value_of(erf, -inf) == -1);
+    CHECK(value_of(relu, inf) == inf);
+    CHECK(value_of(relu, -inf) == 0);
+    CHECK(value_of(abs, -inf) == inf);
+    CHECK(std::signbit(value_of(neg, 0)));
+    CHECK(std::signbit(value_of(tanh, -0.0)));
+    CHECK(std::isnan(value_of(sin, inf)));
   }
   CHECK(exp(scalar(88.7)).item<double>() == doctest::Approx(std::exp(88.7)).epsilon(1e-5));
 }

@@ -11,24 +11,24 @@ double sigmoid_of(double x) { return 1 / (1 + std::exp(-x)); }
 
 Array gru_of(const Array& x, const Array& h, const Array& hidden) {
   const int64_t size = hidden.size(1);
-  return twin::make(hidden.shape, [&](const Index& at) {
+  return twin::make(hidden.shape, [&](const Index& index) {
     const auto gate = [&](const Array& gates, int64_t i) {
-      return gates({at[0], i * size + at[1]});
+      return gates({index[0], i * size + index[1]});
     };
     const double r = sigmoid_of(gate(x, 0) + gate(h, 0)), z = sigmoid_of(gate(x, 1) + gate(h, 1));
     const double n = std::tanh(gate(x, 2) + r * gate(h, 2));
-    return (1 - z) * n + z * hidden(at);
+    return (1 - z) * n + z * hidden(index);
   });
 }
 
 Array lstm_of(const Array& gates, const Array& cell) {
   const int64_t size = cell.size(1);
-  return twin::make({cell.size(0), 2 * size}, [&](const Index& at) {
-    const int64_t j = size == 0 ? 0 : at[1] % size;
-    const auto gate = [&](int64_t i) { return gates({at[0], i * size + j}); };
+  return twin::make({cell.size(0), 2 * size}, [&](const Index& index) {
+    const int64_t j = size == 0 ? 0 : index[1] % size;
+    const auto gate = [&](int64_t i) { return gates({index[0], i * size + j}); };
     const double next =
-        sigmoid_of(gate(1)) * cell({at[0], j}) + sigmoid_of(gate(0)) * std::tanh(gate(2));
-    return at[1] < size ? sigmoid_of(gate(3)) * std::tanh(next) : next;
+        sigmoid_of(gate(1)) * cell({index[0], j}) + sigmoid_of(gate(0)) * std::tanh(gate(2));
+    return index[1] < size ? sigmoid_of(gate(3)) * std::tanh(next) : next;
   });
 }
 
@@ -67,9 +67,9 @@ TEST_CASE("gru_step and lstm_step") {
 Tensor widened(const Tensor& h) { return concat({h, h * 2, h * h}, 1); }
 
 Array widened(const Array& h) {
-  return twin::make({h.size(0), 3 * h.size(1)}, [&](const Index& at) {
-    const double x = h({at[0], at[1] % h.size(1)});
-    return at[1] < h.size(1) ? x : at[1] < 2 * h.size(1) ? 2 * x : x * x;
+  return twin::make({h.size(0), 3 * h.size(1)}, [&](const Index& index) {
+    const double x = h({index[0], index[1] % h.size(1)});
+    return index[1] < h.size(1) ? x : index[1] < 2 * h.size(1) ? 2 * x : x * x;
   });
 }
 
@@ -87,15 +87,16 @@ TEST_CASE("steps whose inputs depend on each other") {
               {in({2, 9}), in({2, 3})},
               Empty::untested,
               2e-6});
-  check_case({"lstm_step of a cell from its gates",
-              OP(lstm_step(x[0], narrow(x[0], 1, 0, 3) * 2)),
-              [=](const Arrays& x) {
-                const Array part = twin::make({2, 3}, [&](const Index& at) { return x[0](at); });
-                return lstm_of(x[0], doubled({part}));
-              },
-              {in({2, 12})},
-              Empty::untested,
-              2e-6});
+  check_case(
+      {"lstm_step of a cell from its gates",
+       OP(lstm_step(x[0], narrow(x[0], 1, 0, 3) * 2)),
+       [=](const Arrays& x) {
+         const Array part = twin::make({2, 3}, [&](const Index& index) { return x[0](index); });
+         return lstm_of(x[0], doubled({part}));
+       },
+       {in({2, 12})},
+       Empty::untested,
+       2e-6});
 }
 
 TEST_CASE("steps of wrong shapes") {

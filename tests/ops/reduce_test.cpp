@@ -141,13 +141,13 @@ TEST_CASE("argmax and argmin: the first of equals") {
   };
   for (const Case& c : cases) check_case(c);
   for (const int64_t n : {1, 3, 8, 15, 16, 17, 33, 64, 100}) {
-    for (int64_t at = 0; at < n; ++at) {
+    for (int64_t index = 0; index < n; ++index) {
       std::vector<float> x(static_cast<size_t>(n), 1);
-      x[static_cast<size_t>(at)] = 2;
-      CHECK(argmax(tensor(x, {n})).item<int64_t>() == at);
-      x[static_cast<size_t>(at)] = std::numeric_limits<float>::quiet_NaN();
-      CHECK(argmax(tensor(x, {n})).item<int64_t>() == at);
-      CHECK(argmin(tensor(x, {n})).item<int64_t>() == at);
+      x[static_cast<size_t>(index)] = 2;
+      CHECK(argmax(tensor(x, {n})).item<int64_t>() == index);
+      x[static_cast<size_t>(index)] = std::numeric_limits<float>::quiet_NaN();
+      CHECK(argmax(tensor(x, {n})).item<int64_t>() == index);
+      CHECK(argmin(tensor(x, {n})).item<int64_t>() == index);
     }
   }
 }
@@ -216,11 +216,11 @@ TEST_CASE("lengths around every vector width") {
 
 TEST_CASE("all_finite") {
   constexpr double inf = std::numeric_limits<double>::infinity();
-  for (int64_t at = 0; at < 37; ++at) {
+  for (int64_t index = 0; index < 37; ++index) {
     for (const double bad : {inf, -inf, std::nan("")}) {
       std::vector<double> x(37, 1e300);
       CHECK(all_finite(tensor(x, {37})));
-      x[static_cast<size_t>(at)] = bad;
+      x[static_cast<size_t>(index)] = bad;
       CHECK_FALSE(all_finite(tensor(x, {37})));
     }
   }

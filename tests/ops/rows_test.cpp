@@ -18,19 +18,19 @@ constexpr TensorOptions here{.device = cpu};
 Tensor mixed_rows(int64_t count, int64_t n) {
   Generator generator(7);
   std::vector<float> x = randn({count, n}, generator, here).to_vector<float>();
-  const auto at = [&](int64_t row, int64_t i) -> float& {
+  const auto element = [&](int64_t row, int64_t i) -> float& {
     return x[static_cast<size_t>(row * n + i)];
   };
   for (int64_t row = 0; row < count; row += 5) {
     const int64_t i = row % n;
-    if (row % 6 == 0) at(row, i) = infinity;
-    if (row % 6 == 1) at(row, (i + 1) % n) = infinity;
-    if (row % 6 == 1) at(row, i) = not_a_number;
-    if (row % 6 == 2) at(row, i) = -infinity;
+    if (row % 6 == 0) element(row, i) = infinity;
+    if (row % 6 == 1) element(row, (i + 1) % n) = infinity;
+    if (row % 6 == 1) element(row, i) = not_a_number;
+    if (row % 6 == 2) element(row, i) = -infinity;
     for (int64_t j = 0; j < n; ++j) {
-      if (row % 6 == 3) at(row, j) = -infinity;
-      if (row % 6 == 4) at(row, j) = 3e38f;
-      if (row % 6 == 5) at(row, j) += 1e6f;
+      if (row % 6 == 3) element(row, j) = -infinity;
+      if (row % 6 == 4) element(row, j) = 3e38f;
+      if (row % 6 == 5) element(row, j) += 1e6f;
     }
   }
   return tensor(x, {count, n}, here);
@@ -146,7 +146,7 @@ TEST_CASE("a row of a product has the same bits alone as among others: rows besi
 TEST_CASE("a row with a NaN or an infinity gives what its numbers give one by one") {
   const Tensor all = mixed_rows(37, 5);
   const std::vector<float> x = all.to_vector<float>();
-  const std::vector<float> most = max(all, 1).to_vector<float>();
+  const std::vector<float> largest = max(all, 1).to_vector<float>();
   const std::vector<float> sums = logsumexp(all, 1).to_vector<float>();
   for (size_t row = 0; row < 37; ++row) {
     double greatest = -infinity, total = 0;
@@ -161,10 +161,10 @@ TEST_CASE("a row with a NaN or an infinity gives what its numbers give one by on
     }
     INFO("row ", row);
     if (has_nan) {
-      CHECK(std::isnan(most[row]));
+      CHECK(std::isnan(largest[row]));
       CHECK(std::isnan(sums[row]));
     } else {
-      CHECK(static_cast<double>(most[row]) == greatest);
+      CHECK(static_cast<double>(largest[row]) == greatest);
       const double sum = static_cast<double>(sums[row]);
       if (std::isinf(greatest))
         CHECK(sum == greatest);

@@ -43,17 +43,17 @@ std::vector<double> walk(const Layer& layer, const Arrays& in, int64_t b) {
       const auto from_x = [&](int64_t gate) { return row_of(wi, bi, gate * size + j, now); };
       const auto from_h = [&](int64_t gate) { return row_of(wh, bh, gate * size + j, before); };
       const auto both = [&](int64_t gate) { return from_x(gate) + from_h(gate); };
-      const auto at = static_cast<size_t>(j);
+      const auto index = static_cast<size_t>(j);
       if (runs && layer.lstm) {
-        c[at] = sigmoid_of(both(1)) * c[at] + sigmoid_of(both(0)) * std::tanh(both(2));
-        h[at] = sigmoid_of(both(3)) * std::tanh(c[at]);
+        c[index] = sigmoid_of(both(1)) * c[index] + sigmoid_of(both(0)) * std::tanh(both(2));
+        h[index] = sigmoid_of(both(3)) * std::tanh(c[index]);
       } else if (runs) {
         const double z = sigmoid_of(both(1));
         const double n = std::tanh(from_x(2) + sigmoid_of(both(0)) * from_h(2));
-        h[at] = (1 - z) * n + z * before[at];
+        h[index] = (1 - z) * n + z * before[index];
       }
-      all[static_cast<size_t>(t * size + j)] = h[at];
-      if (layer.lstm) all[static_cast<size_t>((steps + t) * size + j)] = c[at];
+      all[static_cast<size_t>(t * size + j)] = h[index];
+      if (layer.lstm) all[static_cast<size_t>((steps + t) * size + j)] = c[index];
     }
   }
   return all;
@@ -64,11 +64,11 @@ Array states_of(const Layer& layer, const Arrays& in) {
   std::vector<std::vector<double>> each;
   for (int64_t b = 0; b < batch; ++b) each.push_back(walk(layer, in, b));
   const Index shape = layer.lstm ? Index{2, steps, batch, size} : Index{steps, batch, size};
-  return twin::make(shape, [&](const Index& at) {
+  return twin::make(shape, [&](const Index& index) {
     const size_t k = layer.lstm ? 1 : 0;
-    const int64_t plane = layer.lstm ? at[0] : 0;
-    return each[static_cast<size_t>(at[k + 1])]
-               [static_cast<size_t>((plane * steps + at[k]) * size + at[k + 2])];
+    const int64_t plane = layer.lstm ? index[0] : 0;
+    return each[static_cast<size_t>(index[k + 1])]
+               [static_cast<size_t>((plane * steps + index[k]) * size + index[k + 2])];
   });
 }
 

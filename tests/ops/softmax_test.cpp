@@ -13,9 +13,9 @@ using List = std::vector<double>;
 constexpr double inf = std::numeric_limits<double>::infinity();
 
 List softmax_of(const List& x) {
-  const double most = x.empty() ? 0 : *std::max_element(x.begin(), x.end());
+  const double largest = x.empty() ? 0 : *std::max_element(x.begin(), x.end());
   List y;
-  for (double v : x) y.push_back(most == -inf ? 0 : std::exp(v - most));
+  for (double v : x) y.push_back(largest == -inf ? 0 : std::exp(v - largest));
   const double sum = std::accumulate(y.begin(), y.end(), 0.0);
   for (double& v : y) v = sum == 0 ? 0 : v / sum;
   return y;
@@ -92,14 +92,14 @@ TEST_CASE("a row of -inf gives zeros and zero gradients; +inf and NaN give NaN")
         CHECK(same_bits(gradients(op, {x}, g)[0], zeros_like(x)));
       }
     }
-    for (int64_t at = 0; at < 19; ++at) {
+    for (int64_t index = 0; index < 19; ++index) {
       for (const double bad : {inf, std::nan("")}) {
         List row(19, 1);
-        row[static_cast<size_t>(at)] = bad;
+        row[static_cast<size_t>(index)] = bad;
         const Tensor x = tensor(row, {19}, {.dtype = dtype});
         for (double v : softmax(x, 0).to_vector<double>())
           CHECK((std::isnan(v) || (bad == inf && v == 0)));
-        CHECK(std::isnan(softmax(x, 0).to_vector<double>()[static_cast<size_t>(at)]));
+        CHECK(std::isnan(softmax(x, 0).to_vector<double>()[static_cast<size_t>(index)]));
       }
     }
   }

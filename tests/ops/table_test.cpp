@@ -36,15 +36,15 @@ constexpr double guard = 12345.678;
 template <class T, class Call>
 void check_tables(const std::string& what, int64_t n, double bound, const Call& call) {
   INFO(what, " n ", n);
-  const auto at = static_cast<int64_t>(3);
+  const auto index = static_cast<int64_t>(3);
   Array first;
   for (const Backend* backend : tables()) {
-    std::vector<T> out(static_cast<size_t>(n + at + 70), static_cast<T>(guard));
-    call(kernels_of<T>(*backend), out.data() + at);
+    std::vector<T> out(static_cast<size_t>(n + index + 70), static_cast<T>(guard));
+    call(kernels_of<T>(*backend), out.data() + index);
     Array got{{n}, {}};
     for (int64_t i = 0; i < static_cast<int64_t>(out.size()); ++i) {
       const T value = out[static_cast<size_t>(i)];
-      if (i >= at && i < at + n)
+      if (i >= index && i < index + n)
         got.values.push_back(static_cast<double>(value));
       else
         REQUIRE(value == static_cast<T>(guard));

@@ -29,9 +29,9 @@ TEST_CASE("lengths whose squares overflow or vanish") {
     std::vector<Tensor> two = {leaf({0, 0}, dtype), leaf({0, 0}, dtype)};
     for (std::vector<Tensor>* all : {&one, &two}) {
       const size_t each = all->size() == 1 ? 4 : 2;
-      const double most = dtype == float32 ? 3e38 : 1.5e308,
+      const double largest = dtype == float32 ? 3e38 : 1.5e308,
                    least = dtype == float32 ? 1e-37 : 1e-300;
-      for (const double value : {1e20, most, 1.0, 1e-25, 1e-30, least}) {
+      for (const double value : {1e20, largest, 1.0, 1e-25, 1e-30, least}) {
         const double length = clipped_to(*all, std::vector<double>(each, value), 1);
         if (value < 1e308) CHECK(length / value == doctest::Approx(2).epsilon(1e-6));
         if (value >= 1 && value < 1e308) {
@@ -41,7 +41,7 @@ TEST_CASE("lengths whose squares overflow or vanish") {
           CHECK(clipped_to(*all, std::vector<double>(each, value), 1, 3) / value ==
                 doctest::Approx(std::cbrt(4)).epsilon(1e-6));
         }
-        if (value < most) {
+        if (value < largest) {
           CHECK(clipped_to(*all, std::vector<double>(each, value), 1, 1) / value ==
                 doctest::Approx(4).epsilon(1e-6));
         }
