@@ -12,24 +12,24 @@ namespace {
 
 using Functions = std::function<std::vector<Tensor>(const std::vector<Tensor>&)>;
 
-bool checked(const Tensor& x) { return x.defined() && x.dtype() == float64; }
+bool is_checked(const Tensor& x) { return x.defined() && x.dtype() == float64; }
 
 // A new leaf with the same numbers, for the function to use.
 Tensor as_leaf(const Tensor& x) {
-  if (!checked(x)) return x;
+  if (!is_checked(x)) return x;
   const NoGrad guard;
   return Tensor(x.clone()).set_requires_grad(true);
 }
 
-std::vector<Tensor> checked_of(const std::vector<Tensor>& inputs) {
+std::vector<Tensor> checked_among(const std::vector<Tensor>& inputs) {
   std::vector<Tensor> wanted;
-  std::copy_if(inputs.begin(), inputs.end(), std::back_inserter(wanted), checked);
+  std::copy_if(inputs.begin(), inputs.end(), std::back_inserter(wanted), is_checked);
   return wanted;
 }
 
 void check_given(const char* name, const std::vector<Tensor>& inputs) {
-  check(std::any_of(inputs.begin(), inputs.end(), checked), "{}: needs at least one float64 input",
-        name);
+  check(std::any_of(inputs.begin(), inputs.end(), is_checked),
+        "{}: needs at least one float64 input", name);
 }
 
 std::vector<Tensor> as_leaves(const std::vector<Tensor>& inputs) {
@@ -50,7 +50,7 @@ Tensor weights_for(const Tensor& output, int64_t salt) {
   return weights.to(output.device());
 }
 
-double weighed(const std::vector<Tensor>& outputs) {
+double weighted_sum(const std::vector<Tensor>& outputs) {
   double total = 0;
   for (size_t k = 0; k < outputs.size(); ++k) {
     if (!outputs[k].defined()) continue;
@@ -74,7 +74,7 @@ std::vector<Tensor> analytic(const Functions& function, const std::vector<Tensor
     outputs.push_back(y);
     options.grad_outputs.push_back(weights_for(y, static_cast<int64_t>(k)));
   }
-  const std::vector<Tensor> wanted = checked_of(leaves);
+  const std::vector<Tensor> wanted = checked_among(leaves);
   if (outputs.empty()) return std::vector<Tensor>(wanted.size());
   return grad(outputs, wanted, options);
 }
@@ -94,7 +94,7 @@ GradcheckResult compare(const Functions& function, const std::vector<Tensor>& in
   const std::vector<Tensor> gradients = analytic(function, as_leaves(inputs));
   size_t next = 0;
   for (size_t k = 0; k < inputs.size(); ++k) {
-    if (!checked(inputs[k])) continue;
+    if (!is_checked(inputs[k])) continue;
     const Tensor& gradient = gradients[next++];
     const std::vector<double> given = gradient.defined()
                                           ? gradient.to_vector<double>()
@@ -107,7 +107,7 @@ GradcheckResult compare(const Functions& function, const std::vector<Tensor>& in
         x.mutable_data<double>()[i] += step;
         moved[k] = x.to(inputs[k].device());
         const GradMode mode(true);
-        return weighed(function(as_leaves(moved)));
+        return weighted_sum(function(as_leaves(moved)));
       };
       const double numeric = (output_at(options.eps) - output_at(-options.eps)) / (2 * options.eps);
       const double found = given[static_cast<size_t>(i)];
@@ -140,7 +140,7 @@ GradcheckResult gradgradcheck(const Function& function, const std::vector<Tensor
   const auto gradients = [&](const std::vector<Tensor>& x) {
     const std::vector<Tensor> own(x.begin(), x.end() - 1);
     const Tensor y = function(own);
-    const std::vector<Tensor> wanted = checked_of(own);
+    const std::vector<Tensor> wanted = checked_among(own);
     if (!y.requires_grad()) return std::vector<Tensor>(wanted.size());
     return grad({y}, wanted,
                 {.grad_outputs = {x.back()}, .create_graph = true, .allow_unused = true});

@@ -29,7 +29,7 @@ struct Uncounted {
 };
 constinit thread_local Uncounted uncounted{};
 
-void count_in() {
+void flush_counts() {
   total_storages.fetch_add(std::exchange(uncounted.storages, 0), std::memory_order_relaxed);
   total_nodes.fetch_add(std::exchange(uncounted.nodes, 0), std::memory_order_relaxed);
   const int64_t bytes = std::exchange(uncounted.bytes, 0);
@@ -42,12 +42,12 @@ void count_in() {
 void count_storage(int64_t storages, int64_t bytes) {
   uncounted.storages += storages;
   uncounted.bytes += bytes;
-  if (std::abs(uncounted.bytes) >= max_uncounted) count_in();
+  if (std::abs(uncounted.bytes) >= max_uncounted) flush_counts();
 }
 
 size_t class_bytes(size_t index) { return (4 + index % 4) * alignment << index / 4; }
 
-// Rounds up to 4, 5, 6 or 7 quarters of a power of two, at least 64: at most a fifth is wasted.
+// Rounds up to 4, 5, 6 or 7 quarters of a power of two of at least 256: wastes at most a fifth.
 size_t size_class(size_t bytes) {
   const size_t units = std::max<size_t>((bytes + alignment - 1) / alignment, 4);
   const size_t power = static_cast<size_t>(std::bit_width(units)) - 3;  // units in [4, 8) << power
@@ -77,20 +77,20 @@ void shrink_free_list(size_t max_bytes, size_t except = class_count) {
   }
 }
 
-constinit thread_local bool end_is_awaited = false;
+constinit thread_local bool exit_is_registered = false;
 
 // Frees what a thread has cached. A destructor that runs later may allocate again: what it leaves
 // is freed by another call of this.
-void end_thread(void*) {
-  end_is_awaited = false;
-  count_in();
+void on_thread_exit(void*) {
+  exit_is_registered = false;
+  flush_counts();
   shrink_free_list(0);
   free_scratch();
 }
 
-// Called by the system at the end of each thread that has set it, after the destructors of
-// thread_local objects, which may still compute. (The main thread's memory is freed with the
-// process.)
+// The pthread key whose destructor, end_thread, the system calls at the end of each thread that has
+// set it, after the destructors of thread_local objects, which may still compute. (The main
+// thread's memory is freed with the process.)
 struct ThreadEnd {
   enum State { unmade, made, gone };
   std::atomic<State> state{unmade};
@@ -114,12 +114,13 @@ bool free_list_enabled() {
 
 }  // namespace
 
-void await_thread_end() noexcept {
-  if (end_is_awaited) [[likely]] return;
-  end_is_awaited = true;
+void register_thread_exit() noexcept {
+  if (exit_is_registered) [[likely]]
+    return;
+  exit_is_registered = true;
   static const bool once = [] {
     if (thread_end.state == ThreadEnd::unmade &&
-        pthread_key_create(&thread_end.key, end_thread) == 0) {
+        pthread_key_create(&thread_end.key, on_thread_exit) == 0) {
       thread_end.state = ThreadEnd::made;
     }
     return true;
@@ -132,7 +133,7 @@ void await_thread_end() noexcept {
 namespace {
 
 [[gnu::noinline]] void* new_block(size_t bytes) {
-  await_thread_end();  // a thread that has never freed a block finds none, and so comes here
+  register_thread_exit();  // a thread that has never freed a block finds none, and so comes here
   void* block = host_block(bytes);
   if (block == nullptr && free_list.cached > 0) {  // it may be this thread that keeps it all
     shrink_free_list(0);
@@ -155,7 +156,8 @@ void* allocate_block(size_t bytes) {
 }
 
 void free_block(void* block, size_t bytes) noexcept {
-  if (!end_is_awaited) [[unlikely]] await_thread_end();
+  if (!exit_is_registered) [[unlikely]]
+    register_thread_exit();
   const size_t index = size_class(bytes);
   const size_t size = class_bytes(index);
   if (!free_list_enabled() || size > max_cached) return std::free(block);
@@ -195,12 +197,12 @@ void Storage::destroy() {
 void count_node(int64_t nodes) { uncounted.nodes += nodes; }
 
 MemoryUse memory_use() {
-  count_in();
+  flush_counts();
   return {total_storages.load(), total_bytes.load(), peak_bytes.load(), total_nodes.load()};
 }
 
 void reset_peak_memory() {
-  count_in();
+  flush_counts();
   peak_bytes.store(total_bytes.load());
 }
 

@@ -38,7 +38,7 @@ class Storage : public Counted {
   Device device_;
 };
 
-// The free list: blocks of 64 bytes and up in size classes, kept per thread, 64-byte aligned.
+// The free list: blocks of 256 bytes and up in size classes, kept per thread, 64-byte aligned.
 // Under sanitizers, and with REGRAD_FREE_LIST=0, every block goes straight back to the system.
 // std::bad_alloc where there is no memory.
 void* allocate_block(size_t bytes);
@@ -46,7 +46,7 @@ void free_block(void* block, size_t bytes) noexcept;  // bytes: as given to allo
 
 // Says that this thread has cached something (free list, scratch buffers, counts) that is to be
 // freed when it ends.
-void await_thread_end() noexcept;
+void register_thread_exit() noexcept;
 
 // What the engine asks of a backend: host memory, 64-byte aligned, to be freed with free(), null if
 // there is none (ops/cpu/blocks.cpp); to free a thread's scratch buffers (ops/cpu/scratch.cpp); and

@@ -98,8 +98,8 @@ const void* Tensor::address(DType wanted) const {
 
 namespace {
 
-// Whether two elements may have one address: true also for some strides that interleave without a
-// clash.
+// Whether two elements may share an address. Conservative: also true for some strides that
+// interleave without overlapping.
 bool may_overlap_itself(const Shape& shape, const Shape& strides) {
   if (shape.numel() == 0) return false;
   for (int64_t d = 0; d < shape.rank(); ++d) {

@@ -72,7 +72,7 @@ class Tensor {
   Tensor(Tensor&&) noexcept = default;
   Tensor& operator=(const Tensor&) = default;
   Tensor& operator=(Tensor&&) noexcept = default;
-  // A handle on that body.
+  // A handle to that body.
   explicit Tensor(Ref<TensorBody> body) : body_(std::move(body)) {}
 
   bool defined() const { return static_cast<bool>(body_); }  // whether it has a value
@@ -152,7 +152,7 @@ class Tensor {
     return *body_;
   }
   const Ref<Node>& node() const { return body().node; }  // its place in the graph, or none
-  // Whether both are handles on one tensor, not only on one storage.
+  // Whether both are handles to one tensor, not only to one storage.
   bool shares_body(const Tensor& other) const { return body_.get() == other.body_.get(); }
   bool is_held_once() const;  // no other handle or view refers to these numbers
   bool sole_owner() const;    // the same, outside any graph: the buffer may be overwritten

@@ -1,15 +1,15 @@
 // Additive attention's scores (Bahdanau et al., "Neural machine translation by jointly learning to
 // align and translate", 2015):  s_ij = Σ_h v_h t_ijh,  t_ijh = tanh(q_ih + k_jh).
 //   With u_ijh = g_ij v_h (1 - t_ijh²):  dq_i = Σ_j u_ij,  dk_j = Σ_i u_ij,  dv = Σ_ij g_ij t_ij
-// The kernels store no t, neither forward nor backward; scores_of_ops, for derivatives of the
-// derivative, does store [.., queries, keys, size] numbers.
+// The kernels store no t, neither forward nor backward; composed_scores, for second derivatives,
+// does store [.., queries, keys, size] numbers.
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
 namespace regrad {
 namespace {
 
-Tensor scores_of_ops(const std::vector<Tensor>& in) {
+Tensor composed_scores(const std::vector<Tensor>& in) {
   return matmul(tanh(add(unsqueeze(in[0], -2), unsqueeze(in[1], -3))), in[2]);
 }
 
@@ -23,7 +23,8 @@ Additive<T> describe(const Tensor& query, const Tensor& key, const Tensor& v) {
 
 std::vector<Tensor> backward(const Tensor& g, const Tensor& query, const Tensor& key,
                              const Tensor& v) {
-  const Tensor q = plain(query), k = plain(key), weights = plain(v), from = plain(g);
+  const Tensor q = kernel_input(query), k = kernel_input(key);
+  const Tensor weights = kernel_input(v), from = kernel_input(g);
   std::vector<Tensor> all = {empty(q.shape(), g.dtype(), g.device()),
                              empty(k.shape(), g.dtype(), g.device()),
                              empty(v.shape(), g.dtype(), g.device())};
@@ -37,12 +38,12 @@ std::vector<Tensor> backward(const Tensor& g, const Tensor& query, const Tensor&
 // query [b, m, h], key [b, n, h]
 Tensor scores(const Tensor& query, const Tensor& key, const Tensor& v) {
   Tensor out = empty({query.size(0), query.size(1), key.size(1)}, query.dtype(), query.device());
-  const Tensor q = plain(query), k = plain(key), weights = plain(v);
+  const Tensor q = kernel_input(query), k = kernel_input(key), weights = kernel_input(v);
   for_floats("additive_scores", query, [&]<class T>() {
     kernels<T>(query).additive.scores(describe<T>(q, k, weights), raw<T>(out));
   });
   return record_fused(
-      "additive_scores", std::move(out), {query, key, v}, scores_of_ops,
+      "additive_scores", std::move(out), {query, key, v}, composed_scores,
       [query, key, v](const Tensor& g, Needed) { return backward(g, query, key, v); });
 }
 
@@ -61,8 +62,8 @@ Tensor additive_scores(const Tensor& query, const Tensor& key, const Tensor& v) 
             key.size(-1) == v.size(0),
         "additive_scores: takes queries [.., m, h], keys [.., n, h] and v [h], not {}, {} and {}",
         called(query), called(key), called(v));
-  same_dtype("additive_scores", query, key);
-  same_dtype("additive_scores", query, v);
+  check_same_dtype("additive_scores", query, key);
+  check_same_dtype("additive_scores", query, v);
   const auto batch_of = [](const Tensor& x) {
     return Shape(x.shape().begin(), x.shape().size() - 2);
   };

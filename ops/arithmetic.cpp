@@ -1,5 +1,5 @@
-// Arithmetic of two tensors. Broadcasting is expand(), a view; its derivative, a sum, is
-// expand()'s own, so the derivatives here only ever see equal shapes.
+// Arithmetic of two tensors. Broadcasting is done by expand(), a view whose own derivative sums the
+// gradient, so the derivatives here only ever see equal shapes.
 #include <cmath>
 
 #include <limits>
@@ -14,25 +14,25 @@ struct Pair {
   Tensor a, b;
 };
 
-Tensor spread(const Tensor& x, const Shape& shape) {
+Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   return x.shape() == shape ? x : expand(x, shape);
 }
 
 // Both operands, broadcast to one shape and converted to one dtype. int64 and bool are converted to
-// a float operand's dtype; float32 with float64 is an error, since either answer would surprise
+// a float operand's dtype; float32 with float64 is an error, since either result would surprise
 // half of the users.
-Pair aligned(const char* op, const Tensor& a, const Tensor& b) {
+Pair promote_and_broadcast(const char* op, const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype()) {
-    const auto rank = [](const Tensor& x) {  // bool < int64 < any float
+    const auto category = [](const Tensor& x) {  // bool < int64 < any float
       return is_float(x.dtype()) ? 2 : x.dtype() == int64 ? 1 : 0;
     };
-    if (rank(a) < rank(b)) return aligned(op, a.to(b.dtype()), b);
-    if (rank(b) < rank(a)) return aligned(op, a, b.to(a.dtype()));
+    if (category(a) < category(b)) return promote_and_broadcast(op, a.to(b.dtype()), b);
+    if (category(b) < category(a)) return promote_and_broadcast(op, a, b.to(a.dtype()));
   }
-  same_dtype(op, a, b);
+  check_same_dtype(op, a, b);
   if (a.shape() == b.shape()) return {a, b};
   const Shape shape = broadcast_shapes(op, a.shape(), b.shape());
-  return {spread(a, shape), spread(b, shape)};
+  return {broadcast_to(a, shape), broadcast_to(b, shape)};
 }
 
 Tensor compute(const char* op, Binary function, const Pair& x) {
@@ -47,7 +47,7 @@ Tensor compute(const char* op, Binary function, const Pair& x) {
 
 Tensor compare(const char* op, Compare function, const Tensor& left, const Tensor& right) {
   const NoGrad guard;
-  Pair x = aligned(op, left, right);
+  Pair x = promote_and_broadcast(op, left, right);
   if (x.a.dtype() == bool_) x = {x.a.to(int64), x.b.to(int64)};
   Tensor out = empty(x.a.shape(), bool_, x.a.device());
   const Loop loop = make_loop({&out, &x.a, &x.b});
@@ -74,8 +74,8 @@ Tensor number_like(const char* op, const Tensor& x, Number value) {
   return filled(op, {}, value, dtype, x.device());
 }
 
-// A comparison of integers with any number, as the comparison with an integer that has the same
-// result.
+// A comparison of int64 elements with any number, rewritten as an equivalent comparison with an
+// int64.
 struct IntegerComparison {
   Compare function;
   int64_t number;
@@ -83,14 +83,14 @@ struct IntegerComparison {
 
 IntegerComparison integer_comparison(Compare function, Number number) {
   if (const auto integer = number.integer()) return {function, *integer};
-  constexpr IntegerComparison all{Compare::greater_equal, INT64_MIN},
-      none{Compare::less, INT64_MIN};
+  constexpr IntegerComparison always{Compare::greater_equal, INT64_MIN},
+      never{Compare::less, INT64_MIN};
   const double x = number.real();
   const bool below = function == Compare::less || function == Compare::less_equal;
-  if (function == Compare::not_equal) return all;
-  if (function == Compare::equal || std::isnan(x)) return none;
-  if (x >= 0x1p63) return below ? all : none;
-  if (x < -0x1p63) return below ? none : all;
+  if (function == Compare::not_equal) return always;
+  if (function == Compare::equal || std::isnan(x)) return never;
+  if (x >= 0x1p63) return below ? always : never;
+  if (x < -0x1p63) return below ? never : always;
   return {below ? Compare::less_equal : Compare::greater, static_cast<int64_t>(std::floor(x))};
 }
 
@@ -103,7 +103,7 @@ Tensor compare(const char* op, Compare function, const Tensor& a, Number number)
 }  // namespace
 
 Tensor add(const Tensor& left, const Tensor& right) {
-  Pair x = aligned("add", left, right);
+  Pair x = promote_and_broadcast("add", left, right);
   Tensor y = compute("add", Binary::add, x);
   return record("add", std::move(y),
                 {{std::move(x.a), [](const Tensor& g) { return g; }},
@@ -111,14 +111,14 @@ Tensor add(const Tensor& left, const Tensor& right) {
 }
 
 Tensor sub(const Tensor& left, const Tensor& right) {
-  const Pair x = aligned("sub", left, right);
+  const Pair x = promote_and_broadcast("sub", left, right);
   return record(
       "sub", compute("sub", Binary::sub, x),
       {{x.a, [](const Tensor& g) { return g; }}, {x.b, [](const Tensor& g) { return neg(g); }}});
 }
 
 Tensor mul(const Tensor& left, const Tensor& right) {
-  const auto [a, b] = aligned("mul", left, right);
+  const auto [a, b] = promote_and_broadcast("mul", left, right);
   return record("mul", compute("mul", Binary::mul, {a, b}),
                 {{a, [b = b](const Tensor& g) { return mul(g, b); }},
                  {b, [a = a](const Tensor& g) { return mul(g, a); }}});
@@ -127,7 +127,7 @@ Tensor mul(const Tensor& left, const Tensor& right) {
 Tensor div(const Tensor& left, const Tensor& right) {
   const bool integers = !is_float(left.dtype()) && !is_float(right.dtype());
   if (integers) return div(left.to(float64), right.to(float64)).to(float32);
-  const auto [a, b] = aligned("div", left, right);
+  const auto [a, b] = promote_and_broadcast("div", left, right);
   return record(
       "div", compute("div", Binary::div, {a, b}),
       {{a, [b = b](const Tensor& g) { return div(g, b); }},
@@ -135,7 +135,7 @@ Tensor div(const Tensor& left, const Tensor& right) {
 }
 
 Tensor maximum(const Tensor& left, const Tensor& right) {
-  const auto [a, b] = aligned("maximum", left, right);
+  const auto [a, b] = promote_and_broadcast("maximum", left, right);
   return record("maximum", compute("maximum", Binary::maximum, {a, b}),
                 {{a, [a = a, b = b](const Tensor& g,
                                     const Tensor& y) { return gradient_of_chosen(g, a, b, y); }},
@@ -145,7 +145,7 @@ Tensor maximum(const Tensor& left, const Tensor& right) {
 }
 
 Tensor minimum(const Tensor& left, const Tensor& right) {
-  const auto [a, b] = aligned("minimum", left, right);
+  const auto [a, b] = promote_and_broadcast("minimum", left, right);
   return record("minimum", compute("minimum", Binary::minimum, {a, b}),
                 {{a, [a = a, b = b](const Tensor& g,
                                     const Tensor& y) { return gradient_of_chosen(g, a, b, y); }},
@@ -154,10 +154,10 @@ Tensor minimum(const Tensor& left, const Tensor& right) {
                   }}});
 }
 
-// d a^b = b a^(b-1) da + a^b log(a) db. The second term takes its limit, 0, at a = 0 for b > 0 and
-// at a = infinity for b < 0.
+// d a^b = b a^(b-1) da + a^b log(a) db. The second term is set to its limit, 0, at a = 0 for b > 0
+// (for b = 0 by convention) and at a = infinity for b < 0.
 Tensor pow(const Tensor& left, const Tensor& right) {
-  const auto [a, b] = aligned("pow", left, right);
+  const auto [a, b] = promote_and_broadcast("pow", left, right);
   return record("pow", compute("pow", Binary::pow, {a, b}),
                 {{a,
                   [a = a, b = b](const Tensor& g) {
@@ -173,10 +173,10 @@ Tensor pow(const Tensor& left, const Tensor& right) {
 
 Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no) {
   check(condition.dtype() == bool_, "where: the condition must be bool, not {}", condition.dtype());
-  const Pair pair = aligned("where", yes, no);
+  const Pair pair = promote_and_broadcast("where", yes, no);
   const Shape shape = broadcast_shapes("where", condition.shape(), pair.a.shape());
-  const Tensor choose = spread(condition, shape);
-  const Tensor a = spread(pair.a, shape), b = spread(pair.b, shape);
+  const Tensor choose = broadcast_to(condition, shape);
+  const Tensor a = broadcast_to(pair.a, shape), b = broadcast_to(pair.b, shape);
   Tensor out = empty(shape, a.dtype(), a.device());
   const Loop loop = make_loop({&out, &choose, &a, &b});
   for_all(a, [&]<class T>() {
@@ -239,11 +239,11 @@ Tensor add_gradients(Tensor sum, Tensor gradient) {
 }
 
 Tensor& Tensor::add_(const Tensor& other, double scale) {
-  same_dtype("add_", *this, other);
+  check_same_dtype("add_", *this, other);
   check(is_contiguous(), "add_: writes in place into a contiguous tensor only");
   mark_written("add_");
   const NoGrad guard;
-  Tensor from = spread(other, broadcast_shapes("add_", shape(), other.shape())).contiguous();
+  Tensor from = broadcast_to(other, broadcast_shapes("add_", shape(), other.shape())).contiguous();
   check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape(), shape());
   from = without_overlap(from, *this);
   for_floats("add_", *this, [&]<class T>() {

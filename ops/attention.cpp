@@ -34,14 +34,14 @@ Tensor rows_for(const Shape& batch, const Tensor& x) {
   return shape == x.shape() ? rows : expand(rows, shape);
 }
 
-Inputs checked(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
-               const AttentionOptions& options) {
+Inputs check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
+                    const AttentionOptions& options) {
   check(q.rank() >= 2 && k.rank() >= 2 && v.rank() >= 2 && q.size(-1) == k.size(-1) &&
             k.size(-2) == v.size(-2),
         "{}: takes q [.., t, d], k [.., s, d], v [.., s, e], not {}, {}, {}", op, called(q),
         called(k), called(v));
-  same_dtype(op, q, k);
-  same_dtype(op, q, v);
+  check_same_dtype(op, q, k);
+  check_same_dtype(op, q, v);
   const auto batch_of = [](const Tensor& x) {
     return Shape(x.shape().begin(), x.shape().size() - 2);
   };
@@ -56,14 +56,14 @@ Inputs checked(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& 
   if (mask.defined()) {
     check(broadcast_shapes(op, in.scores(), mask.shape()) == in.scores(),
           "{}: a mask of shape {} does not fit scores of shape {}", op, mask.shape(), in.scores());
-    mask.dtype() == bool_ ? same_device(op, q, mask) : same_dtype(op, q, mask);
+    mask.dtype() == bool_ ? check_same_device(op, q, mask) : check_same_dtype(op, q, mask);
   }
   return in;
 }
 
 template <class T>
-AttentionCall<T> describe(const Inputs& in, const Tensor& out, const Tensor& saved,
-                          const Shape& order) {
+AttentionCall<T> make_call(const Inputs& in, const Tensor& out, const Tensor& saved,
+                           const Shape& order) {
   AttentionCall<T> call;
   call.queries = in.q.size(-2), call.depth = in.q.size(-1);
   call.keys = in.k.size(-2), call.width = in.v.size(-1);
@@ -92,15 +92,15 @@ std::vector<Tensor> backward(const Inputs& in, const Tensor& saved, const Tensor
   const Tensor dq = fresh(0, in.q), dk = fresh(1, in.k), dv = fresh(2, in.v);
   const TensorOptions like_g = {.dtype = g.dtype(), .device = g.device()};
   const Tensor dbias = needed[3] ? zeros(in.mask.shape(), like_g) : Tensor();
-  const Tensor everywhere = needed[3] ? expand(dbias, in.scores()) : Tensor();
-  const Shape order = batch_order_of(needed[3] ? everywhere : in.q);
+  const Tensor dbias_expanded = needed[3] ? expand(dbias, in.scores()) : Tensor();
+  const Shape order = batch_order_of(needed[3] ? dbias_expanded : in.q);
   for_floats(op, g, [&]<class T>() {
-    AttentionCall<T> call = describe<T>(in, out, saved, order);
+    AttentionCall<T> call = make_call<T>(in, out, saved, order);
     call.g = operand<const T>(g, order);
     call.dq = operand<T>(dq, order);
     call.dk = operand<T>(dk, order);
     call.dv = operand<T>(dv, order);
-    call.dbias = operand<T>(everywhere, order);
+    call.dbias = operand<T>(dbias_expanded, order);
     for (int64_t d = 0; needed[3] && d < order.rank(); ++d) {
       if (call.dbias.batch[d] == 0) call.shared *= call.batch_sizes[d];
     }
@@ -118,26 +118,27 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   return reshape(repeated.empty() ? x : sum(x, repeated), shape);
 }
 
-// The product weights x, in which a weight of 0 hides what is not finite; any other weight gives NaN.
+// matmul(weights, x), except that a weight of exactly 0 hides an x that is not finite. Such an x
+// with any other weight gives NaN.
 Tensor weighted(const Tensor& weights, const Tensor& x) {
   const Tensor finite = sub(x, x).detach() == 0;
-  const Tensor counted = weights.detach() != 0, others = logical_not(finite);
-  const Tensor spoiled = matmul(counted.to(x.dtype()), others.to(x.dtype())) > 0;
-  return where(spoiled, std::nan(""), matmul(weights, where(finite, x, 0)));
+  const Tensor nonzero = weights.detach() != 0, nonfinite = logical_not(finite);
+  const Tensor is_nan = matmul(nonzero.to(x.dtype()), nonfinite.to(x.dtype())) > 0;
+  return where(is_nan, std::nan(""), matmul(weights, where(finite, x, 0)));
 }
 
-// The same out of ops: with P = softmax(S), dV = Pᵀ G and dS = P (dP - sum(P dP)), dP = G Vᵀ.
-std::vector<Tensor> backward_of_ops(const Inputs& in, const Tensor& g, Needed needed) {
+// The same, composed of ops: with P = softmax(S), dV = Pᵀ G and dS = P (dP - sum(P dP)), dP = G Vᵀ.
+std::vector<Tensor> composed_backward(const Inputs& in, const Tensor& g, Needed needed) {
   Tensor k = in.k, v = in.v, allowed = in.has_bias() ? Tensor() : in.mask;
   if (in.causal) {
     const Tensor all = ones({in.q.size(-2), in.k.size(-2)}, {.device = g.device()});
-    const Tensor past = tril(all).to(bool_);
-    allowed = allowed.defined() ? allowed & past : past;
+    const Tensor causal = tril(all).to(bool_);
+    allowed = allowed.defined() ? allowed & causal : causal;
   }
-  if (allowed.defined()) {  // keys that no query may attend to are zeros
+  if (allowed.defined()) {  // zero the keys that no query may attend to
     const Tensor pairs = expand(allowed.detach(), in.scores()).to(int64);
-    const Tensor open = transpose(sum(pairs, -2, true)) > 0;
-    k = where(open, k, 0), v = where(open, v, 0);
+    const Tensor attended = transpose(sum(pairs, -2, true)) > 0;
+    k = where(attended, k, 0), v = where(attended, v, 0);
   }
   Tensor scores = matmul(mul(in.q, in.scale), transpose(k));
   if (in.has_bias()) scores = add(scores, in.mask);
@@ -154,7 +155,7 @@ std::vector<Tensor> backward_of_ops(const Inputs& in, const Tensor& g, Needed ne
 
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const Tensor& mask, const AttentionOptions& options) {
-  const Inputs in = checked(q, k, v, mask, options);
+  const Inputs in = check_inputs(q, k, v, mask, options);
   const std::vector<Tensor> inputs = {in.q, in.k, in.v, in.has_bias() ? mask : Tensor()};
   const bool saves = GradMode::enabled() &&
                      std::any_of(inputs.begin(), inputs.end(),
@@ -164,11 +165,13 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   Tensor out = empty_in_order_of(in.q, shape);
   const Tensor saved = saves ? empty(sums, in.q.dtype(), in.q.device()) : Tensor();
   for_floats(op, in.q, [&]<class T>() {
-    kernels<T>(in.q).attention.forward(describe<T>(in, out, saved, batch_order_of(out)));
+    kernels<T>(in.q).attention.forward(make_call<T>(in, out, saved, batch_order_of(out)));
   });
   return record_fused(
       op, std::move(out), inputs,
-      [in](const Tensor& g, Needed needed, const Tensor&) { return backward_of_ops(in, g, needed); },
+      [in](const Tensor& g, Needed needed, const Tensor&) {
+        return composed_backward(in, g, needed);
+      },
       [in, saved](const Tensor& g, Needed needed, const Tensor& y) {
         return backward(in, saved, y, g, needed);
       });

@@ -30,7 +30,7 @@ inline Tensor empty_in_order_of(const Tensor& x, const Shape& shape) {
   return view_of(empty(shape, x.dtype(), x.device()), shape, strides, 0);
 }
 
-// The batch dimensions of x [.., rows, columns]; those that it repeats come last.
+// The batch dimensions of x [.., rows, columns]; expanded ones (stride 0) come last.
 inline Shape batch_order_of(const Tensor& x) {
   Shape order;
   for (const bool repeated : {false, true}) {

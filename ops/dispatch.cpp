@@ -52,8 +52,8 @@ Tensor without_overlap(const Tensor& source, const Tensor& to) {
   return a.storage.get() != b.storage.get() || same_places ? source : source.clone();
 }
 
-void same_dtype(const char* op, const Tensor& a, const Tensor& b) {
-  if (a.dtype() == b.dtype()) return same_device(op, a, b);
+void check_same_dtype(const char* op, const Tensor& a, const Tensor& b) {
+  if (a.dtype() == b.dtype()) return check_same_device(op, a, b);
   // The advice: convert the one that is not floating-point; of two floats, the one that is not a
   // parameter, or else the second.
   const bool second_stays = is_float(b.dtype()) && b.is_leaf() && b.requires_grad();
@@ -63,7 +63,7 @@ void same_dtype(const char* op, const Tensor& a, const Tensor& b) {
        b.dtype(), first_gives ? "second" : "first", first_gives ? a.dtype() : b.dtype());
 }
 
-void same_device(const char* op, const Tensor& a, const Tensor& b) {
+void check_same_device(const char* op, const Tensor& a, const Tensor& b) {
   check(a.device() == b.device(), "{}: {} is on {} and {} on {}; move one with to(device)", op,
         called(a), name(a.device()), called(b), name(b.device()));
 }

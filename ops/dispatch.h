@@ -22,7 +22,8 @@ const Kernels<T>& kernels(const Tensor& x) {
   else return table.boolean;
 }
 
-// Calls body.operator()<T>() with the type of x's elements.
+// Dispatch on x's dtype: each calls body.operator()<T>() once, with T the type of x's elements.
+// for_floats() takes float32 and float64, for_numbers() also int64, for_all() also bool.
 template <class Body>
 void for_floats(const char* op, const Tensor& x, const Body& body) {
   switch (x.dtype()) {
@@ -53,7 +54,8 @@ void for_all(const Tensor& x, const Body& body) {
   }
 }
 
-// The elements of x for a kernel, also those of a new tensor, which is not "written in place".
+// A pointer to the elements of x for a kernel. Writing through it does not count as a write in
+// place: it also serves to fill a new tensor.
 template <class T>
 T* raw(const Tensor& x) {
   return static_cast<T*>(const_cast<void*>(x.address(dtype_of<T>)));
@@ -65,10 +67,10 @@ T* raw_or_null(const Tensor& x) {
   return x.defined() ? raw<T>(x) : nullptr;
 }
 
-// The numbers of x as kernels take them: contiguous, and outside the graph. Undefined stays so.
-inline Tensor plain(const Tensor& x) { return x.defined() ? x.detach().contiguous() : x; }
+// x as kernels take it: detached and contiguous. An undefined tensor stays undefined.
+inline Tensor kernel_input(const Tensor& x) { return x.defined() ? x.detach().contiguous() : x; }
 
-// A Loop over tensors of one shape, output first, with neighbouring dimensions joined.
+// A Loop over tensors of one shape, output first, adjacent dimensions coalesced.
 Loop make_loop(std::initializer_list<const Tensor*> operands);
 
 // A tensor filled with a number; an Error that names op if the dtype cannot hold it.
@@ -78,23 +80,27 @@ Tensor filled(const char* op, const Shape& shape, Number value, DType dtype, Dev
 // that an element could be overwritten before it is read.
 Tensor without_overlap(const Tensor& source, const Tensor& target);
 
-void same_dtype(const char* op, const Tensor& a, const Tensor& b);
-void same_device(const char* op, const Tensor& a, const Tensor& b);
-void check_index(const char* op, const Tensor& index, int64_t size);  // int64, all in [0, size);
-                                                        // a GPU says so at its next download
+// Each is an Error that names op unless a and b agree; check_same_dtype() checks the device too.
+void check_same_dtype(const char* op, const Tensor& a, const Tensor& b);
+void check_same_device(const char* op, const Tensor& a, const Tensor& b);
+// An Error unless index is int64 with all elements in [0, size). A GPU raises it at its next
+// download.
+void check_index(const char* op, const Tensor& index, int64_t size);
 
 // view += g, for equal shapes; the view may have any strides.
 void add_to_view(const Tensor& view, const Tensor& g);
 
-// The gradients of formula(inputs) by its inputs, given g, as part of the graph. Inputs may be undefined.
+// The gradients of formula(inputs) with respect to its inputs, given the gradient g of its result.
+// They are part of the graph. Inputs may be undefined.
 using Formula = std::function<Tensor(const std::vector<Tensor>&)>;
 std::vector<Tensor> gradients_of(const Formula& formula, std::vector<Tensor> inputs, Needed needed,
                                  const Tensor& g);
 
-// record() for an op whose derivative is a kernel: kernel(g, needed) or kernel(g, needed, y) gives the
-// gradients of all inputs. A kernel has no derivative of its own, so while a backward pass is itself
-// recorded (create_graph), the gradients are composed of ops instead. `composed` is the op as a
-// formula, (inputs) -> y, which is then differentiated, or takes what the kernel takes.
+// record() for an op whose derivative is a kernel: kernel(g, needed) or kernel(g, needed, y) gives
+// the gradients of all inputs. A kernel has no derivative of its own, so while a backward pass is
+// itself recorded (create_graph), the gradients are composed of ops instead. `composed` is either
+// the op written in ops, (inputs) -> y, which is then differentiated, or its derivative written in
+// ops, which takes the same arguments as the kernel.
 template <class Composed, class Kernel>
 Tensor record_fused(const char* name, Tensor y, const std::vector<Tensor>& inputs,
                     Composed composed, Kernel kernel) {
@@ -125,7 +131,7 @@ struct Called {
 };
 inline Called called(const Tensor& x) { return {x}; }
 
-// x seen as [outer, n, inner] around dimension d.
+// x viewed as [outer, n, inner], where n is dimension d, outer all before it and inner all after.
 Rows rows_around(const Shape& shape, int64_t d);
 
 }  // namespace regrad

@@ -1,5 +1,5 @@
-// Squared distances of all pairs of rows, d_ij = |a_i - b_j|², from the differences themselves:
-// |a|² - 2 a·b + |b|² would cancel for rows that are close to each other but far from 0.
+// Squared distances between all pairs of rows, d_ij = |a_i - b_j|², computed from the differences:
+// |a|² - 2 a·b + |b|² loses its digits to cancellation where rows are close but far from 0.
 //   da_i = 2 Σ_j g_ij (a_i - b_j),  db_j = -2 Σ_i g_ij (a_i - b_j)
 // Where g is 0 (a masked pair) the rows get no gradient, even if the distance is NaN or infinite.
 #include <algorithm>
@@ -14,9 +14,9 @@ Tensor differences(const Tensor& a, const Tensor& b) {
   return sub(unsqueeze(a, -2), unsqueeze(b, -3));
 }
 
-// body(rows of a, first, count) for parts of a with about a million differences each.
+// Calls body(rows of a, first, count) for blocks of rows with about a million differences each.
 template <class Body>
-void each_part(const Tensor& a, const Tensor& b, const Body& body) {
+void for_each_block(const Tensor& a, const Tensor& b, const Body& body) {
   const int64_t rows = a.size(-2), each = std::max<int64_t>(b.numel(), 1);
   const int64_t batch = std::max<int64_t>(a.numel() / std::max<int64_t>(rows * a.size(-1), 1), 1);
   const int64_t max_rows = std::max<int64_t>((int64_t{1} << 20) / each / batch, 1);
@@ -26,25 +26,25 @@ void each_part(const Tensor& a, const Tensor& b, const Body& body) {
   }
 }
 
-// 2 g_ij (a_i - b_j). In a recorded pass g has a gradient too, so only differences that are not
-// finite are hidden there.
+// 2 g_ij (a_i - b_j), masked where g_ij is 0. While a backward pass is recorded, g needs a gradient
+// too, so only differences that are not finite are masked there.
 Tensor scaled_differences(const Tensor& g, const Tensor& a, const Tensor& b) {
   const Tensor each = unsqueeze(g, -1), difference = differences(a, b);
-  Tensor hidden = each == 0;
-  if (GradMode::enabled()) hidden = hidden & (sub(difference, difference) != 0);
-  return where(hidden, 0, mul(mul(each, 2), difference));
+  Tensor masked = each == 0;
+  if (GradMode::enabled()) masked = masked & (sub(difference, difference) != 0);
+  return where(masked, 0, mul(mul(each, 2), difference));
 }
 
-std::vector<Tensor> backward_of_ops(const Tensor& g, const Tensor& a, const Tensor& b) {
+std::vector<Tensor> composed_backward(const Tensor& g, const Tensor& a, const Tensor& b) {
   const Tensor all = scaled_differences(g, a, b);
   return {sum(all, -2), neg(sum(all, -3))};
 }
 
-// The same a part at a time, so that the differences of all pairs are never stored.
+// The same, one block at a time, so that the differences of all pairs are never stored.
 std::vector<Tensor> backward(const Tensor& g, const Tensor& a, const Tensor& b) {
   std::vector<Tensor> of_a;
   Tensor of_b = zeros_like(b);
-  each_part(a, b, [&](const Tensor& part, int64_t first, int64_t count) {
+  for_each_block(a, b, [&](const Tensor& part, int64_t first, int64_t count) {
     const Tensor all = scaled_differences(narrow(g, -2, first, count), part, b);
     of_a.push_back(sum(all, -2));
     of_b = sub(of_b, sum(all, -3));
@@ -58,7 +58,7 @@ Tensor squared_distance(const Tensor& a, const Tensor& b) {
   check(a.rank() >= 2 && b.rank() >= 2 && a.size(-1) == b.size(-1),
         "squared_distance: takes rows [.., m, h] and [.., n, h], not {} and {}", called(a),
         called(b));
-  same_dtype("squared_distance", a, b);
+  check_same_dtype("squared_distance", a, b);
   const auto batch_of = [](const Tensor& x) {
     return Shape(x.shape().begin(), x.shape().size() - 2);
   };
@@ -72,7 +72,7 @@ Tensor squared_distance(const Tensor& a, const Tensor& b) {
   std::vector<Tensor> rows;
   {
     const NoGrad guard;
-    each_part(from, to, [&](const Tensor& part, int64_t, int64_t) {
+    for_each_block(from, to, [&](const Tensor& part, int64_t, int64_t) {
       rows.push_back(sum(square(differences(part, to)), -1));
     });
   }
@@ -81,7 +81,7 @@ Tensor squared_distance(const Tensor& a, const Tensor& b) {
   Tensor out = rows.empty() ? empty(shape, a.dtype(), a.device()) : concat(rows, -2);
   return record_fused(
       "squared_distance", std::move(out), {from, to},
-      [from, to](const Tensor& g, Needed) { return backward_of_ops(g, from, to); },
+      [from, to](const Tensor& g, Needed) { return composed_backward(g, from, to); },
       [from, to](const Tensor& g, Needed) { return backward(g, from, to); });
 }
 

@@ -1,5 +1,5 @@
-// einsum: every letter names a dimension; letters missing in the result are summed over. Operands
-// are joined from left to right, each join one batched product.
+// einsum: every letter names a dimension; letters missing from the result are summed over. Operands
+// are contracted from left to right, each contraction one batched matrix product.
 #include <algorithm>
 #include <string>
 
@@ -37,7 +37,7 @@ Tensor diagonal(const Tensor& x, int64_t i, int64_t j) {
 }
 
 // "ii" takes the diagonal.
-Named without_repeats(Named a) {
+Named take_diagonals(Named a) {
   for (size_t i = 0; i < a.letters.size(); ++i) {
     for (size_t j = a.letters.size() - 1; j > i; --j) {
       if (a.letters[i] != a.letters[j]) continue;
@@ -53,7 +53,7 @@ Named without_repeats(Named a) {
 }
 
 // Sums over the letters that occur neither in other operands nor in the result.
-Named without_unwanted(Named a, const std::string& wanted) {
+Named sum_out_unused(Named a, const std::string& wanted) {
   for (size_t i = a.letters.size(); i-- > 0;) {
     if (has(wanted, a.letters[i])) continue;
     a.x = sum(a.x, static_cast<int64_t>(i));
@@ -74,7 +74,7 @@ int64_t size_of(const Named& a, char letter) {
 
 // One batched product: of the letters that both have, those in the result or in later operands are
 // the batch; the others are summed over.
-Named join(const Named& a, const Named& b, const std::string& wanted) {
+Named contract(const Named& a, const Named& b, const std::string& wanted) {
   std::string batch, summed, left, right;
   for (char letter : a.letters) {
     (!has(b.letters, letter) ? left : has(wanted, letter) ? batch : summed) += letter;
@@ -145,7 +145,7 @@ void check_sizes(std::string_view spec, const Spec& parsed, const std::vector<Te
     check(static_cast<int64_t>(letters.size()) == operands[i].rank(),
           "einsum: \"{}\" gives operand {} the letters '{}', but its shape is {}", spec, i, letters,
           operands[i].shape());
-    same_dtype("einsum", operands[0], operands[i]);
+    check_same_dtype("einsum", operands[0], operands[i]);
     for (size_t d = 0; d < letters.size(); ++d) {
       int64_t& size = sizes[static_cast<unsigned char>(letters[d])];
       const int64_t here = operands[i].shape()[static_cast<int64_t>(d)];
@@ -169,16 +169,16 @@ Tensor einsum(std::string_view spec, const std::vector<Tensor>& operands) {
   const Spec parsed = parse(spec, operands);
   check_sizes(spec, parsed, operands);
   Named result{operands[0], parsed.inputs[0]};
-  result = without_repeats(std::move(result));
+  result = take_diagonals(std::move(result));
   for (size_t i = 1; i < operands.size(); ++i) {
     std::string later = parsed.output;
     for (size_t j = i + 1; j < operands.size(); ++j) later += parsed.inputs[j];
-    Named next = without_repeats({operands[i], parsed.inputs[i]});
-    result = without_unwanted(std::move(result), later + next.letters);
-    next = without_unwanted(std::move(next), later + result.letters);
-    result = join(result, next, later);
+    Named next = take_diagonals({operands[i], parsed.inputs[i]});
+    result = sum_out_unused(std::move(result), later + next.letters);
+    next = sum_out_unused(std::move(next), later + result.letters);
+    result = contract(result, next, later);
   }
-  result = without_unwanted(std::move(result), parsed.output);
+  result = sum_out_unused(std::move(result), parsed.output);
   return ordered(result, parsed.output);
 }
 

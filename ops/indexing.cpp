@@ -1,5 +1,5 @@
-// Selecting elements by index. Each op that reads has one that adds as its derivative, and the
-// other way round: gather and scatter_add, index_select and index_add.
+// Selecting elements by index. The derivative of an op that reads is one that adds, and vice versa:
+// gather and scatter_add, index_select and index_add.
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -11,7 +11,7 @@ Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index);
 // zeros(shape), with row i of g added to row index[i] of dimension d.
 Tensor index_add(const Tensor& g, const Shape& shape, int64_t d, const Tensor& index) {
   Tensor out = zeros(shape, {.dtype = g.dtype(), .device = g.device()});
-  const Tensor from = plain(g);
+  const Tensor from = kernel_input(g);
   for_floats("index_select", g, [&]<class T>() {
     kernels<T>(g).index.add_rows(rows_around(shape, d), index.numel(), raw<T>(out), raw<T>(from),
                            raw<int64_t>(index));
@@ -25,7 +25,7 @@ Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
   Shape shape = x.shape();
   shape[d] = index.numel();
   Tensor out = empty(shape, x.dtype(), x.device());
-  const Tensor from = plain(x);
+  const Tensor from = kernel_input(x);
   for_all(x, [&]<class T>() {
     kernels<T>(x).move.take_rows(rows_around(x.shape(), d), index.numel(), raw<T>(out), raw<T>(from),
                             raw<int64_t>(index));
@@ -36,8 +36,8 @@ Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
                   }}});
 }
 
-// The part of x that an index covers: except along d, gather and scatter_add allow it to be
-// smaller.
+// The part of x that index covers: except along d, index may be smaller than x in gather and
+// scatter_add.
 Tensor covered(const char* op, Tensor x, int64_t d, const Tensor& index) {
   check(index.rank() == x.rank() && x.rank() > 0, "{}: the index {} must have the rank of {}", op,
         index.shape(), x.shape());
@@ -54,7 +54,7 @@ Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index);
 
 Tensor scatter_unchecked(const Tensor& source, const Shape& shape, int64_t d, const Tensor& index) {
   Tensor out = zeros(shape, {.dtype = source.dtype(), .device = source.device()});
-  const Tensor from = plain(source);
+  const Tensor from = kernel_input(source);
   for_numbers("scatter_add", source, [&]<class T>() {
     kernels<T>(source).index.scatter_add(rows_around(shape, d), index.shape()[d], raw<T>(out),
                                    raw<T>(from), raw<int64_t>(index));
@@ -66,7 +66,7 @@ Tensor scatter_unchecked(const Tensor& source, const Shape& shape, int64_t d, co
 
 Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
   Tensor out = empty(index.shape(), x.dtype(), x.device());
-  const Tensor from = plain(x);
+  const Tensor from = kernel_input(x);
   for_all(x, [&]<class T>() {
     kernels<T>(x).move.gather(rows_around(x.shape(), d), index.shape()[d], raw<T>(out), raw<T>(from),
                          raw<int64_t>(index));
@@ -94,19 +94,19 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
   const int64_t d = x.shape().dim(dim, "gather");
   const Tensor part = covered("gather", x, d, index);
   check_index("gather", index, x.shape()[d]);
-  return gather_unchecked(part, d, plain(index));
+  return gather_unchecked(part, d, kernel_input(index));
 }
 
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
   const int64_t d = x.shape().dim(dim, "scatter_add");
-  same_dtype("scatter_add", x, source);
+  check_same_dtype("scatter_add", x, source);
   const Shape shape = covered("scatter_add", x.detach(), d, index).shape();
   check_index("scatter_add", index, x.shape()[d]);
   Tensor from = covered("scatter_add", source, d, index);
   check(from.shape()[d] >= index.shape()[d], "scatter_add: the index {} is larger than the source {}",
         index.shape(), source.shape());
   from = narrow(from, d, 0, index.shape()[d]);
-  Tensor added = scatter_unchecked(from, shape, d, plain(index));
+  Tensor added = scatter_unchecked(from, shape, d, kernel_input(index));
   std::vector<int64_t> padding;
   for (int64_t i = x.rank() - 1; i >= 0; --i) {
     padding.insert(padding.end(), {0, x.shape()[i] - shape[i]});
@@ -119,7 +119,7 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
   check(x.rank() > 0 && index.rank() <= 1, "index_select: takes a list of indices [n], not {}",
         index.shape());
   check_index("index_select", index, x.shape()[d]);
-  return index_select_unchecked(x, d, plain(index));
+  return index_select_unchecked(x, d, kernel_input(index));
 }
 
 Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx) {
@@ -127,7 +127,7 @@ Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx)
   check_index("embedding", index, weight.size(0));
   Shape shape = index.shape();
   shape.push_back(weight.size(1));
-  const Tensor flat = reshape(plain(index), {index.numel()});
+  const Tensor flat = reshape(kernel_input(index), {index.numel()});
   Tensor rows = index_select_unchecked(weight, 0, flat);
   if (padding_idx >= 0) {  // the same rows, but no gradient goes through the padding's
     const Tensor real = unsqueeze(ne(flat, padding_idx), 1);

@@ -25,7 +25,8 @@ int64_t end_of(int64_t start, int64_t length, int64_t step) {
 }
 
 // Zeros of `shape`, with g in the elements that slice(dim, start, .., step) selects.
-Tensor embed(const Tensor& g, const Shape& shape, int64_t dim, int64_t start, int64_t step) {
+Tensor slice_backward(const Tensor& g, const Shape& shape, int64_t dim, int64_t start,
+                      int64_t step) {
   const int64_t end = end_of(start, g.shape()[dim], step);
   Tensor out = zeros(shape, {.dtype = g.dtype(), .device = g.device()});
   {
@@ -38,10 +39,10 @@ Tensor embed(const Tensor& g, const Shape& shape, int64_t dim, int64_t start, in
 }
 
 // The derivative of slice: the other elements get 0.
-struct OfSlice {
+struct SliceBackward {
   Shape before;
   int64_t dim, start, step;
-  Tensor operator()(const Tensor& g) const { return embed(g, before, dim, start, step); }
+  Tensor operator()(const Tensor& g) const { return slice_backward(g, before, dim, start, step); }
   void add_into(Tensor& sum, const Tensor& g) const {
     add_to_view(slice(sum, dim, start, end_of(start, g.shape()[dim], step), step), g);
   }
@@ -58,7 +59,7 @@ Tensor sum_to(const Tensor& g, const Shape& before) {
   return reshape(sum(g, repeated), before);
 }
 
-Shape without(const Shape& shape, int64_t dim) {
+Shape erase_dim(const Shape& shape, int64_t dim) {
   Shape result;
   for (int64_t i = 0; i < shape.rank(); ++i) {
     if (i != dim) result.push_back(shape[i]);
@@ -66,7 +67,7 @@ Shape without(const Shape& shape, int64_t dim) {
   return result;
 }
 
-Shape with(const Shape& shape, int64_t dim, int64_t size) {
+Shape insert_dim(const Shape& shape, int64_t dim, int64_t size) {
   Shape result;
   for (int64_t i = 0; i <= shape.rank(); ++i) {
     if (i == dim) result.push_back(size);
@@ -136,15 +137,15 @@ Tensor& Tensor::fill_(Number value) {
 
 Tensor reshape(const Tensor& x, const Shape& wanted) {
   Shape shape = wanted;
-  const auto open = std::find(wanted.begin(), wanted.end(), -1);
-  if (open != wanted.end()) {
+  const auto inferred = std::find(wanted.begin(), wanted.end(), -1);
+  if (inferred != wanted.end()) {
     int64_t known = 1;
     for (const int64_t* size = wanted.begin(); size != wanted.end(); ++size) {
-      if (size != open) known = checked_mul(known, *size);
+      if (size != inferred) known = checked_mul(known, *size);
     }
     check(known > 0 && x.numel() % known == 0, "reshape: {} has {} elements, which {} cannot hold",
           x.shape(), x.numel(), wanted);
-    shape[open - wanted.begin()] = x.numel() / known;
+    shape[inferred - wanted.begin()] = x.numel() / known;
   }
   check(shape.numel() == x.numel(), "reshape: {} has {} elements, {} has {}", x.shape(),
         x.numel(), shape, shape.numel());
@@ -192,7 +193,7 @@ Tensor squeeze(const Tensor& x, int64_t dim) {
   const int64_t d = x.shape().dim(dim, "squeeze");
   if (x.rank() == 0 || x.shape()[d] != 1) return x;
   return record("squeeze",
-                view_of(x, without(x.shape(), d), without(x.strides(), d), x.body().offset),
+                view_of(x, erase_dim(x.shape(), d), erase_dim(x.strides(), d), x.body().offset),
                 {{x, [d](const Tensor& g) { return unsqueeze(g, d); }}});
 }
 
@@ -207,9 +208,10 @@ Tensor unsqueeze(const Tensor& x, int64_t dim) {
         "unsqueeze: dimension {} cannot be inserted into shape {}", dim, x.shape());
   const int64_t d = dim < 0 ? dim + x.rank() + 1 : dim;
   const int64_t stride = d < x.rank() && x.numel() > 0 ? x.shape()[d] * x.strides()[d] : 1;
-  return record("unsqueeze",
-                view_of(x, with(x.shape(), d, 1), with(x.strides(), d, stride), x.body().offset),
-                {{x, [d](const Tensor& g) { return squeeze(g, d); }}});
+  return record(
+      "unsqueeze",
+      view_of(x, insert_dim(x.shape(), d, 1), insert_dim(x.strides(), d, stride), x.body().offset),
+      {{x, [d](const Tensor& g) { return squeeze(g, d); }}});
 }
 
 // Repeats elements with strides of 0. Its derivative is the sum over the repetitions.
@@ -228,7 +230,7 @@ Tensor expand(const Tensor& x, const Shape& wanted) {
           wanted, i, size);
     strides[i] = inside && shape[i] == size ? x.strides()[i - lead] : 0;
   }
-  static_cast<void>(shape.contiguous_strides());  // that sizes multiply, also those of nothing
+  static_cast<void>(shape.contiguous_strides());  // an Error on overflow, also where numel is 0
   return record("expand", view_of(x, shape, strides, x.body().offset),
                 {{x, [before = x.shape()](const Tensor& g) { return sum_to(g, before); }}});
 }
@@ -253,9 +255,9 @@ Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t end, int64_t s
   const int64_t to = std::clamp<int64_t>(end < 0 ? end + size : end, from, size);
   Shape shape = x.shape(), strides = x.strides();
   shape[d] = to == from ? 0 : (to - from - 1) / step + 1;
-  if (shape[d] > 1) strides[d] *= step;  // else it leads nowhere, and might be too large
+  if (shape[d] > 1) strides[d] *= step;  // else the stride is unused, and could overflow
   return record("slice", view_of(x, shape, strides, x.body().offset + from * x.strides()[d]),
-                {{x, OfSlice{x.shape(), d, from, step}}});
+                {{x, SliceBackward{x.shape(), d, from, step}}});
 }
 
 Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
@@ -281,7 +283,7 @@ Tensor concat(const std::vector<Tensor>& parts, int64_t dim) {
   check(shape.rank() > 0, "concat: cannot join tensors of rank 0; use stack");
   shape[d] = 0;
   for (const Tensor& part : parts) {
-    same_dtype("concat", parts[0], part);
+    check_same_dtype("concat", parts[0], part);
     Shape joined = part.shape();
     const bool fits = joined.rank() == shape.rank();
     if (fits) joined[d] = shape[d];
@@ -336,7 +338,7 @@ std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t dim) {
   std::vector<int64_t> sizes;
   int64_t rest = total;
   for (; rest > size; rest -= size) sizes.push_back(size);
-  sizes.push_back(rest);  // of nothing, one empty part
+  sizes.push_back(rest);  // a dimension of size 0 gives one empty part
   return split(x, sizes, dim);
 }
 

@@ -12,25 +12,26 @@ Tensor reduced(const Tensor& losses, Reduce reduction) {
   return div(total, static_cast<double>(std::max<int64_t>(losses.numel(), 1)));
 }
 
-Tensor counted(const Tensor& targets, int64_t ignore) {  // true where a target counts
+Tensor not_ignored(const Tensor& targets, int64_t ignore) {  // a bool mask
   return ne(targets, ignore);
 }
 
 // The mean is over the targets that are not ignored; their number stays on the device.
-Tensor reduced(const Tensor& losses, Reduce reduction, const Tensor& counts) {
+Tensor reduced(const Tensor& losses, Reduce reduction, const Tensor& valid) {
   const Tensor total = sum(losses);
   if (reduction == Reduce::sum) return total;
-  const Tensor count = maximum(sum(counts), scalar(1, int64, counts.device()));
+  const Tensor count = maximum(sum(valid), scalar(1, int64, valid.device()));
   return div(total, count.to(losses.dtype()));
 }
 
-// Logits [n, classes] and targets [n], checked.
-struct Classes {
+// The scores and targets of a classification loss, checked and flattened.
+struct Flattened {
   Tensor rows;     // [n, classes]
   Tensor targets;  // int64 [n]
 };
 
-Classes classes(const char* op, const Tensor& x, const Tensor& targets, int64_t ignore) {
+Flattened check_and_flatten(const char* op, const Tensor& x, const Tensor& targets,
+                            int64_t ignore) {
   check(x.rank() >= 1, "{}: takes scores [n, classes] and targets [n]", op);
   check(targets.dtype() == int64,
         "{}: targets must be int64 class numbers, not {}; to(int64) converts numbers, argmax(t, 1) "
@@ -57,15 +58,15 @@ Classes classes(const char* op, const Tensor& x, const Tensor& targets, int64_t 
 }
 
 // softmax(x) minus the target distribution, times g; 0 where the target is ignored.
-Tensor cross_entropy_backward_of_ops(const Tensor& g, const Tensor& x, const Tensor& targets,
-                                     const CrossEntropyOptions& options) {
-  const Tensor counts = counted(targets, options.ignore_index);
+Tensor composed_cross_entropy_backward(const Tensor& g, const Tensor& x, const Tensor& targets,
+                                       const CrossEntropyOptions& options) {
+  const Tensor valid = not_ignored(targets, options.ignore_index);
   const int64_t n = x.size(1);
-  const Tensor wanted = one_hot(where(counts, targets, 0), n).to(x.dtype());
+  const Tensor wanted = one_hot(where(valid, targets, 0), n).to(x.dtype());
   const double smoothing = options.label_smoothing;
   const Tensor target =
       add(mul(wanted, 1 - smoothing), smoothing / static_cast<double>(std::max<int64_t>(n, 1)));
-  return where(unsqueeze(counts, 1), mul(unsqueeze(g, 1), sub(softmax(x, 1), target)), 0);
+  return where(unsqueeze(valid, 1), mul(unsqueeze(g, 1), sub(softmax(x, 1), target)), 0);
 }
 
 constexpr const char* logistic = "binary_cross_entropy_with_logits";
@@ -94,23 +95,23 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
                      const CrossEntropyOptions& options) {
   check(options.label_smoothing >= 0 && options.label_smoothing <= 1,
         "cross_entropy: label smoothing must be in [0, 1], not {}", options.label_smoothing);
-  const Classes given = classes("cross_entropy", logits, targets, options.ignore_index);
+  const Flattened given = check_and_flatten("cross_entropy", logits, targets, options.ignore_index);
   const Tensor &x = given.rows, &wanted = given.targets;
   const Rows rows{x.size(0), x.size(1), 1};
   Tensor loss = empty({rows.outer}, x.dtype(), x.device());
   const Tensor log_sum = empty({rows.outer}, x.dtype(), x.device());
-  const Tensor from = plain(x);
+  const Tensor from = kernel_input(x);
   for_floats("cross_entropy", x, [&]<class T>() {
     kernels<T>(from).loss.cross_entropy(rows, raw<T>(loss), raw<T>(log_sum), raw<T>(from),
                                         raw<int64_t>(wanted), options.ignore_index,
                                         static_cast<T>(options.label_smoothing));
   });
   const auto composed = [x, wanted, options](const Tensor& g, Needed) -> std::vector<Tensor> {
-    return {cross_entropy_backward_of_ops(g, x, wanted, options)};
+    return {composed_cross_entropy_backward(g, x, wanted, options)};
   };
   const auto kernel = [x, wanted, log_sum, rows, options](const Tensor& g,
                                                           Needed) -> std::vector<Tensor> {
-    const Tensor input = plain(x);
+    const Tensor input = kernel_input(x);
     const Tensor dx = empty(x.shape(), x.dtype(), x.device());
     for_floats("cross_entropy", x, [&]<class T>() {
       kernels<T>(input).loss.cross_entropy_backward(
@@ -121,17 +122,18 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
   };
   loss = record_fused("cross_entropy", std::move(loss), {x}, composed, kernel);
   if (options.reduction == Reduce::none) return reshape(loss, targets.shape());
-  return reduced(loss, options.reduction, counted(wanted, options.ignore_index));
+  return reduced(loss, options.reduction, not_ignored(wanted, options.ignore_index));
 }
 
 Tensor nll_loss(const Tensor& log_probabilities, const Tensor& targets,
                 const CrossEntropyOptions& options) {
-  const auto [x, wanted] = classes("nll_loss", log_probabilities, targets, options.ignore_index);
-  const Tensor counts = counted(wanted, options.ignore_index);
-  const Tensor index = unsqueeze(where(counts, wanted, 0), 1);
-  const Tensor loss = where(counts, neg(squeeze(gather(x, 1, index), 1)), 0);
+  const auto [x, wanted] =
+      check_and_flatten("nll_loss", log_probabilities, targets, options.ignore_index);
+  const Tensor valid = not_ignored(wanted, options.ignore_index);
+  const Tensor index = unsqueeze(where(valid, wanted, 0), 1);
+  const Tensor loss = where(valid, neg(squeeze(gather(x, 1, index), 1)), 0);
   if (options.reduction == Reduce::none) return reshape(loss, targets.shape());
-  return reduced(loss, options.reduction, counts);
+  return reduced(loss, options.reduction, valid);
 }
 
 Tensor mse_loss(const Tensor& x, const Tensor& target, Reduce reduction) {
@@ -147,7 +149,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targ
   check(logits.shape() == targets.shape(), "{}: {} and {} must have one shape", logistic,
         called(logits), called(targets));
   const Tensor x = logits, t = is_float(targets.dtype()) ? targets : targets.to(x.dtype());
-  same_dtype(logistic, x, t);
+  check_same_dtype(logistic, x, t);
   Tensor loss = empty(x.shape(), x.dtype(), x.device());
   const Loop loop = make_loop({&loss, &x, &t});
   for_floats(logistic, x, [&]<class T>() {

@@ -27,7 +27,7 @@ Gemm<T> gemm_args(const Tensor& a, const Tensor& b, const Tensor& c) {
 // undefined.
 void multiply_into(const char* op, const Tensor& c, const Tensor& a, const Tensor& b,
                    const Tensor& bias, bool accumulate) {
-  const Tensor row = plain(bias);
+  const Tensor row = kernel_input(bias);
   for_floats(op, a, [&]<class T>() {
     Gemm<T> g = gemm_args<T>(a, b, c);
     g.bias = raw_or_null<T>(row);
@@ -110,7 +110,7 @@ struct GradOfWeight {  // dW = Gᵀ x
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
-  same_dtype("matmul", a, b);
+  check_same_dtype("matmul", a, b);
   check(a.rank() >= 1 && b.rank() >= 1, "matmul: {} and {}: both need a dimension to multiply over",
         called(a), called(b));
   if (a.rank() == 1) return squeeze(matmul(unsqueeze(a, 0), b), b.rank() == 1 ? 0 : -2);
@@ -128,7 +128,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor bmm(const Tensor& a, const Tensor& b) {
-  same_dtype("bmm", a, b);
+  check_same_dtype("bmm", a, b);
   check(a.rank() == 3 && b.rank() == 3, "bmm: takes [batch, m, k] and [batch, k, n], not {} and {}",
         called(a), called(b));
   check(a.size(0) == b.size(0) && a.size(2) == b.size(1),
@@ -144,9 +144,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const int64_t in = weight.size(1), out = weight.size(0);
   check(x.size(-1) == in, "linear: input {} has {} features, {} takes {}", x.shape(),
         x.size(-1), called(weight), in);
-  same_dtype("linear", x, weight);
+  check_same_dtype("linear", x, weight);
   if (bias.defined()) {
-    same_dtype("linear", x, bias);
+    check_same_dtype("linear", x, bias);
     check(bias.shape() == Shape{out}, "linear: {} gives {} features, the bias is {}",
           called(weight), out, called(bias));
   }

@@ -7,8 +7,8 @@
 namespace regrad {
 namespace {
 
-// The same out of ops: x, weight and bias, of which the last two may be undefined.
-Tensor layer_norm_of_ops(const std::vector<Tensor>& in, double eps) {
+// The same, composed of ops; in is {x, weight, bias}, the last two possibly undefined.
+Tensor composed_layer_norm(const std::vector<Tensor>& in, double eps) {
   const Tensor centred = sub(in[0], mean(in[0], -1, true));
   Tensor y = mul(centred, rsqrt(add(mean(square(centred), -1, true), eps)));
   if (in[1].defined()) y = mul(y, in[1]);
@@ -24,10 +24,10 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
     if (!one->defined()) continue;
     check(one->shape() == Shape{n}, "layer_norm: input {} has {} features, {} does not",
           x.shape(), n, called(*one));
-    same_dtype("layer_norm", x, *one);
+    check_same_dtype("layer_norm", x, *one);
   }
   const Rows rows{n == 0 ? 0 : x.numel() / n, n, 1};
-  const Tensor from = plain(x), scale = plain(weight), shift = plain(bias);
+  const Tensor from = kernel_input(x), scale = kernel_input(weight), shift = kernel_input(bias);
   Tensor y = empty(x.shape(), x.dtype(), x.device());
   const Tensor mean = empty({rows.outer}, x.dtype(), x.device());
   const Tensor rstd = empty({rows.outer}, x.dtype(), x.device());
@@ -38,9 +38,10 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   });
   return record_fused(
       "layer_norm", std::move(y), {x, weight, bias},
-      [eps](const std::vector<Tensor>& in) { return layer_norm_of_ops(in, eps); },
+      [eps](const std::vector<Tensor>& in) { return composed_layer_norm(in, eps); },
       [x, weight, mean, rstd, rows](const Tensor& g, Needed needed) -> std::vector<Tensor> {
-        const Tensor input = plain(x), factor = plain(weight), gradient = plain(g);
+        const Tensor input = kernel_input(x), factor = kernel_input(weight);
+        const Tensor gradient = kernel_input(g);
         const Tensor dx = needed[0] ? empty(x.shape(), x.dtype(), x.device()) : Tensor();
         const Tensor dweight = needed[1] ? empty({rows.n}, x.dtype(), x.device()) : Tensor();
         const Tensor dbias = needed[2] ? empty({rows.n}, x.dtype(), x.device()) : Tensor();

@@ -11,7 +11,7 @@
 
 namespace regrad {
 
-// Dimensions to reduce: one, several, or none named for all. Negative ones count from the last.
+// Dimensions to reduce: one, several, or an empty list for all. Negative ones count from the last.
 struct Dims : std::vector<int64_t> {
   Dims() = default;  // none
   // One, or several.
@@ -56,18 +56,18 @@ Tensor randperm(int64_t n, Generator& generator);  // 0 .. n - 1 in a random ord
 // and for a row with too few above 0.
 Tensor multinomial(const Tensor& p, int64_t count, Generator& generator, bool replacement = false);
 
-// --- arithmetic (arithmetic.cpp): shapes broadcast as in NumPy. Of two dtypes, int64 takes the
-// place of bool and a float that of both; float32 with float64 is an Error, and so are two bools,
-// but in div. A number takes the tensor's dtype; with int64 and bool, an integer is int64 and a
-// fraction float32.
+// --- arithmetic (arithmetic.cpp): shapes broadcast as in NumPy. Dtypes are
+// promoted: bool to int64, and both to a float. float32 with float64 is an Error, and so are two
+// bools, except in div and where. A number takes a float tensor's dtype; with an int64 or bool
+// tensor, an integer becomes int64 and a fraction float32.
 Tensor add(const Tensor& a, const Tensor& b);      // a + b
 Tensor sub(const Tensor& a, const Tensor& b);      // a - b
 Tensor mul(const Tensor& a, const Tensor& b);      // a b
-Tensor div(const Tensor& a, const Tensor& b);      // a / b; of integers float32
+Tensor div(const Tensor& a, const Tensor& b);      // a / b; float32 for integers
 Tensor maximum(const Tensor& a, const Tensor& b);  // max(a, b): NaN wins; ties share the gradient
 Tensor minimum(const Tensor& a, const Tensor& b);  // min(a, b), likewise
 Tensor pow(const Tensor& a, const Tensor& b);      // a^b
-// yes where the condition, bool, is true, else no, of any dtype. What is not chosen has gradient 0.
+// yes where condition (bool) is true, else no; any dtype. An element not chosen gets gradient 0.
 Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no);
 Tensor where(const Tensor& condition, const Tensor& yes, Number no);
 Tensor where(const Tensor& condition, Number yes, const Tensor& no);
@@ -96,9 +96,9 @@ Tensor logical_not(const Tensor& a);                   // not a: bool, where wha
 Tensor logical_and(const Tensor& a, const Tensor& b);  // a and b, likewise
 Tensor logical_or(const Tensor& a, const Tensor& b);   // a or b, likewise
 
-// --- functions of each element (pointwise.cpp; formulas and slopes in pointwise.h): of int64,
-// neg abs square relu clamp pow stay int64 where the result is an integer, and wrap around; others
-// give float32
+// --- elementwise functions (pointwise.cpp; formulas and slopes in pointwise.h): for an int64 x,
+// neg, abs, square, relu, clamp and pow stay int64 where the result is an integer, and wrap around;
+// the others give float32
 Tensor neg(const Tensor& x);         // -x
 Tensor abs(const Tensor& x);         // |x|, slope 0 at 0
 Tensor exp(const Tensor& x);         // e^x
@@ -122,7 +122,7 @@ Tensor pow(const Tensor& x, Number exponent);           // x^exponent
 
 // --- products (matmul.cpp, einsum.cpp): float32 or float64, the same for all operands
 
-// a b: [.., m, k] [.., k, n] -> [.., m, n]; the batch broadcasts, a [k] is a row or a column.
+// a b: [.., m, k] [.., k, n] -> [.., m, n]; the batch broadcasts; a [k] is a row, b [k] a column.
 Tensor matmul(const Tensor& a, const Tensor& b);
 Tensor bmm(const Tensor& a, const Tensor& b);  // [b, m, k] [b, k, n] -> [b, m, n]
 // x weightᵀ + bias: [.., in] [out, in] [out] -> [.., out].
@@ -133,7 +133,7 @@ Tensor einsum(std::string_view spec, const std::vector<Tensor>& operands);
 
 // --- reductions (reduce.cpp): over the dims, or over all elements where none are named; n is their
 // number. keepdim keeps the dims with size 1. An Error for a dim that is named twice.
-Tensor sum(const Tensor& x, const Dims& dims = {}, bool keepdim = false);   // Σ x; of bool int64
+Tensor sum(const Tensor& x, const Dims& dims = {}, bool keepdim = false);   // Σ x; int64 for bool
 Tensor mean(const Tensor& x, const Dims& dims = {}, bool keepdim = false);  // Σ x / n
 // The greatest or least: NaN wins, ties share the gradient evenly; an Error for n = 0.
 Tensor max(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
@@ -142,18 +142,18 @@ Tensor min(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
 Tensor var(const Tensor& x, const Dims& dims = {}, bool keepdim = false, double correction = 1);
 // ln Σ exp(x), shifted by the maximum so that nothing overflows; -inf for n = 0.
 Tensor logsumexp(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
-// Where the greatest element is: int64, without a gradient. The first of equals, the first NaN if
+// The index of the greatest element: int64, without a gradient. The first of ties, the first NaN if
 // there is one; an Error for n = 0. Without a dim: among all elements in row-major order, shape [].
 Tensor argmax(const Tensor& x);
 Tensor argmax(const Tensor& x, int64_t dim, bool keepdim = false);
-// Where the least is, likewise.
+// The index of the least, likewise.
 Tensor argmin(const Tensor& x);
 Tensor argmin(const Tensor& x, int64_t dim, bool keepdim = false);
 bool all_finite(const Tensor& x);  // no NaN, no infinity
 
 // --- softmax (softmax.cpp): along dim, shifted by the maximum so that nothing overflows; x's shape
-Tensor softmax(const Tensor& x, int64_t dim);      // exp(x_i) / Σ_j exp(x_j); of -inf alone zeros
-Tensor log_softmax(const Tensor& x, int64_t dim);  // x_i - ln Σ_j exp(x_j); of -inf alone -inf
+Tensor softmax(const Tensor& x, int64_t dim);      // exp(x_i) / Σ_j exp(x_j); 0 if all are -inf
+Tensor log_softmax(const Tensor& x, int64_t dim);  // x_i - ln Σ_j exp(x_j); -inf if all are -inf
 
 // --- normalisation (normalise.cpp)
 
@@ -164,23 +164,23 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight = {}, const Tensor& bias
 
 // --- shape and order (layout.cpp): views, which share x's storage, unless said otherwise
 
-// The elements in row-major order; one size may be -1: what is left. A copy where x is not
+// The elements in row-major order; one size may be -1: inferred. A copy where x is not
 // contiguous; an Error where the numbers of elements differ.
 Tensor reshape(const Tensor& x, const Shape& shape);
-Tensor transpose(const Tensor& x, int64_t d0, int64_t d1);  // d0 and d1 change places
-Tensor transpose(const Tensor& x);                          // the last two dimensions do
+Tensor transpose(const Tensor& x, int64_t d0, int64_t d1);  // swaps d0 and d1
+Tensor transpose(const Tensor& x);                          // swaps the last two dimensions
 Tensor permute(const Tensor& x, const Dims& order);  // the result's dimension i is x's order[i]
 Tensor squeeze(const Tensor& x);                     // drops every dimension of size 1
 Tensor squeeze(const Tensor& x, int64_t dim);        // drops dim if its size is 1
 Tensor unsqueeze(const Tensor& x, int64_t dim);      // a dimension of size 1 at dim; -1: at the end
-// Repeats along new dimensions, which come first, and those of size 1; a size of -1 stays as it is.
+// Repeats along new dimensions, which come first, and those of size 1; a size of -1 keeps x's size.
 Tensor expand(const Tensor& x, const Shape& shape);
-Tensor flatten(const Tensor& x, int64_t start = 0, int64_t end = -1);  // start .. end as one
+Tensor flatten(const Tensor& x, int64_t start = 0, int64_t end = -1);  // start .. end merged
 // Elements start .. start + length - 1 of dim; an Error where it has fewer.
 Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length);
 // Elements start, start + step, .. before end of dim, as Python's x[start:end:step]; step above 0.
 Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t end, int64_t step = 1);
-// Element index of dim, which is dropped; a negative index counts from the end.
+// x at index along dim, which is dropped; a negative index counts from the end.
 Tensor select(const Tensor& x, int64_t dim, int64_t index);
 // The parts one after the other along dim: a copy. Their other sizes and dtypes must be equal.
 Tensor concat(const std::vector<Tensor>& parts, int64_t dim = 0);
@@ -207,7 +207,7 @@ Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx 
 // A copy of x with out[index[i][j]][j] += source[i][j] for dim 0; an index may come more than once.
 // index may be smaller than x outside dim, and than source anywhere.
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
-// A copy of x with the value where mask, bool and broadcast to x, is true.
+// A copy of x with value where mask (bool, broadcast to x) is true.
 Tensor masked_fill(const Tensor& x, const Tensor& mask, Number value);
 Tensor tril(const Tensor& x, int64_t diagonal = 0);  // 0 where column - row > diagonal; [.., m, n]
 Tensor triu(const Tensor& x, int64_t diagonal = 0);  // 0 where column - row < diagonal
@@ -215,8 +215,8 @@ Tensor one_hot(const Tensor& index, int64_t classes);  // int64 [..] -> int64 [.
 // t < length for t = 0 .. steps - 1: int64 [b], each from 0 to steps -> bool [b, steps].
 Tensor length_mask(const Tensor& lengths, int64_t steps);
 
-// --- recurrent steps (recurrent.cpp): what stands between a cell's products, fused. The gates are
-// W x + b and W h + b, before their functions
+// --- recurrent steps (recurrent.cpp): the pointwise part of a cell, between its matrix products,
+// fused. The gates are given before their activations: W x + b and W h + b
 
 // r, z = σ(x + h), n = tanh(x_n + r h_n), h' = (1 - z) n + z h (Cho et al., 2014): gates in the
 // order r, z, n, [b, 3h] each, and hidden [b, h] -> h' [b, h].
@@ -225,7 +225,7 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
 // 1997): gates in the order i, f, g, o, [b, 4h], and cell [b, h] -> [b, 2h], h' beside c'.
 Tensor lstm_step(const Tensor& gates, const Tensor& cell);
 
-// --- recurrent sequences (sequence.cpp): all steps of one direction, products and all
+// --- recurrent sequences (sequence.cpp): all time steps of one direction, with the matrix products
 struct SequenceWeights {
   Tensor weight_ih, weight_hh;  // [G h, i], [G h, h]: G gates
   Tensor bias_ih, bias_hh;      // [G h], or undefined
@@ -237,7 +237,7 @@ struct SequenceOptions {
 // gru_step at each step: x [t, b, i], hidden [b, h] -> [t, b, h], the state after each.
 Tensor gru_sequence(const Tensor& x, const Tensor& hidden, const SequenceWeights& weights,
                     const SequenceOptions& options = {});
-// lstm_step at each step: -> [2, t, b, h], the hidden states, then the cells.
+// lstm_step at each step: -> [2, t, b, h], the hidden states, then the cell states.
 Tensor lstm_sequence(const Tensor& x, const Tensor& hidden, const Tensor& cell,
                      const SequenceWeights& weights, const SequenceOptions& options = {});
 
@@ -255,9 +255,9 @@ struct AttentionOptions {
 // softmax(q kᵀ scale + mask) v (Vaswani et al., 2017, equation 1): q [.., t, d], k [.., s, d],
 // v [.., s, e] -> [.., t, e].
 // mask: bool, true = may attend, broadcast to [.., t, s]; or a float bias added to the scores. A
-// query with nothing to attend to gives zeros, and a value with a weight of 0 counts for nothing,
-// even if it is NaN. The scores are never stored: memory grows with t + s.
-// The result lies in memory in the order of q's dimensions.
+// query with nothing to attend to gives zeros, and a value with a weight of 0 contributes
+// nothing, even if it is NaN. The scores are never stored: memory grows with t + s.
+// The result's dimensions are laid out in memory in the same order as q's.
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const Tensor& mask = {}, const AttentionOptions& options = {});
 // Σ_h v_h tanh(q_ih + k_jh) (additive.cpp; Bahdanau et al., 2015): query [.., m, h], key [.., n,
@@ -266,7 +266,7 @@ Tensor additive_scores(const Tensor& query, const Tensor& key, const Tensor& v);
 // |a_i - b_j|² of every pair of rows (distance.cpp): [.., m, h], [.., n, h] -> [.., m, n]. From the
 // differences themselves: exact however far from 0 the rows are, and never below 0.
 Tensor squared_distance(const Tensor& a, const Tensor& b);
-// softmax along dim where mask (bool, true = may attend) lets it; a row with nothing gives zeros.
+// softmax along dim where mask (bool, true = may attend) is true; a fully masked row gives zeros.
 Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim);
 
 // --- losses (loss.cpp)
@@ -307,7 +307,7 @@ inline Tensor operator-(Number a, const Tensor& b) { return sub(a, b); }
 inline Tensor operator*(Number a, const Tensor& b) { return mul(b, a); }
 inline Tensor operator/(Number a, const Tensor& b) { return div(a, b); }
 inline Tensor operator-(const Tensor& x) { return neg(x); }
-// Comparisons give a bool tensor: all of them are true only where min() of it is.
+// Comparisons give a bool tensor; min(a == b).item<bool>() says whether it is true throughout.
 inline Tensor operator==(const Tensor& a, const Tensor& b) { return eq(a, b); }
 inline Tensor operator!=(const Tensor& a, const Tensor& b) { return ne(a, b); }
 inline Tensor operator<(const Tensor& a, const Tensor& b) { return lt(a, b); }

@@ -1,4 +1,4 @@
-// Functions of each element. ops/kernels/pointwise.h says what they compute; here they join the graph:
+// Elementwise functions. ops/kernels/pointwise.h defines them; here they are recorded in the graph:
 //   d f(x)  =  g f'        d (g f')  =  h f'  and  h g f''
 #include "ops/kernels/pointwise.h"
 

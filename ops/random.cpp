@@ -10,8 +10,8 @@
 namespace regrad {
 namespace {
 
-Tensor drawn(const char* op, bool normal, const Shape& shape, Generator& generator,
-             const TensorOptions& options) {
+Tensor sample(const char* op, bool normal, const Shape& shape, Generator& generator,
+              const TensorOptions& options) {
   Tensor x = empty(shape, options.dtype.value_or(float32), options.device);
   const auto count = static_cast<uint64_t>(x.numel());
   const uint64_t position = generator.advance(count);
@@ -23,7 +23,7 @@ Tensor drawn(const char* op, bool normal, const Shape& shape, Generator& generat
   return x;
 }
 
-Tensor dropped(const Tensor& x, double p, uint64_t seed, uint64_t position) {
+Tensor seeded_dropout(const Tensor& x, double p, uint64_t seed, uint64_t position) {
   const Tensor from = x.detach().contiguous();
   Tensor y = empty(x.shape(), x.dtype(), x.device());
   for_floats("dropout", x, [&]<class T>() {
@@ -31,7 +31,7 @@ Tensor dropped(const Tensor& x, double p, uint64_t seed, uint64_t position) {
                           static_cast<T>(p < 1 ? 1 / (1 - p) : 0), seed, position);
   });
   return record("dropout", std::move(y),
-                {{x, [=](const Tensor& g) { return dropped(g, p, seed, position); }}});
+                {{x, [=](const Tensor& g) { return seeded_dropout(g, p, seed, position); }}});
 }
 
 }  // namespace
@@ -40,26 +40,26 @@ double uniform_number(uint64_t seed, uint64_t counter) {
   return std::ldexp(static_cast<double>(philox(seed, counter) >> 11), -53);
 }
 
-size_t pick(std::span<const double> chances, double uniform) {
-  double rest = 0;
-  for (const double chance : chances) rest += chance;
-  rest *= uniform;
-  size_t last = 0;  // rounding may leave a rest after all of them
-  for (size_t i = 0; i < chances.size(); ++i) {
-    if (chances[i] == 0) continue;
+size_t pick(std::span<const double> weights, double uniform) {
+  double remaining = 0;
+  for (const double weight : weights) remaining += weight;
+  remaining *= uniform;
+  size_t last = 0;  // rounding may leave a remainder after the last weight
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (weights[i] == 0) continue;
     last = i;
-    rest -= chances[i];
-    if (rest < 0) break;
+    remaining -= weights[i];
+    if (remaining < 0) break;
   }
   return last;
 }
 
 Tensor rand(const Shape& shape, Generator& generator, TensorOptions options) {
-  return drawn("rand", false, shape, generator, options);
+  return sample("rand", false, shape, generator, options);
 }
 
 Tensor randn(const Shape& shape, Generator& generator, TensorOptions options) {
-  return drawn("randn", true, shape, generator, options);
+  return sample("randn", true, shape, generator, options);
 }
 
 Tensor randint(int64_t low, int64_t high, const Shape& shape, Generator& generator) {
@@ -76,7 +76,7 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, Generator& generat
   return x.to(default_device());
 }
 
-Tensor randperm(int64_t n, Generator& generator) {  // Fisher and Yates
+Tensor randperm(int64_t n, Generator& generator) {  // Fisher-Yates shuffle
   Tensor x = arange(n, {.device = cpu});
   int64_t* out = raw<int64_t>(x);
   for (int64_t i = n - 1; i > 0; --i) {
@@ -122,7 +122,8 @@ Tensor dropout(const Tensor& x, double p, Generator& generator) {
   check(p >= 0 && p <= 1, "dropout: the chance must be in [0, 1], not {}", p);
   check(is_float(x.dtype()), "dropout: takes float32 or float64, not {}", x.dtype());
   if (p == 0) return x;
-  return dropped(x, p, generator.seed(), generator.advance(static_cast<uint64_t>(x.numel())));
+  const uint64_t position = generator.advance(static_cast<uint64_t>(x.numel()));
+  return seeded_dropout(x, p, generator.seed(), position);
 }
 
 }  // namespace regrad

@@ -1,14 +1,14 @@
-// The pointwise part of one step of a recurrent cell, fused: the products around it are linear()'s.
+// The pointwise part of one step of a recurrent cell, fused; linear() does the products around it.
 //   GRU:  r, z = σ(x + h),  n = tanh(x_n + r h_n),  h' = (1 - z) n + z h
 //   LSTM: i, f, o = σ(gates), g = tanh(gates_g),  c' = f c + i g,  h' = o tanh(c')
-// gru_of_ops and lstm_of_ops are the same steps out of ops, for derivatives of the derivative.
+// composed_gru and composed_lstm compute the same steps from ops, for second derivatives.
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
 namespace regrad {
 namespace {
 
-Tensor gru_of_ops(const std::vector<Tensor>& in) {
+Tensor composed_gru(const std::vector<Tensor>& in) {
   const Tensor &x = in[0], &h = in[1], &hidden = in[2];
   const int64_t size = hidden.size(1);
   const auto gate = [size](const Tensor& gates, int64_t i) {
@@ -20,7 +20,7 @@ Tensor gru_of_ops(const std::vector<Tensor>& in) {
   return add(n, mul(z, sub(hidden, n)));
 }
 
-Tensor lstm_of_ops(const std::vector<Tensor>& in) {
+Tensor composed_lstm(const std::vector<Tensor>& in) {
   const Tensor &gates = in[0], &cell = in[1];
   const int64_t size = cell.size(1);
   const auto gate = [&](int64_t i) { return narrow(gates, 1, i * size, size); };
@@ -33,8 +33,8 @@ void check_state(const char* op, const Tensor& gates, const Tensor& state, int64
             gates.size(1) == checked_mul(count, state.size(1)),
         "{}: takes gates [batch, {} hidden] and a state [batch, hidden], not {} and {}", op, count,
         called(gates), called(state));
-  static_cast<void>(checked_mul(5, state.size(1)));  // what is kept for the way back
-  same_dtype(op, gates, state);
+  static_cast<void>(checked_mul(5, state.size(1)));  // the size of what is saved for backward
+  check_same_dtype(op, gates, state);
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
   const int64_t rows = hidden.size(0), size = hidden.size(1);
   Tensor out = empty(hidden.shape(), hidden.dtype(), hidden.device());
   const Tensor saved = GradMode::enabled() ? empty({rows, 4 * size}, hidden.dtype(), hidden.device()) : Tensor();
-  const Tensor x = plain(gates_x), h = plain(gates_h), before = plain(hidden);
+  const Tensor x = kernel_input(gates_x), h = kernel_input(gates_h), before = kernel_input(hidden);
   for_floats("gru_step", hidden, [&]<class T>() {
     GruStep<T> step{.rows = rows, .size = size, .out = raw<T>(out)};
     if (saved.defined()) step.saved = raw<T>(saved);
@@ -54,19 +54,20 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
     kernels<T>(hidden).cells.gru(step);
   });
   return record_fused(
-      "gru_step", std::move(out), {gates_x, gates_h, hidden}, gru_of_ops,
+      "gru_step", std::move(out), {gates_x, gates_h, hidden}, composed_gru,
       [gates_x, gates_h, hidden, saved](const Tensor& g, Needed) -> std::vector<Tensor> {
-        const Tensor dx = empty(gates_x.shape(), g.dtype(), g.device());
-        const Tensor dh = empty(gates_h.shape(), g.dtype(), g.device());
+        const Tensor dgates_x = empty(gates_x.shape(), g.dtype(), g.device());
+        const Tensor dgates_h = empty(gates_h.shape(), g.dtype(), g.device());
         const Tensor dhidden = empty(hidden.shape(), g.dtype(), g.device());
-        const Tensor from = plain(g), old = plain(hidden);
+        const Tensor from = kernel_input(g), old = kernel_input(hidden);
         for_floats("gru_step", g, [&]<class T>() {
           GruStepBackward<T> step{.rows = hidden.size(0), .size = hidden.size(1)};
-          step.dx = raw<T>(dx), step.dgates_h = raw<T>(dh), step.dhidden = raw<T>(dhidden);
+          step.dgates_x = raw<T>(dgates_x), step.dgates_h = raw<T>(dgates_h);
+          step.dhidden = raw<T>(dhidden);
           step.g = raw<T>(from), step.saved = raw<T>(saved), step.hidden = raw<T>(old);
           kernels<T>(g).cells.gru_backward(step);
         });
-        return {dx, dh, dhidden};
+        return {dgates_x, dgates_h, dhidden};
       });
 }
 
@@ -75,7 +76,7 @@ Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
   const int64_t rows = cell.size(0), size = cell.size(1);
   Tensor out = empty({rows, 2 * size}, cell.dtype(), cell.device());
   const Tensor saved = GradMode::enabled() ? empty({rows, 5 * size}, cell.dtype(), cell.device()) : Tensor();
-  const Tensor all = plain(gates), before = plain(cell);
+  const Tensor all = kernel_input(gates), before = kernel_input(cell);
   for_floats("lstm_step", cell, [&]<class T>() {
     LstmStep<T> step{.rows = rows, .size = size};
     step.out = raw<T>(out), step.out_cell = step.out + size, step.out_row = 2 * size;
@@ -84,12 +85,12 @@ Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
     kernels<T>(cell).cells.lstm(step);
   });
   return record_fused(
-      "lstm_step", std::move(out), {gates, cell}, lstm_of_ops,
+      "lstm_step", std::move(out), {gates, cell}, composed_lstm,
       [gates, cell, saved](const Tensor& g, Needed) -> std::vector<Tensor> {
         const int64_t width = cell.size(1);
         const Tensor dgates = empty(gates.shape(), g.dtype(), g.device());
         const Tensor dcell = empty(cell.shape(), g.dtype(), g.device());
-        const Tensor from = plain(g), old = plain(cell);
+        const Tensor from = kernel_input(g), old = kernel_input(cell);
         for_floats("lstm_step", g, [&]<class T>() {
           LstmStepBackward<T> step{.rows = cell.size(0), .size = width};
           step.dgates = raw<T>(dgates), step.dcell = raw<T>(dcell);

@@ -103,7 +103,7 @@ Tensor arg_extreme(const char* op, int sign, const Tensor& x, const Dims& dims, 
 }
 
 // The number of elements of x that one element of y was reduced from.
-double each(const Tensor& x, const Tensor& y) {
+double elements_per_result(const Tensor& x, const Tensor& y) {
   return static_cast<double>(x.numel()) / static_cast<double>(y.numel());
 }
 
@@ -121,7 +121,7 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
 Tensor mean(const Tensor& x, const Dims& dims, bool keepdim) {
   if (!is_float(x.dtype())) return mean(x.to(float64), dims, keepdim).to(float32);
   const Tensor total = sum(x, dims, keepdim);
-  return div(total, each(x, total));
+  return div(total, elements_per_result(x, total));
 }
 
 Tensor max(const Tensor& x, const Dims& dims, bool keepdim) {
@@ -133,26 +133,26 @@ Tensor min(const Tensor& x, const Dims& dims, bool keepdim) {
 }
 
 // With d = x - mean: (sum(d²) - sum(d)² / n) / (n - correction). The second term, 0 in exact
-// arithmetic, corrects for the rounding of the mean (Chan, Golub, LeVeque, 1983). The formula holds
-// for d from any constant, so no gradient goes through the mean.
+// arithmetic, corrects for the rounding of the mean (Chan, Golub, LeVeque, 1983). The formula
+// holds for d = x - c with any constant c, so no gradient goes through the mean.
 Tensor var(const Tensor& x, const Dims& dims, bool keepdim, double correction) {
   if (!is_float(x.dtype())) return var(x.to(float64), dims, keepdim, correction).to(float32);
   const Tensor centred = sub(x, mean(x.detach(), dims, true));
   const Tensor squares = sum(square(centred), dims, keepdim);
   const Tensor deviation = sum(centred, dims, keepdim);
-  const double n = each(x, squares);
+  const double n = elements_per_result(x, squares);
   return div(sub(squares, div(square(deviation), n)), std::max(n - correction, 0.0));
 }
 
-// softmax(x) over dims: exp(x - max) / sum, and not exp(x - logsumexp), which loses the digits of
-// the sum beside a large maximum. 0 for -inf alone; several +inf share the 1 evenly.
+// softmax(x) over dims: exp(x - max) / sum rather than exp(x - logsumexp), which would lose the low
+// digits of log(sum) when the maximum is large. 0 where all are -inf; several +inf share the 1.
 static Tensor softmax_over(const Tensor& x, const Dims& dims) {
   constexpr double inf = std::numeric_limits<double>::infinity();
   if (x.numel() == 0) return zeros_like(x);
   const Tensor max_x = max(x.detach(), dims, true);
-  const Tensor is_empty = max_x == -inf, shift = where(is_empty, 0, max_x);
+  const Tensor all_neg_inf = max_x == -inf, shift = where(all_neg_inf, 0, max_x);
   const Tensor exps = exp(where((x == max_x) & (max_x == inf), 0, sub(x, shift)));
-  return div(exps, where(is_empty, 1, sum(exps, dims, true)));
+  return div(exps, where(all_neg_inf, 1, sum(exps, dims, true)));
 }
 
 // log sum exp(x), shifted by the maximum; its derivative is the softmax.

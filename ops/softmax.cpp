@@ -20,7 +20,7 @@ Tensor along(const char* op, int64_t d, const Choose& choose, const Tensor& x,
       choose(kernels<T>(x).softmax)(rows_around(x.shape(), d), raw<T>(out), raw<T>(inputs)...);
     });
   };
-  run(plain(x), plain(others)...);
+  run(kernel_input(x), kernel_input(others)...);
   return out;
 }
 
@@ -30,7 +30,7 @@ std::vector<Tensor> softmax_backward(const Tensor& g, const Tensor& y, int64_t d
       "softmax", d, [](auto& softmax) { return softmax.softmax_backward; }, g, y)};
 }
 
-std::vector<Tensor> softmax_backward_of_ops(const Tensor& g, const Tensor& y, int64_t d) {
+std::vector<Tensor> composed_softmax_backward(const Tensor& g, const Tensor& y, int64_t d) {
   return {mul(y, sub(g, sum(mul(g, y), d, true)))};
 }
 
@@ -42,7 +42,9 @@ Tensor softmax(const Tensor& x, int64_t dim) {
       "softmax", d, [](auto& softmax) { return softmax.softmax; }, x);
   return record_fused(
       "softmax", std::move(y), {x},
-      [d](const Tensor& g, Needed, const Tensor& out) { return softmax_backward_of_ops(g, out, d); },
+      [d](const Tensor& g, Needed, const Tensor& out) {
+        return composed_softmax_backward(g, out, d);
+      },
       [d](const Tensor& g, Needed, const Tensor& out) { return softmax_backward(g, out, d); });
 }
 
@@ -76,7 +78,7 @@ Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim) {
   return record_fused(
       "masked_softmax", std::move(y), {x},
       [mask, d](const Tensor& g, Needed, const Tensor& out) {
-        return softmax_backward_of_ops(where(mask, g, 0), out, d);
+        return composed_softmax_backward(where(mask, g, 0), out, d);
       },
       [mask, d](const Tensor& g, Needed, const Tensor& out) {
         return softmax_backward(where(mask, g, 0), out, d);

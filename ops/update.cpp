@@ -12,8 +12,8 @@ void prepare(std::vector<ParameterUpdate>& updates) {
   for (ParameterUpdate& update : updates) {
     const Tensor& parameter = update.parameter;
     check(parameter.is_contiguous(), "step: parameter {} must be contiguous", called(parameter));
-    same_device("step", updates[0].parameter, parameter);
-    same_device("step", parameter, update.gradient);
+    check_same_device("step", updates[0].parameter, parameter);
+    check_same_device("step", parameter, update.gradient);
     update.gradient = without_overlap(update.gradient.contiguous(), parameter);
   }
 }

@@ -9,7 +9,9 @@
 
 namespace regrad::simd {
 
-REGRAD_INLINE bool row_runs(const bool* runs, int64_t row) { return runs == nullptr || runs[row]; }
+REGRAD_INLINE bool row_active(const bool* active, int64_t row) {
+  return active == nullptr || active[row];
+}
 
 template <class T, class Arch>
 REGRAD_INLINE void copy_row(int64_t size, T* out, const T* from) {
@@ -34,7 +36,7 @@ void gru(const GruStep<T>& s) {
     for (int64_t row = begin; row < end; ++row) {
       const T* hidden = s.hidden + row * size;
       T* out = s.out + row * size;
-      if (!row_runs(s.runs, row)) {
+      if (!row_active(s.active, row)) {
         copy_row<T, Arch>(size, out, hidden);
         continue;
       }
@@ -67,7 +69,7 @@ REGRAD_INLINE void gru_row_backward(const GruStepBackward<T>& s, int64_t row) {
   const int64_t size = s.size;
   const T* saved = s.saved + row * 4 * size;
   const T* carry = s.carry == nullptr ? nullptr : s.carry + row * size;
-  const bool runs = row_runs(s.runs, row);
+  const bool active = row_active(s.active, row);
   const V zero(T(0)), one(T(1));
   for (int64_t j = 0; j < size; j += lanes_of<T, Arch>) {
     const int64_t left = size - j;
@@ -77,8 +79,10 @@ REGRAD_INLINE void gru_row_backward(const GruStepBackward<T>& s, int64_t row) {
       store<T, Arch>(to + (row * 3 + gate) * size + j, left, value);
     };
     const V g = sum_of<T, Arch>(s.g + row * size + j, carry == nullptr ? nullptr : carry + j, left);
-    if (!runs) {
-      for (int64_t gate = 0; gate < 3; ++gate) put(s.dx, gate, zero), put(s.dgates_h, gate, zero);
+    if (!active) {
+      for (int64_t gate = 0; gate < 3; ++gate) {
+        put(s.dgates_x, gate, zero), put(s.dgates_h, gate, zero);
+      }
       store<T, Arch>(s.dhidden + row * size + j, left, g);
       continue;
     }
@@ -87,7 +91,7 @@ REGRAD_INLINE void gru_row_backward(const GruStepBackward<T>& s, int64_t row) {
     const V dn = g * (one - z) * (one - n * n);
     const V dz = g * (before - n) * z * (one - z);
     const V dr = dn * at(3) * r * (one - r);
-    put(s.dx, 0, dr), put(s.dx, 1, dz), put(s.dx, 2, dn);
+    put(s.dgates_x, 0, dr), put(s.dgates_x, 1, dz), put(s.dgates_x, 2, dn);
     put(s.dgates_h, 0, dr), put(s.dgates_h, 1, dz), put(s.dgates_h, 2, dn * r);
     store<T, Arch>(s.dhidden + row * size + j, left, g * z);
   }
@@ -109,7 +113,7 @@ void lstm(const LstmStep<T>& s) {
       const T* cell = s.cell + row * size;
       T* out = s.out + row * s.out_row;
       T* out_cell = s.out_cell + row * s.out_row;
-      if (!row_runs(s.runs, row)) {
+      if (!row_active(s.active, row)) {
         copy_row<T, Arch>(size, out, s.hidden + row * size);
         copy_row<T, Arch>(size, out_cell, cell);
         continue;
@@ -141,7 +145,7 @@ template <class T, class Arch>
 REGRAD_INLINE void lstm_row_backward(const LstmStepBackward<T>& s, int64_t row) {
   using V = Vec<T, Arch>;
   const int64_t size = s.size;
-  const bool runs = row_runs(s.runs, row);
+  const bool active = row_active(s.active, row);
   const T* carry = s.carry == nullptr ? nullptr : s.carry + row * size;
   const T* carry_cell = s.carry_cell == nullptr ? nullptr : s.carry_cell + row * size;
   const V zero(T(0)), one(T(1));
@@ -153,7 +157,7 @@ REGRAD_INLINE void lstm_row_backward(const LstmStepBackward<T>& s, int64_t row) 
     const V g = sum_of<T, Arch>(s.g + row * s.g_row + j, carry ? carry + j : nullptr, left);
     const V g_cell =
         sum_of<T, Arch>(s.g_cell + row * s.g_row + j, carry_cell ? carry_cell + j : nullptr, left);
-    if (!runs) {
+    if (!active) {
       for (int64_t gate = 0; gate < 4; ++gate) put(gate, zero);
       store<T, Arch>(s.dhidden + row * size + j, left, g);
       store<T, Arch>(s.dcell + row * size + j, left, g_cell);

@@ -5,7 +5,7 @@
 
 namespace regrad {
 
-void await_thread_end() noexcept;  // autograd/storage.h
+void register_thread_exit() noexcept;  // autograd/storage.h
 
 namespace {
 
@@ -32,7 +32,7 @@ void free_scratch() noexcept {
 void* scratch(Scratch slot, std::size_t bytes) {
   Buffer& buffer = buffers[static_cast<int>(slot)];
   if (buffer.size < bytes) {
-    await_thread_end();
+    register_thread_exit();
     release(buffer);  // first: the old contents are not needed, and both at once could be too much
     const std::size_t size = (bytes + bytes / 4 + 4095) & ~std::size_t{4095};
     void* data = std::aligned_alloc(64, size);

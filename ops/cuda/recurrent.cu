@@ -8,8 +8,8 @@
 namespace regrad::gpu {
 namespace {
 
-__device__ inline bool row_runs(const bool* runs, int64_t row) {
-  return runs == nullptr || runs[row];
+__device__ inline bool row_active(const bool* active, int64_t row) {
+  return active == nullptr || active[row];
 }
 
 template <class T>
@@ -18,7 +18,7 @@ struct Gru {
   __device__ void operator()(int64_t i) const {
     const int64_t size = s.size, row = i / size, j = i % size;
     const T before = s.hidden[i];
-    if (!row_runs(s.runs, row)) {
+    if (!row_active(s.active, row)) {
       s.out[i] = before;
       return;
     }
@@ -43,8 +43,8 @@ struct GruBackward {
   __device__ void operator()(int64_t i) const {
     const int64_t size = s.size, row = i / size, j = i % size;
     const T g = s.g[i] + (s.carry == nullptr ? T(0) : s.carry[i]), one(1);
-    if (!row_runs(s.runs, row)) {
-      put(s.dx, row, j, T(0), T(0), T(0));
+    if (!row_active(s.active, row)) {
+      put(s.dgates_x, row, j, T(0), T(0), T(0));
       put(s.dgates_h, row, j, T(0), T(0), T(0));
       s.dhidden[i] = g;
       return;
@@ -54,7 +54,7 @@ struct GruBackward {
     const T dn = g * (one - z) * (one - n * n);
     const T dz = g * (s.hidden[i] - n) * z * (one - z);
     const T dr = dn * saved[3 * size] * r * (one - r);
-    put(s.dx, row, j, dr, dz, dn);
+    put(s.dgates_x, row, j, dr, dz, dn);
     put(s.dgates_h, row, j, dr, dz, dn * r);
     s.dhidden[i] = g * z;
   }
@@ -68,7 +68,7 @@ struct Lstm {
     const T cell = s.cell[at];
     T* out = s.out + row * s.out_row + j;
     T* out_cell = s.out_cell + row * s.out_row + j;
-    if (!row_runs(s.runs, row)) {
+    if (!row_active(s.active, row)) {
       *out = s.hidden[at];
       *out_cell = cell;
       return;
@@ -94,7 +94,7 @@ struct LstmBackward {
     const T g_cell =
         s.g_cell[row * s.g_row + j] + (s.carry_cell == nullptr ? T(0) : s.carry_cell[at]);
     T* to = s.dgates + row * 4 * size + j;
-    if (!row_runs(s.runs, row)) {
+    if (!row_active(s.active, row)) {
       to[0] = to[size] = to[2 * size] = to[3 * size] = T(0);
       s.dhidden[at] = g;
       s.dcell[at] = g_cell;

@@ -1,5 +1,5 @@
 // One step of a recurrent cell as every backend sees it, between the cell's products: pointers and
-// sizes. Each has `rows` sequences with states of `size`, one row each. Where `runs` is given and
+// sizes. Each has `rows` sequences with states of `size`, one row each. Where `active` is given and
 // false, a sequence has ended: its state goes on as it is, and its gates get no gradient.
 #pragma once
 
@@ -11,7 +11,7 @@ namespace regrad {
 template <class T>
 struct GruStep {
   int64_t rows = 0, size = 0;
-  const bool* runs = nullptr;
+  const bool* active = nullptr;
   T* out = nullptr;            // [rows, size]
   T* saved = nullptr;          // [rows, 4 size]: r, z, n and gates_h's n; null: nothing is kept
   const T* gates_x = nullptr;  // 3 size of each row, gates_row apart; saved may lie over them
@@ -24,8 +24,8 @@ struct GruStep {
 template <class T>
 struct GruStepBackward {
   int64_t rows = 0, size = 0;
-  const bool* runs = nullptr;
-  T *dx = nullptr, *dgates_h = nullptr;    // [rows, 3 size]
+  const bool* active = nullptr;
+  T *dgates_x = nullptr, *dgates_h = nullptr;  // [rows, 3 size]
   T* dhidden = nullptr;                    // [rows, size]
   const T *g = nullptr, *carry = nullptr;  // [rows, size]; carry may be dhidden
   const T *saved = nullptr, *hidden = nullptr;
@@ -35,13 +35,13 @@ struct GruStepBackward {
 template <class T>
 struct LstmStep {
   int64_t rows = 0, size = 0;
-  const bool* runs = nullptr;
+  const bool* active = nullptr;
   T *out = nullptr, *out_cell = nullptr;  // size of each row, out_row apart
   int64_t out_row = 0;
   T* saved = nullptr;        // [rows, 5 size]: i, f, g, o, tanh(c'); null: nothing is kept
   const T* gates = nullptr;  // 4 size of each row, gates_row apart; saved may lie over them
   int64_t gates_row = 0;
-  const T *hidden = nullptr, *cell = nullptr;  // [rows, size]; hidden is read with `runs` alone
+  const T *hidden = nullptr, *cell = nullptr;  // [rows, size]; hidden is read with `active` alone
 };
 
 // From g and carry, which are added, of both states: the gradients of gates and cell. dhidden, if
@@ -49,7 +49,7 @@ struct LstmStep {
 template <class T>
 struct LstmStepBackward {
   int64_t rows = 0, size = 0;
-  const bool* runs = nullptr;
+  const bool* active = nullptr;
   T *dgates = nullptr, *dhidden = nullptr, *dcell = nullptr;
   const T *g = nullptr, *g_cell = nullptr;  // size of each row, g_row apart
   int64_t g_row = 0;
