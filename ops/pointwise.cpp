@@ -63,7 +63,7 @@ Tensor apply(const Pointwise& f, const Tensor& x) {
 
 template <Unary function>
 Tensor apply(const char* name, const Tensor& x, double p = 0, double q = 0) {
-  return apply({name, function, pointwise::Function<function, double>::of_output, p, q}, x);
+  return apply({name, function, pointwise::Function<function, double>::slope_from_output, p, q}, x);
 }
 
 // A bound of whole numbers: beyond int64 it keeps none out. A fraction or NaN is no such bound.

@@ -89,13 +89,13 @@ void run_gru(const Walk& walk, const Given& given, int64_t width, T* gates, T* s
       times_transposed(walk.rows(), raw<T>(given.x), w.weight_ih, w.bias_ih, gates, width));
   const Tensor recurrent = empty({walk.batch, 3 * walk.size}, given.x.dtype(), given.x.device());
   GruStep<T> step{.rows = walk.batch, .size = walk.size};
-  step.gates_row = width, step.gates_h = raw<T>(recurrent);
+  step.gates_stride = width, step.gates_h = raw<T>(recurrent);
   for (int64_t i = 0; i < walk.steps; ++i) {
     const int64_t row = walk.step(i) * walk.batch;
     step.hidden = states + walk.before(walk.step(i));
     table.gemm(times_transposed(walk.batch, step.hidden, w.weight_hh, w.bias_hh, raw<T>(recurrent),
                                 3 * walk.size));
-    step.runs = given.runs_at(row), step.out = states + walk.after(walk.step(i));
+    step.active = given.runs_at(row), step.out = states + walk.after(walk.step(i));
     step.gates_x = gates + row * width;
     step.saved = width == 4 * walk.size ? gates + row * width : nullptr;
     table.cells.gru(step);
@@ -110,7 +110,7 @@ void run_lstm(const Walk& walk, const Given& given, int64_t width, T* gates, T* 
   table.gemm(
       times_transposed(walk.rows(), raw<T>(given.x), w.weight_ih, w.bias_ih, gates, width));
   LstmStep<T> step{.rows = walk.batch, .size = walk.size};
-  step.gates_row = width, step.out_row = walk.size;
+  step.gates_stride = width, step.out_stride = walk.size;
   for (int64_t i = 0; i < walk.steps; ++i) {
     const int64_t row = walk.step(i) * walk.batch;
     T* const at = gates + row * width;
@@ -118,7 +118,7 @@ void run_lstm(const Walk& walk, const Given& given, int64_t width, T* gates, T* 
     Gemm<T> product = times_transposed(walk.batch, step.hidden, w.weight_hh, w.bias_hh, at, width);
     product.accumulate = true;
     table.gemm(product);
-    step.runs = given.runs_at(row), step.gates = at;
+    step.active = given.runs_at(row), step.gates = at;
     step.out = states + walk.after(walk.step(i)), step.out_cell = step.out + walk.cells();
     step.saved = width == 5 * walk.size ? at : nullptr;
     table.cells.lstm(step);
@@ -134,7 +134,7 @@ void run_gru_back(const Walk& walk, const Given& given, const Tensor& g, const T
   step.dhidden = raw<T>(dhidden), step.carry = step.dhidden;
   for (int64_t i = walk.steps - 1; i >= 0; --i) {
     const int64_t t = walk.step(i), row = t * walk.batch;
-    step.runs = given.runs_at(row);
+    step.active = given.runs_at(row);
     step.dx = raw<T>(dx) + row * 3 * walk.size, step.dgates_h = raw<T>(dh) + row * 3 * walk.size;
     step.g = raw<T>(g) + t * walk.state(), step.saved = raw<T>(saved) + row * 4 * walk.size;
     step.hidden = raw<T>(states) + walk.before(t);
@@ -149,12 +149,12 @@ void run_lstm_back(const Walk& walk, const Given& given, const Tensor& g, const 
                    const Tensor& states, const Tensor& dgates, const Tensor& dhidden,
                    const Tensor& dcell) {
   LstmStepBackward<T> step{.rows = walk.batch, .size = walk.size};
-  step.g_row = walk.size;
+  step.g_stride = walk.size;
   step.dhidden = raw<T>(dhidden), step.carry = step.dhidden;
   step.dcell = raw<T>(dcell), step.carry_cell = step.dcell;
   for (int64_t i = walk.steps - 1; i >= 0; --i) {
     const int64_t t = walk.step(i), row = t * walk.batch;
-    step.runs = given.runs_at(row);
+    step.active = given.runs_at(row);
     step.dgates = raw<T>(dgates) + row * 4 * walk.size;
     step.g = raw<T>(g) + t * walk.state(), step.g_cell = step.g + walk.steps * walk.state();
     step.saved = raw<T>(saved) + row * 5 * walk.size;

@@ -72,7 +72,7 @@ T greatest_of(int64_t open, T* scores, T before) {
   for (int64_t j = open; j < whole; ++j) scores[j] = -infinity<T>();
   V greatest(before);
   for (int64_t j = 0; j < whole; j += lanes) {
-    greatest = larger_or_second(V::load_unaligned(scores + j), greatest);
+    greatest = max_or_second(V::load_unaligned(scores + j), greatest);
   }
   return fold_lanes<Better<1>>(greatest);
 }

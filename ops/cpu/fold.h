@@ -32,7 +32,7 @@ struct LargerNumber {
   }
   template <class T, class Arch>
   static REGRAD_INLINE xsimd::batch<T, Arch> of(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y) {
-    return larger_or_second(x, y);
+    return max_or_second(x, y);
   }
 };
 

@@ -31,7 +31,7 @@ template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> v_tanh(xsimd::batch<T, A> x) {
   using V = xsimd::batch<T, A>;
   const V one(T(1));
-  const V size = bounded_above(v_abs(x), is_float<T> ? 10 : 20);
+  const V size = clamp_above(v_abs(x), is_float<T> ? 10 : 20);
   const V square = size * size;
   V series;
   if constexpr (is_float<T>) {
@@ -53,13 +53,13 @@ REGRAD_INLINE xsimd::batch<T, A> v_tanh(xsimd::batch<T, A> x) {
 template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> v_log(xsimd::batch<T, A> x) {
   const auto [fraction, exponent] = split(x);
-  return log_edges(x, series::log_of_parts<T>(fraction - xsimd::batch<T, A>(T(1)), exponent));
+  return log_edges(x, series::log_from_parts<T>(fraction - xsimd::batch<T, A>(T(1)), exponent));
 }
 
 // log(1 + x) for x in [0, 1]: x + x^2 P(x), or as 2 artanh(s) = 2 (s + s^3/3 + s^5/5 + ...) with
 // s = x / (2 + x)
 template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> v_log1p_of_share(xsimd::batch<T, A> x) {
+REGRAD_INLINE xsimd::batch<T, A> v_log1p_unit(xsimd::batch<T, A> x) {
   using V = xsimd::batch<T, A>;
   if constexpr (is_float<T>) {
     const V series =
@@ -83,7 +83,7 @@ template <int quarters, class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> sine_of_turned(xsimd::batch<T, A> x) {
   using V = xsimd::batch<T, A>;
   using B = Bits<T, A>;
-  auto [shifted, sine, cosine] = series::turned<T>(x);
+  auto [shifted, sine, cosine] = series::reduced_sincos<T>(x);
   const auto quadrant = bits_of(shifted) + typename B::Word{quarters};
   const auto odd = -(quadrant & 1);
   const auto sign = (quadrant & 2) << (sizeof(T) * 8 - 2);
@@ -131,7 +131,7 @@ REGRAD_INLINE xsimd::batch<T, A> v_erf(xsimd::batch<T, A> x) {
   using V = xsimd::batch<T, A>;
   if constexpr (is_float<T>) {
     // x + x P(x^2) near 0, 1 - e^Q(x) further out; beyond 4 it is 1 to the last bit.
-    const V size = bounded_above(v_abs(x), 4);
+    const V size = clamp_above(v_abs(x), 4);
     const V series = polynomial(size * size, 0.12837916649485507, -0.37612632286976103,
                                 0.11283672544782565, -0.02685810414639608, 0.0051977967437423717,
                                 -0.00081059602680077747, 8.2154042367737431e-5);
@@ -174,7 +174,7 @@ REGRAD_INLINE xsimd::batch<float, A> with_normal(xsimd::batch<float, A> x, const
     return formula(half, v_select(half > V(0), V(1) - tail, tail),
                    density * V(0.39894228040143267794));
   };
-  const auto [low, high] = widen(v_bounded(x, 15));
+  const auto [low, high] = widen(v_clamp(x, 15));
   return narrow(of_half(low), of_half(high));
 }
 

@@ -89,7 +89,7 @@ REGRAD_INLINE xsimd::batch<T, A> v_exp_by(xsimd::batch<T, A> x) {
   if (all_within(x, exp_normal_limit<T>)) return y;
   // Beyond these the result is 0 or infinity.
   const auto bounded =
-      bounded_above(bounded_below(x, is_float<T> ? -104 : -746), is_float<T> ? 89 : 710);
+      clamp_above(clamp_below(x, is_float<T> ? -104 : -746), is_float<T> ? 89 : 710);
   return v_select(v_abs(x) <= xsimd::batch<T, A>(exp_normal_limit<T>), y, exp_bounded(bounded));
 }
 
@@ -107,7 +107,7 @@ inline constexpr T exp_lowest = is_float<T> ? T(-88.029691931113054) : T(-709.08
 // normal number any more, it is less than the smallest of these, but no longer near exp(x).
 template <class T, class Arch>
 REGRAD_INLINE Vec<T, Arch> exp_nonpositive(Vec<T, Arch> x) {
-  return exp_normal(larger_or_second(Vec<T, Arch>(exp_lowest<T>), x));
+  return exp_normal(max_or_second(Vec<T, Arch>(exp_lowest<T>), x));
 }
 
 template <class T, class Arch>
@@ -126,7 +126,7 @@ template <class T, class Arch>
 REGRAD_INLINE Vec<T, Arch> exp_nonpositive_fast(Vec<T, Arch> x) {
   using V = Vec<T, Arch>;
   const V power = x * V(static_cast<T>(log2_of_e));
-  const V bounded = bounded_below(power, is_float<T> ? -127 : -1023);  // 2^n is 0 there
+  const V bounded = clamp_below(power, is_float<T> ? -127 : -1023);  // 2^n is 0 there
   const V shifter(Bits<T, Arch>::shifter);
   const V n = (bounded + shifter) - shifter;
   const V rest = bounded - n;
@@ -150,7 +150,7 @@ REGRAD_INLINE Vec<T, Arch> sigmoid_minus_2x(Vec<T, Arch> x) {
   using V = Vec<T, Arch>;
   const double most = is_float<T> ? 40 : 80;
   const V one(T(1));
-  return one / (exp_bounded(bounded_above(bounded_below(x + x, -most), most)) + one);
+  return one / (exp_bounded(clamp_above(clamp_below(x + x, -most), most)) + one);
 }
 
 }  // namespace regrad::simd

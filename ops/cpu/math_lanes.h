@@ -67,14 +67,14 @@ REGRAD_INLINE xsimd::batch<T, Arch> with_sign(xsimd::batch<T, Arch> x, xsimd::ba
 
 // The larger and the smaller; y where either is a NaN.
 template <class T, class Arch>
-REGRAD_INLINE xsimd::batch<T, Arch> larger_or_second(xsimd::batch<T, Arch> x,
-                                                     xsimd::batch<T, Arch> y) {
+REGRAD_INLINE xsimd::batch<T, Arch> max_or_second(xsimd::batch<T, Arch> x,
+                                                  xsimd::batch<T, Arch> y) {
   return xsimd::select(x > y, x, y);
 }
 
 template <class T, class Arch>
-REGRAD_INLINE xsimd::batch<T, Arch> smaller_or_second(xsimd::batch<T, Arch> x,
-                                                      xsimd::batch<T, Arch> y) {
+REGRAD_INLINE xsimd::batch<T, Arch> min_or_second(xsimd::batch<T, Arch> x,
+                                                  xsimd::batch<T, Arch> y) {
   return xsimd::select(x < y, x, y);
 }
 
@@ -86,29 +86,29 @@ REGRAD_INLINE xsimd::batch<T, Arch> v_sqrt(xsimd::batch<T, Arch> x) {
 // The larger and the smaller; a NaN on either side gives NaN.
 template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> v_max(xsimd::batch<T, A> x, xsimd::batch<T, A> y) {
-  return v_select(x == x, larger_or_second(x, y), x);
+  return v_select(x == x, max_or_second(x, y), x);
 }
 
 template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> v_min(xsimd::batch<T, A> x, xsimd::batch<T, A> y) {
-  return v_select(x == x, smaller_or_second(x, y), x);
+  return v_select(x == x, min_or_second(x, y), x);
 }
 
 // x, but not beyond the limit; a NaN stays.
 template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> bounded_below(xsimd::batch<T, A> x, double limit) {
-  return larger_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
+REGRAD_INLINE xsimd::batch<T, A> clamp_below(xsimd::batch<T, A> x, double limit) {
+  return max_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
 }
 
 template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> bounded_above(xsimd::batch<T, A> x, double limit) {
-  return smaller_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
+REGRAD_INLINE xsimd::batch<T, A> clamp_above(xsimd::batch<T, A> x, double limit) {
+  return min_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
 }
 
 // x within [-limit, limit]; a NaN stays.
 template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> v_bounded(xsimd::batch<T, A> x, double limit) {
-  return bounded_above(bounded_below(x, -limit), limit);
+REGRAD_INLINE xsimd::batch<T, A> v_clamp(xsimd::batch<T, A> x, double limit) {
+  return clamp_above(clamp_below(x, -limit), limit);
 }
 
 // f on every lane in turn, for what a vector algorithm would not pay for.

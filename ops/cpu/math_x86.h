@@ -15,10 +15,10 @@ struct Wide {
 #if XSIMD_WITH_SSE2
 using Float4 = xsimd::batch<float, xsimd::sse2>;
 using Double2 = xsimd::batch<double, xsimd::sse2>;
-REGRAD_INLINE Float4 larger_or_second(Float4 x, Float4 y) { return _mm_max_ps(x, y); }
-REGRAD_INLINE Float4 smaller_or_second(Float4 x, Float4 y) { return _mm_min_ps(x, y); }
-REGRAD_INLINE Double2 larger_or_second(Double2 x, Double2 y) { return _mm_max_pd(x, y); }
-REGRAD_INLINE Double2 smaller_or_second(Double2 x, Double2 y) { return _mm_min_pd(x, y); }
+REGRAD_INLINE Float4 max_or_second(Float4 x, Float4 y) { return _mm_max_ps(x, y); }
+REGRAD_INLINE Float4 min_or_second(Float4 x, Float4 y) { return _mm_min_ps(x, y); }
+REGRAD_INLINE Double2 max_or_second(Double2 x, Double2 y) { return _mm_max_pd(x, y); }
+REGRAD_INLINE Double2 min_or_second(Double2 x, Double2 y) { return _mm_min_pd(x, y); }
 REGRAD_INLINE Wide<xsimd::sse2> widen(Float4 x) {
   return {_mm_cvtps_pd(x), _mm_cvtps_pd(_mm_movehl_ps(x, x))};
 }
@@ -30,10 +30,10 @@ REGRAD_INLINE Float4 narrow(Double2 low, Double2 high) {
 #if XSIMD_WITH_FMA3_AVX2
 using Float8 = xsimd::batch<float, xsimd::fma3<xsimd::avx2>>;
 using Double4 = xsimd::batch<double, xsimd::fma3<xsimd::avx2>>;
-REGRAD_INLINE Float8 larger_or_second(Float8 x, Float8 y) { return _mm256_max_ps(x, y); }
-REGRAD_INLINE Float8 smaller_or_second(Float8 x, Float8 y) { return _mm256_min_ps(x, y); }
-REGRAD_INLINE Double4 larger_or_second(Double4 x, Double4 y) { return _mm256_max_pd(x, y); }
-REGRAD_INLINE Double4 smaller_or_second(Double4 x, Double4 y) { return _mm256_min_pd(x, y); }
+REGRAD_INLINE Float8 max_or_second(Float8 x, Float8 y) { return _mm256_max_ps(x, y); }
+REGRAD_INLINE Float8 min_or_second(Float8 x, Float8 y) { return _mm256_min_ps(x, y); }
+REGRAD_INLINE Double4 max_or_second(Double4 x, Double4 y) { return _mm256_max_pd(x, y); }
+REGRAD_INLINE Double4 min_or_second(Double4 x, Double4 y) { return _mm256_min_pd(x, y); }
 REGRAD_INLINE Wide<xsimd::fma3<xsimd::avx2>> widen(Float8 x) {
   return {_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1))};
 }
@@ -47,16 +47,16 @@ using Float16 = xsimd::batch<float, xsimd::avx512bw>;
 using Double8 = xsimd::batch<double, xsimd::avx512bw>;
 inline constexpr __mmask16 all16 = 0xffff;
 inline constexpr __mmask8 all8 = 0xff;
-REGRAD_INLINE Float16 larger_or_second(Float16 x, Float16 y) {
+REGRAD_INLINE Float16 max_or_second(Float16 x, Float16 y) {
   return _mm512_maskz_max_ps(all16, x, y);
 }
-REGRAD_INLINE Float16 smaller_or_second(Float16 x, Float16 y) {
+REGRAD_INLINE Float16 min_or_second(Float16 x, Float16 y) {
   return _mm512_maskz_min_ps(all16, x, y);
 }
-REGRAD_INLINE Double8 larger_or_second(Double8 x, Double8 y) {
+REGRAD_INLINE Double8 max_or_second(Double8 x, Double8 y) {
   return _mm512_maskz_max_pd(all8, x, y);
 }
-REGRAD_INLINE Double8 smaller_or_second(Double8 x, Double8 y) {
+REGRAD_INLINE Double8 min_or_second(Double8 x, Double8 y) {
   return _mm512_maskz_min_pd(all8, x, y);
 }
 

@@ -145,7 +145,7 @@ void convert(int64_t n, void* to, const void* from) {
   for_elements(n, [&](int64_t begin, int64_t end) {
     To* out = static_cast<To*>(to);
     const From* x = static_cast<const From*>(from);
-    for (int64_t i = begin; i < end; ++i) out[i] = pointwise::converted<To>(x[i]);
+    for (int64_t i = begin; i < end; ++i) out[i] = pointwise::convert_element<To>(x[i]);
   });
 }
 

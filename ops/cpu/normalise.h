@@ -125,7 +125,7 @@ void moments_of_rows(int64_t count, int64_t n, Moments<T, Arch>* found, const T*
         return Pair<V>{deviation, deviation * deviation};
       });
   const V rest = sum / size, square = squares / size;
-  const V variance = bounded_below(square - rest * rest, 0);
+  const V variance = clamp_below(square - rest * rest, 0);
   rest.store_unaligned(found->rest.at);
   (V(T(1)) / v_sqrt(variance + V(eps))).store_unaligned(found->rstd.at);
   const auto is_safe = (rest * rest * V(T(2)) <= square) & (square < V(infinity<T>()));

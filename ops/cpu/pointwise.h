@@ -92,7 +92,7 @@ struct BinaryKernel {
     const T* a = static_cast<const T*>(operands[1]);
     const T* b = static_cast<const T*>(operands[2]);
     if constexpr (!std::is_floating_point_v<T>) {
-      for (int64_t i = 0; i < n; ++i) out[i] = pointwise::apply_whole<function>(a[i], b[i]);
+      for (int64_t i = 0; i < n; ++i) out[i] = pointwise::apply_integer<function>(a[i], b[i]);
     } else {
       for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
         store<T, Arch>(out + i, n - i,

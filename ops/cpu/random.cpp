@@ -15,8 +15,8 @@ void transform(int64_t blocks, T* values, const uint64_t* even, const uint64_t* 
   for (int64_t i = 0; i < blocks; i += lanes) {
     alignas(16) T radius[lanes], angle[lanes], sine[lanes];
     for (int64_t j = 0; j < lanes; ++j) {
-      random_bits::to_radius(even[i + j], radius + j);
-      random_bits::to_fraction(odd[i + j], angle + j);
+      random_bits::to_uniform_positive(even[i + j], radius + j);
+      random_bits::to_uniform(odd[i + j], angle + j);
     }
     const V length = v_sqrt(v_log(V::load_unaligned(radius)) * V(T(-2)));
     const V around = (V::load_unaligned(angle) - V(T(0.5))) * V(T(6.28318530717958647692));

@@ -53,16 +53,16 @@ void to_normal(int64_t blocks, float* values, const uint64_t* even, const uint64
 void to_normal(int64_t blocks, double* values, const uint64_t* even, const uint64_t* odd);
 
 template <class Arch, class T>
-void to_fractions(int64_t blocks, T* values, const uint64_t* even, const uint64_t* odd) {
+void to_uniforms(int64_t blocks, T* values, const uint64_t* even, const uint64_t* odd) {
   for (int64_t i = 0; i < blocks; ++i) {
-    random_bits::to_fraction(even[i], values + 2 * i);
-    random_bits::to_fraction(odd[i], values + 2 * i + 1);
+    random_bits::to_uniform(even[i], values + 2 * i);
+    random_bits::to_uniform(odd[i], values + 2 * i + 1);
   }
 }
 
 // A float's 24 bits fill half a word: two of them are one, in the order of memory.
 template <class Arch>
-void to_fractions(int64_t blocks, float* values, const uint64_t* even, const uint64_t* odd) {
+void to_uniforms(int64_t blocks, float* values, const uint64_t* even, const uint64_t* odd) {
   using W = Words<Arch>;
   using Fractions = typename Lanes<float, Arch>::Vector;
   typedef int32_t Integers __attribute__((vector_size(sizeof(W))));
@@ -95,7 +95,7 @@ REGRAD_INLINE void draw_each(int64_t n, uint64_t seed, uint64_t offset, const Us
       if constexpr (is_normal) {
         to_normal(blocks, values, even, odd);
       } else {
-        to_fractions<Arch>(blocks, values, even, odd);
+        to_uniforms<Arch>(blocks, values, even, odd);
       }
       use(begin, count, values + skip);
       begin += count;

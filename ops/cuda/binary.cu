@@ -13,7 +13,7 @@ struct Apply {
     if constexpr (std::is_floating_point_v<T>) {
       return pointwise::apply_binary<function>(a, b);
     } else {
-      return pointwise::apply_whole<function>(a, b);
+      return pointwise::apply_integer<function>(a, b);
     }
   }
 };

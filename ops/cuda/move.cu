@@ -187,7 +187,7 @@ void gather(Rows x, int64_t count, T* out, const T* x_data, const int64_t* index
 
 template <class From, class To>
 struct Convert {
-  __device__ To operator()(From x) const { return pointwise::converted<To>(x); }
+  __device__ To operator()(From x) const { return pointwise::convert_element<To>(x); }
 };
 
 }  // namespace

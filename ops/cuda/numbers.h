@@ -41,8 +41,8 @@ __host__ __device__ inline float v_exp(float x) { return ::expf(x); }
 __host__ __device__ inline double v_exp(double x) { return ::exp(x); }
 __host__ __device__ inline float v_log(float x) { return ::logf(x); }
 __host__ __device__ inline double v_log(double x) { return ::log(x); }
-__host__ __device__ inline float v_log1p_of_share(float x) { return ::log1pf(x); }
-__host__ __device__ inline double v_log1p_of_share(double x) { return ::log1p(x); }
+__host__ __device__ inline float v_log1p_unit(float x) { return ::log1pf(x); }
+__host__ __device__ inline double v_log1p_unit(double x) { return ::log1p(x); }
 __host__ __device__ inline float v_sin(float x) { return ::sinf(x); }
 __host__ __device__ inline double v_sin(double x) { return ::sin(x); }
 __host__ __device__ inline float v_cos(float x) { return ::cosf(x); }
@@ -64,12 +64,12 @@ __host__ __device__ inline T v_sigmoid(T x) {
 
 // x, but not beyond a limit; a NaN stays.
 template <class T>
-__host__ __device__ inline T bounded_below(T x, double limit) {
+__host__ __device__ inline T clamp_below(T x, double limit) {
   return v_max(x, static_cast<T>(limit));
 }
 template <class T>
-__host__ __device__ inline T v_bounded(T x, double limit) {
-  return v_min(bounded_below(x, -limit), static_cast<T>(limit));
+__host__ __device__ inline T v_clamp(T x, double limit) {
+  return v_min(clamp_below(x, -limit), static_cast<T>(limit));
 }
 
 // Phi(x), the chance of being below x, and its density e^(-x^2/2) / sqrt(2 pi). -x / sqrt(2) is
@@ -96,19 +96,19 @@ __host__ __device__ inline double gelu_of_tail(double x) {
 // In double: x^2 loses digits that a float needs in its exponent. Beyond 40 all is at the limits.
 template <class T>
 __host__ __device__ inline T v_gelu(T x) {
-  const double at = v_bounded(static_cast<double>(x), 40);
+  const double at = v_clamp(static_cast<double>(x), 40);
   if (at < -37) return static_cast<T>(gelu_of_tail(at));
   return x > T(40) ? x : static_cast<T>(at * normal_at(at).distribution);
 }
 template <class T>
 __host__ __device__ inline T v_gelu_slope(T x) {
-  const double at = v_bounded(static_cast<double>(x), 40);
+  const double at = v_clamp(static_cast<double>(x), 40);
   const Normal normal = normal_at(at);
   return static_cast<T>(normal.distribution + at * normal.density);
 }
 template <class T>
 __host__ __device__ inline T v_gelu_curvature(T x) {
-  const double at = v_bounded(static_cast<double>(x), 40);
+  const double at = v_clamp(static_cast<double>(x), 40);
   return static_cast<T>(normal_at(at).density * (2 - at * at));
 }
 

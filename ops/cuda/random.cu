@@ -61,12 +61,12 @@ __device__ T log_of(T x) {
   const T whole =
       std::bit_cast<T>(exponent | std::bit_cast<Bits>(shifter)) - (shifter + static_cast<T>(bias));
   const T part = std::bit_cast<T>(bits - (exponent << fraction) + (bias << fraction));
-  return series::log_of_parts<T>(part - T(1), whole);
+  return series::log_from_parts<T>(part - T(1), whole);
 }
 
 // The sine of x + quarters pi/2.
 template <class T>
-__device__ T sine_of(const series::Turned<T>& turned, T x, unsigned quarters) {
+__device__ T sine_of(const series::SinCos<T>& turned, T x, unsigned quarters) {
   const auto quadrant = static_cast<unsigned>(std::bit_cast<BitsOf<T>>(turned.shifted)) + quarters;
   const T size = quadrant & 1 ? turned.cosine : x == T(0) ? x : turned.sine;
   return quadrant & 2 ? -size : size;
@@ -76,11 +76,11 @@ __device__ T sine_of(const series::Turned<T>& turned, T x, unsigned quarters) {
 template <class T>
 __device__ void to_normal(uint64_t even, uint64_t odd, T* values) {
   T radius, angle;
-  random_bits::to_radius(even, &radius);
-  random_bits::to_fraction(odd, &angle);
+  random_bits::to_uniform_positive(even, &radius);
+  random_bits::to_uniform(odd, &angle);
   const T length = sqrt(log_of(radius) * T(-2));
   const T around = (angle - T(0.5)) * T(6.28318530717958647692);
-  const auto turned = series::turned<T>(around);
+  const auto turned = series::reduced_sincos<T>(around);
   values[0] = length * sine_of(turned, around, 1);
   values[1] = length * sine_of(turned, around, 0);
 }
@@ -88,8 +88,8 @@ __device__ void to_normal(uint64_t even, uint64_t odd, T* values) {
 struct Uniform {
   template <class T>
   __device__ static void make(uint64_t even, uint64_t odd, T* values) {
-    random_bits::to_fraction(even, values);
-    random_bits::to_fraction(odd, values + 1);
+    random_bits::to_uniform(even, values);
+    random_bits::to_uniform(odd, values + 1);
   }
 };
 struct Normal {
