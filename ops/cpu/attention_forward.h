@@ -74,7 +74,7 @@ T greatest_of(int64_t open, T* scores, T before) {
   for (int64_t j = 0; j < whole; j += lanes) {
     greatest = max_or_second(V::load_unaligned(scores + j), greatest);
   }
-  return fold_lanes<Better<1>>(greatest);
+  return fold_lanes<Extremum<1>>(greatest);
 }
 
 // Scores become shares of the largest; those beyond `open`, up to `padded`, become 0. Their sum.

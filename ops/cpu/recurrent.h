@@ -22,7 +22,7 @@ REGRAD_INLINE void copy_row(int64_t size, T* out, const T* x) {
 
 // a + b; a null pointer counts as zeros.
 template <class T, class Arch>
-REGRAD_INLINE Vec<T, Arch> sum_of(const T* a, const T* b, int64_t left) {
+REGRAD_INLINE Vec<T, Arch> load_sum(const T* a, const T* b, int64_t left) {
   const Vec<T, Arch> zero(T(0));
   return (a == nullptr ? zero : load<T, Arch>(a, left)) +
          (b == nullptr ? zero : load<T, Arch>(b, left));
@@ -80,7 +80,7 @@ REGRAD_INLINE void gru_row_backward(const GruStepBackward<T>& s, int64_t row) {
     const auto store_gate = [&](T* gates, int64_t gate, V value) REGRAD_LAMBDA {
       store<T, Arch>(gates + (row * 3 + gate) * size + j, left, value);
     };
-    const V g = sum_of<T, Arch>(s.g + row * size + j, carry == nullptr ? nullptr : carry + j, left);
+    const V g = load_sum<T, Arch>(s.g + row * size + j, carry == nullptr ? nullptr : carry + j, left);
     if (!active) {
       for (int64_t gate = 0; gate < 3; ++gate)
         store_gate(s.dx, gate, zero), store_gate(s.dgates_h, gate, zero);
@@ -157,8 +157,8 @@ REGRAD_INLINE void lstm_row_backward(const LstmStepBackward<T>& s, int64_t row) 
     const auto store_gate = [&](int64_t gate, V value) REGRAD_LAMBDA {
       store<T, Arch>(s.dgates + (row * 4 + gate) * size + j, left, value);
     };
-    const V g = sum_of<T, Arch>(s.g + row * s.g_stride + j, carry ? carry + j : nullptr, left);
-    const V g_cell = sum_of<T, Arch>(s.g_cell + row * s.g_stride + j,
+    const V g = load_sum<T, Arch>(s.g + row * s.g_stride + j, carry ? carry + j : nullptr, left);
+    const V g_cell = load_sum<T, Arch>(s.g_cell + row * s.g_stride + j,
                                      carry_cell ? carry_cell + j : nullptr, left);
     if (!active) {
       for (int64_t gate = 0; gate < 4; ++gate) store_gate(gate, zero);

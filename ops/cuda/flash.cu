@@ -81,7 +81,7 @@ __device__ void weigh(const Part<R, key_columns>& scores, const Weights& weights
 #pragma unroll
     for (int c = 0; c < key_columns; ++c) greatest = v_max(greatest, scores.at[r][c]);
     greatest = over_row(greatest, Larger());
-    const float shift = shift_of(greatest), factor = exp_of_difference(most[r] - shift);
+    const float shift = softmax_shift(greatest), factor = exp_of_difference(most[r] - shift);
     most[r] = greatest;
     float total = 0;
 #pragma unroll
@@ -142,7 +142,7 @@ struct Forward {
         if (column < call.width) head.out[i * call.out.row + column] = out.at[r][c] * by;
       }
       if (head.softmax != nullptr && along() == 0) {
-        head.softmax[i * call.softmax.row] = shift_of(most[r]);
+        head.softmax[i * call.softmax.row] = softmax_shift(most[r]);
         head.softmax[i * call.softmax.row + 1] = by;
       }
     }

@@ -128,7 +128,7 @@ template <class Line, class T>
 __device__ Shifted<T> exponentials(const Line& line, const Numbers<Line, T>& x) {
   T greatest = -infinity<T>();
   line.each([&](int k, int64_t at) { greatest = v_max(greatest, x(k, at)); });
-  const T shift = shift_of(line.members.all(greatest, Larger()));
+  const T shift = softmax_shift(line.members.all(greatest, Larger()));
   double sum = 0;
   line.each([&](int k, int64_t at) { sum += static_cast<double>(v_exp(x(k, at) - shift)); });
   return {shift, line.sum(sum)};

@@ -77,7 +77,7 @@ __device__ T infinity() {
 
 // What a row's numbers are lowered by before their exponentials: its maximum, unless that is -inf.
 template <class T>
-__device__ T shift_of(T greatest) {
+__device__ T softmax_shift(T greatest) {
   return greatest == -infinity<T>() ? T(0) : greatest;
 }
 
