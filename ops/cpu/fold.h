@@ -20,7 +20,8 @@ struct Extremum {
     return ((sign > 0 ? x > y : x < y) | (x != x)) ? x : y;
   }
   template <class T, class Arch>
-  static REGRAD_INLINE xsimd::batch<T, Arch> apply(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y) {
+  static REGRAD_INLINE xsimd::batch<T, Arch> apply(xsimd::batch<T, Arch> x,
+                                                   xsimd::batch<T, Arch> y) {
     return sign > 0 ? v_max(x, y) : v_min(x, y);
   }
 };
@@ -31,7 +32,8 @@ struct FastMax {
     return x > y ? x : y;
   }
   template <class T, class Arch>
-  static REGRAD_INLINE xsimd::batch<T, Arch> apply(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y) {
+  static REGRAD_INLINE xsimd::batch<T, Arch> apply(xsimd::batch<T, Arch> x,
+                                                   xsimd::batch<T, Arch> y) {
     return max_or_second(x, y);
   }
 };
@@ -51,7 +53,7 @@ REGRAD_INLINE auto fold_halves(V x, std::integer_sequence<int, I...>) {
     return Combine::apply(x[0], x[1]);
   } else {
     return fold_halves<Combine>(Combine::apply(__builtin_shufflevector(x, x, I...),
-                                            __builtin_shufflevector(x, x, (I + half)...)),
+                                               __builtin_shufflevector(x, x, (I + half)...)),
                                 std::make_integer_sequence<int, half / 2>{});
   }
 }
@@ -77,7 +79,7 @@ REGRAD_INLINE xsimd::batch<T, Arch> fold_runs(xsimd::batch<T, Arch> x, xsimd::ba
   using Register = typename V::register_type;
   const auto a = lanes_in(x), b = lanes_in(y);
   return Combine::apply(V((Register)__builtin_shufflevector(a, b, (2 * I - I % Half)...)),
-                     V((Register)__builtin_shufflevector(a, b, (2 * I - I % Half + Half)...)));
+                        V((Register)__builtin_shufflevector(a, b, (2 * I - I % Half + Half)...)));
 }
 
 // Lane r of the result is all lanes of rows[r] combined, in the order of fold_lanes. There are as

@@ -39,14 +39,15 @@ void cross_entropy(Rows rows, T* loss, T* log_sum, const T* x, const int64_t* ta
         if (targets[o] == ignore) continue;
         const T shift = shifts.values[r], row_log_sum = log_sums.values[r];
         log_sum[o] = shift + row_log_sum;
-        loss[o] = cross_entropy_row<T, Arch>(n, x + o * n, shift, row_log_sum, targets[o], smoothing);
+        loss[o] =
+            cross_entropy_row<T, Arch>(n, x + o * n, shift, row_log_sum, targets[o], smoothing);
       }
     }
   });
 }
 
-// softmax(x) = exp((x - shift) - log_sum). The saved log_sum includes the maximum; if that is large,
-// the digits that the exponential needs are lost, and both parts are computed again.
+// softmax(x) = exp((x - shift) - log_sum). The saved log_sum includes the maximum; if that is
+// large, the digits that the exponential needs are lost, and both parts are computed again.
 template <class T, class Arch>
 void cross_entropy_backward_row(int64_t n, T* dx, T g, const T* x, T log_sum, int64_t target,
                                 T smoothing) {
@@ -62,7 +63,8 @@ void cross_entropy_backward_row(int64_t n, T* dx, T g, const T* x, T log_sum, in
   const T uniform_share = smoothing / static_cast<T>(n);
   const V row_shift(shift), row_log_sum(log_sum), uniform(uniform_share), gradient(g);
   for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
-    const V probability = exp_nonpositive<T, Arch>((load<T, Arch>(x + i, n - i) - row_shift) - row_log_sum);
+    const V probability =
+        exp_nonpositive<T, Arch>((load<T, Arch>(x + i, n - i) - row_shift) - row_log_sum);
     store<T, Arch>(dx + i, n - i, gradient * (probability - uniform));
   }
   dx[target] -= g * (T(1) - smoothing);

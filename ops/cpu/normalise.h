@@ -94,7 +94,7 @@ struct Moments {
 // bad estimate of the mean.
 template <class T, class Arch>
 __attribute__((noinline)) void two_pass_moments(int64_t r, int64_t n, Moments<T, Arch>* moments,
-                                               const T* x, T eps) {
+                                                const T* x, T eps) {
   const T centre = static_cast<T>(sum_elements<T, Arch>(n, x) / static_cast<double>(n));
   const Pair<T> sums_in_t = deviations<T, Arch>(n, x, centre);
   Pair<double> sums{static_cast<double>(sums_in_t.a), static_cast<double>(sums_in_t.b)};
@@ -108,8 +108,8 @@ __attribute__((noinline)) void two_pass_moments(int64_t r, int64_t n, Moments<T,
 }
 
 // One pass over each row of a group, with the mean of its first few elements as the centre. If the
-// residual is as large as the standard deviation, the difference of squares would lose more than one
-// bit, and the row gets two passes.
+// residual is as large as the standard deviation, the difference of squares would lose more than
+// one bit, and the row gets two passes.
 template <class T, class Arch>
 void row_moments(int64_t count, int64_t n, Moments<T, Arch>* moments, const T* x, T eps) {
   using V = Vec<T, Arch>;
@@ -145,7 +145,8 @@ REGRAD_INLINE void normalise_row(int64_t n, T* y, const T* x, const Moments<T, A
                                  int64_t r, const T* weight, const T* bias) {
   using V = Vec<T, Arch>;
   const T rstd = moments.rstd.values[r];
-  const V centre(moments.centre.values[r]), factor(rstd), residual(-moments.residual.values[r] * rstd);
+  const V centre(moments.centre.values[r]), factor(rstd),
+      residual(-moments.residual.values[r] * rstd);
   for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
     V value = multiply_add(load<T, Arch>(x + i, n - i) - centre, factor, residual);
     if constexpr (has_weight && has_bias) {
@@ -189,8 +190,8 @@ void layer_norm(Rows rows, T* y, T* mean, T* rstd, const T* x, const T* weight, 
   });
 }
 
-// The part of a row's mean that was lost when it was rounded to T; 0 where that would not change the
-// result.
+// The part of a row's mean that was lost when it was rounded to T; 0 where that would not change
+// the result.
 template <class T, class Arch>
 T mean_residual(int64_t n, const T* x, T mean, T rstd) {
   const T in_deviations = mean * rstd;
@@ -214,8 +215,8 @@ struct NormGradients {
 template <class T, class Arch>
 struct NormBackward {
   using V = Vec<T, Arch>;
-  // Values of each row: xhat = (x - mean) rstd - shift, and the means of u = g weight and of u xhat.
-  // Then dx = rstd (u - mean_u - xhat mean_product).
+  // Values of each row: xhat = (x - mean) rstd - shift, and the means of u = g weight and of u
+  // xhat. Then dx = rstd (u - mean_u - xhat mean_product).
   RowValues<T, Arch> shift, mean_u, mean_product;
 
   template <bool has_weight>
@@ -336,7 +337,8 @@ void layer_norm_backward(Rows rows, T* dx, T* dweight, T* dbias, const T* g, con
   auto* totals = static_cast<double*>(scratch(Scratch::reduce, bytes));
   T* sums = reinterpret_cast<T*>(totals + chunks * 2 * n);
   parallel_for(chunks, [&](int64_t chunk) {
-    layer_norm_backward_rows<T, Arch>(n, chunk * chunk_rows, min((chunk + 1) * chunk_rows, rows.outer), p,
+    layer_norm_backward_rows<T, Arch>(n, chunk * chunk_rows,
+                                      min((chunk + 1) * chunk_rows, rows.outer), p,
                                       totals + chunk * 2 * n, sums + chunk * 2 * n);
   });
   if (dweight != nullptr) combine_rows<T, Arch>(chunks, n, dweight, totals, 2 * n);

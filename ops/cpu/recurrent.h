@@ -80,7 +80,8 @@ REGRAD_INLINE void gru_row_backward(const GruStepBackward<T>& s, int64_t row) {
     const auto store_gate = [&](T* gates, int64_t gate, V value) REGRAD_LAMBDA {
       store<T, Arch>(gates + (row * 3 + gate) * size + j, left, value);
     };
-    const V g = load_sum<T, Arch>(s.g + row * size + j, carry == nullptr ? nullptr : carry + j, left);
+    const V g =
+        load_sum<T, Arch>(s.g + row * size + j, carry == nullptr ? nullptr : carry + j, left);
     if (!active) {
       for (int64_t gate = 0; gate < 3; ++gate)
         store_gate(s.dx, gate, zero), store_gate(s.dgates_h, gate, zero);
@@ -159,7 +160,7 @@ REGRAD_INLINE void lstm_row_backward(const LstmStepBackward<T>& s, int64_t row) 
     };
     const V g = load_sum<T, Arch>(s.g + row * s.g_stride + j, carry ? carry + j : nullptr, left);
     const V g_cell = load_sum<T, Arch>(s.g_cell + row * s.g_stride + j,
-                                     carry_cell ? carry_cell + j : nullptr, left);
+                                       carry_cell ? carry_cell + j : nullptr, left);
     if (!active) {
       for (int64_t gate = 0; gate < 4; ++gate) store_gate(gate, zero);
       store<T, Arch>(s.dhidden + row * size + j, left, g);

@@ -130,12 +130,14 @@ void reduce_rows(int64_t outer, int64_t n, T* out, const T* x) {
     for_ranges(rows * pieces, row_piece, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t offset = i % pieces * row_piece;
-        partial[i] = R::reduce_run(min(row_piece, n - offset), x + (first + i / pieces) * n + offset);
+        partial[i] =
+            R::reduce_run(min(row_piece, n - offset), x + (first + i / pieces) * n + offset);
       }
     });
     for (int64_t o = 0; o < rows; ++o) {
       Total total = partial[o * pieces];
-      for (int64_t i = 1; i < pieces; ++i) total = R::combine_totals(total, partial[o * pieces + i]);
+      for (int64_t i = 1; i < pieces; ++i)
+        total = R::combine_totals(total, partial[o * pieces + i]);
       out[first + o] = static_cast<T>(total);
     }
   }
@@ -192,7 +194,8 @@ void reduce_narrow(int64_t rows, int64_t columns, typename R::Total* totals, con
   }
   for (int64_t j = 0; j < columns; ++j) {
     totals[j] = wide[j];
-    for (int64_t i = 1; i < group; ++i) totals[j] = R::combine_totals(totals[j], wide[i * columns + j]);
+    for (int64_t i = 1; i < group; ++i)
+      totals[j] = R::combine_totals(totals[j], wide[i * columns + j]);
   }
 }
 
@@ -273,7 +276,8 @@ int64_t first_equal(int64_t n, const T* x, T value) {
   return i;
 }
 
-// The index along n of each column's extremum: the first of equals, or the first NaN if there is one.
+// The index along n of each column's extremum: the first of equals, or the first NaN if there is
+// one.
 template <int sign, class T, class Arch>
 void arg_columns(int64_t n, int64_t columns, int64_t* out, const T* x, int64_t stride) {
   T best[column_block];

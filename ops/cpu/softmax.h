@@ -29,7 +29,7 @@ void row_shifts(int64_t count, int64_t n, T* shift, const T* x) {
 // sum exp(x - shift) of each row. store_exp(r, i, e) is called with each vector of exponentials.
 template <class T, class Arch, class StoreExp>
 REGRAD_INLINE Vec<T, Arch> row_exp_sums(int64_t count, int64_t n, const T* x, const T* shift,
-                                          const StoreExp& store_exp) {
+                                        const StoreExp& store_exp) {
   using V = Vec<T, Arch>;
   return sum_rows<T, Arch>(count, n, [&](int64_t r, int64_t begin, int64_t end) REGRAD_LAMBDA {
     const V row_shift(shift[r]);
@@ -56,7 +56,8 @@ void logsumexp_rows(int64_t count, int64_t n, T* out, const T* x) {
   row_log_sums<T, Arch>(count, n, log_sum.values, x, shift.values);
   for (int64_t r = 0; r < count; ++r) {
     const bool has_infinity = shift.values[r] == infinity<T>();
-    out[r] = has_infinity ? extremum<1, T, Arch>(n, x + r * n) : shift.values[r] + log_sum.values[r];
+    out[r] =
+        has_infinity ? extremum<1, T, Arch>(n, x + r * n) : shift.values[r] + log_sum.values[r];
   }
 }
 
@@ -95,7 +96,8 @@ void log_softmax_rows(int64_t count, int64_t n, T* y, const T* x) {
   row_log_sums<T, Arch>(count, n, log_sum.values, x, shift.values);
   for (int64_t r = 0; r < count; ++r) {
     // A row of -inf alone stays -inf.
-    const V row_shift(shift.values[r]), row_log_sum(log_sum.values[r] == -infinity<T>() ? T(0) : log_sum.values[r]);
+    const V row_shift(shift.values[r]),
+        row_log_sum(log_sum.values[r] == -infinity<T>() ? T(0) : log_sum.values[r]);
     const T* x_row = x + r * n;
     T* y_row = y + r * n;
     for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
@@ -118,9 +120,11 @@ void softmax_backward_rows(int64_t count, int64_t n, T* dx, const T* g, const T*
     const V sum(sums.values[r]);
     const int64_t offset = r * n;
     for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
-      const V gradient = load<T, Arch>(g + offset + i, n - i), output = load<T, Arch>(y + offset + i, n - i);
-      store<T, Arch>(dx + offset + i, n - i,
-                     is_log ? gradient - exp_nonpositive<T, Arch>(output) * sum : output * (gradient - sum));
+      const V gradient = load<T, Arch>(g + offset + i, n - i),
+              output = load<T, Arch>(y + offset + i, n - i);
+      store<T, Arch>(
+          dx + offset + i, n - i,
+          is_log ? gradient - exp_nonpositive<T, Arch>(output) * sum : output * (gradient - sum));
     }
   }
 }
@@ -130,8 +134,8 @@ void softmax_backward_rows(int64_t count, int64_t n, T* dx, const T* g, const T*
 inline constexpr int64_t softmax_columns = 128;
 
 // A block of `count` columns of n elements, rows `stride` apart. If the rows are narrow, several
-// consecutive rows are viewed as one wide row: columns j, j + period, j + 2 period, ... of the block
-// are then parts of one column. Otherwise the period is the count.
+// consecutive rows are viewed as one wide row: columns j, j + period, j + 2 period, ... of the
+// block are then parts of one column. Otherwise the period is the count.
 struct Columns {
   int64_t n, count, stride, period;
 };
@@ -147,7 +151,8 @@ __attribute__((noinline)) Columns make_columns(int64_t n, int64_t inner) {
 // Combines the parts of each column, and stores the result in the place of every part.
 template <class R, class Number>
 __attribute__((noinline)) void combine_parts(Columns c, Number* values) {
-  for (int64_t j = c.period, first = 0; j < c.count; ++j, first = first + 1 < c.period ? first + 1 : 0) {
+  for (int64_t j = c.period, first = 0; j < c.count;
+       ++j, first = first + 1 < c.period ? first + 1 : 0) {
     values[first] = R::combine(values[first], values[j]);
   }
   for (int64_t j = c.period, first = 0; j < c.count; ++j, ++first) values[j] = values[first];
@@ -192,7 +197,7 @@ void softmax_block(Columns c, T* y, const T* x) {
   column_shifts<T, Arch>(c, shift, x);
   sum_columns<T, Arch>(c, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
     const V e = exp_nonpositive<T, Arch>(load<T, Arch>(x + i * c.stride + j, left) -
-                                       V::load_unaligned(shift + j));
+                                         V::load_unaligned(shift + j));
     store<T, Arch>(y + i * c.stride + j, left, e);
     return e;
   });
@@ -202,8 +207,7 @@ void softmax_block(Columns c, T* y, const T* x) {
   for (int64_t i = 0; i < c.n; ++i) {
     for (int64_t j = 0; j < c.count; j += lanes_of<T, Arch>) {
       T* e = y + i * c.stride + j;
-      store<T, Arch>(e, c.count - j,
-                     load<T, Arch>(e, c.count - j) * V::load_unaligned(shift + j));
+      store<T, Arch>(e, c.count - j, load<T, Arch>(e, c.count - j) * V::load_unaligned(shift + j));
     }
   }
 }
@@ -309,7 +313,8 @@ void softmax(Rows rows, T* y, const T* x) {
 
 template <class T, class Arch>
 void log_softmax(Rows rows, T* y, const T* x) {
-  for_each_group_or_block<false, log_softmax_rows<T, Arch>, log_softmax_block<T, Arch>, Arch>(rows, y, x);
+  for_each_group_or_block<false, log_softmax_rows<T, Arch>, log_softmax_block<T, Arch>, Arch>(rows,
+                                                                                              y, x);
 }
 
 template <class T, class Arch>
@@ -317,13 +322,14 @@ void logsumexp(Rows rows, T* out, const T* x) {
   if (rows.n == 0) {
     for (int64_t i = 0; i < rows.outer * rows.inner; ++i) out[i] = -infinity<T>();
   }
-  for_each_group_or_block<true, logsumexp_rows<T, Arch>, logsumexp_block<T, Arch>, Arch>(rows, out, x);
+  for_each_group_or_block<true, logsumexp_rows<T, Arch>, logsumexp_block<T, Arch>, Arch>(rows, out,
+                                                                                         x);
 }
 
 template <bool is_log, class T, class Arch>
 void softmax_backward(Rows rows, T* dx, const T* g, const T* y) {
   for_each_group_or_block<false, softmax_backward_rows<is_log, T, Arch>,
-                    softmax_backward_block<is_log, T, Arch>, Arch>(rows, dx, g, y);
+                          softmax_backward_block<is_log, T, Arch>, Arch>(rows, dx, g, y);
 }
 
 }  // namespace regrad::simd

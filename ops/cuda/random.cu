@@ -40,8 +40,8 @@ __host__ __device__ inline T polynomial(T x, double c0, More... more) {
 namespace regrad::gpu {
 namespace {
 
-struct Halves {
-  __host__ __device__ static uint64_t of(uint64_t a, uint64_t b) {
+struct LowHalfProduct {
+  __host__ __device__ static uint64_t product(uint64_t a, uint64_t b) {
     return static_cast<uint64_t>(static_cast<uint32_t>(a)) * static_cast<uint32_t>(b);
   }
 };
@@ -99,21 +99,21 @@ struct Normal {
   }
 };
 
-// use(at, number) for numbers 2 i and 2 i + 1 of those from the block of `first` on, the leading
+// store(at, number) for numbers 2 i and 2 i + 1 of those from the block of `first` on, the leading
 // `skip` of which are not asked for.
-template <class Numbers, class T, class Use>
+template <class Numbers, class T, class Store>
 struct Draw {
-  Use use;
+  Store store;
   int64_t n, skip;
   uint64_t seed, first;
   __device__ void operator()(int64_t i) const {
     uint64_t even = first + static_cast<uint64_t>(i), odd = 0;
-    random_bits::philox_block<Halves>(seed, even, odd);
+    random_bits::philox_block<LowHalfProduct>(seed, even, odd);
     T values[2];
     Numbers::make(even, odd, values);
     const int64_t at = 2 * i - skip;
-    if (at >= 0) use(at, values[0]);
-    if (at + 1 < n) use(at + 1, values[1]);
+    if (at >= 0) store(at, values[0]);
+    if (at + 1 < n) store(at + 1, values[1]);
   }
 };
 
@@ -133,11 +133,11 @@ struct Drop {
   }
 };
 
-template <class Numbers, class T, class Use>
-void draw(int64_t n, const Use& use, uint64_t seed, uint64_t offset) {
+template <class Numbers, class T, class Store>
+void draw(int64_t n, const Store& store, uint64_t seed, uint64_t offset) {
   const auto skip = static_cast<int64_t>(offset % 2);
   for_each(n > 0 ? (skip + n + 1) / 2 : 0,
-           Draw<Numbers, T, Use>{use, n, skip, seed, offset / 2});
+           Draw<Numbers, T, Store>{store, n, skip, seed, offset / 2});
 }
 
 }  // namespace

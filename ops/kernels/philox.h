@@ -9,12 +9,12 @@
 namespace regrad::random_bits {
 
 // The four 32-bit words of the state, each in the lower half of a 64-bit W; the upper halves are
-// ignored. Multiply::of(a, b) is the 64-bit product of the lower halves of a and b.
+// ignored. Multiply::product(a, b) is the 64-bit product of the lower halves of a and b.
 template <int rounds, class Multiply, class W>
 [[gnu::always_inline]] constexpr void philox_rounds(W& a, W& b, W& c, W& d, uint64_t key,
                                                     uint64_t second_key) {
   const W zero = a ^ a, x_factor = zero + 0xD2511F53, y_factor = zero + 0xCD9E8D57;
-  const W x = Multiply::of(a, x_factor), y = Multiply::of(c, y_factor);
+  const W x = Multiply::product(a, x_factor), y = Multiply::product(c, y_factor);
   a = (y >> 32) ^ b ^ key;
   b = y;
   c = (x >> 32) ^ d ^ second_key;
