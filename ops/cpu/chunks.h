@@ -19,14 +19,13 @@ struct Range {
 // [0, total) cut into `parts` ranges whose sizes differ by at most one, the longer ones in the
 // middle: threads take chunks from both ends, so that each gets its share of the longer ones.
 struct Cut {
-  int64_t parts, size;  // a range has `size` elements, ...
-  int64_t longer,
-      before;  // ... but `longer` ranges, which follow the first `before`, have one more
-  REGRAD_INLINE Cut(int64_t total, int64_t into)
-      : parts(into),
-        size(into == 1 ? total : total / into),
-        longer(total - into * size),
-        before((into - longer) / 2) {}
+  // A range has `size` elements; `longer` of them, which follow the first `before`, have size + 1.
+  int64_t parts, size, longer, before;
+  REGRAD_INLINE Cut(int64_t total, int64_t part_count)
+      : parts(part_count),
+        size(part_count == 1 ? total : total / part_count),
+        longer(total - part_count * size),
+        before((part_count - longer) / 2) {}
   REGRAD_INLINE int64_t begin(int64_t i) const {
     return i * size + min(max(i - before, 0), longer);
   }
