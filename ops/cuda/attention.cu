@@ -27,7 +27,7 @@ struct Query {
   T* scores;
   const T* bias;
   const bool* mask;
-  int64_t bias_step, mask_step, allowed;  // keys from `allowed` on are in the future
+  int64_t bias_stride, mask_step, allowed;  // keys from `allowed` on are in the future
   T scale;
 
   __device__ Query(const Tile<T>& tile, int64_t row) {
@@ -40,7 +40,7 @@ struct Query {
     mask = call.mask.data == nullptr
                ? nullptr
                : call.mask.data + offset_of(call, call.mask.batch, member) + i * call.mask.row;
-    bias_step = call.bias.column;
+    bias_stride = call.bias.column;
     mask_step = call.mask.column;
     allowed = call.causal && i + 1 < call.keys ? i + 1 : call.keys;
     scale = call.scale;
@@ -51,7 +51,7 @@ struct Query {
   __device__ T score(int64_t j) const {
     if (!allows(j)) return -infinity<T>();
     return bias == nullptr ? scale * scores[j]
-                           : multiply_add(scale, scores[j], bias[j * bias_step]);
+                           : multiply_add(scale, scores[j], bias[j * bias_stride]);
   }
 };
 
