@@ -80,13 +80,13 @@ __global__ void to_weights(Tile<T> tile) {
 
 // From the weights P and from dP: dS in the place of dP, scale dS in that of P.
 template <int threads, class T>
-__global__ void to_slopes(Tile<T> tile, T* slopes) {
+__global__ void to_slopes(Tile<T> tile, T* dscores) {
   using Members = Team<threads>;
   const int rank = Members::rank();
   const int64_t keys = tile.call.keys;
   for (int64_t row = Members::first(); row < tile.members * tile.count; row += Members::step()) {
     T* const weight = tile.scores + row * keys;
-    T* const slope = slopes + row * keys;
+    T* const slope = dscores + row * keys;
     double sum = 0;
     for (int64_t j = rank; j < keys; j += threads) {
       if (weight[j] != T(0)) sum += static_cast<double>(weight[j]) * static_cast<double>(slope[j]);
@@ -104,7 +104,7 @@ __global__ void to_slopes(Tile<T> tile, T* slopes) {
 template <class T>
 struct AddToBias {
   Tile<T> tile;
-  const T* slopes;
+  const T* dscores;
   __device__ void operator()(int64_t at) const {
     const AttentionCall<T>& call = tile.call;
     const bool of_all_keys = call.dbias.column == 0, of_all_queries = call.dbias.row == 0;
@@ -113,7 +113,7 @@ struct AddToBias {
     double sum = 0;
     for (int64_t member = group * call.shared; member < (group + 1) * call.shared; ++member) {
       for (int64_t i = row; i < (of_all_queries ? tile.count : row + 1); ++i) {
-        const T* slope = slopes + (member * tile.count + i) * call.keys;
+        const T* slope = dscores + (member * tile.count + i) * call.keys;
         for (int64_t j = column; j < (of_all_keys ? call.keys : column + 1); ++j) {
           sum += static_cast<double>(slope[j]);
         }
@@ -229,7 +229,7 @@ template <class T, class A, class B>
 void multiply_weights(const AttentionCall<T>& call, int64_t m, int64_t k, int64_t n,
                       const Matrix<T>& c, const Matrix<A>& a, const Matrix<B>& b,
                       bool accumulate = false) {
-  if (!has_closed_keys(call)) return multiply(call, m, k, n, c, a, b, accumulate);
+  if (!has_masked_keys(call)) return multiply(call, m, k, n, c, a, b, accumulate);
   const int64_t members = members_of(call);
   const Scratch<T> finite(members * k * n);
   const Scratch<int> has_others(members);
@@ -267,10 +267,10 @@ void each_tile(AttentionCall<T> call, const Body& body) {
 }
 
 template <class T>
-void backward_of_tile(const Tile<T>& tile, T* slopes) {
+void backward_of_tile(const Tile<T>& tile, T* dscores) {
   const AttentionCall<T>& call = tile.call;
   const bool adds = tile.begin > 0;  // to what the tiles before gave
-  const Matrix<T> weight = matrix_of(tile, tile.scores), slope = matrix_of(tile, slopes);
+  const Matrix<T> weight = matrix_of(tile, tile.scores), slope = matrix_of(tile, dscores);
   const auto g = rows_of(call.g, tile.begin);
   find_weights(tile);
   if (call.dv.data != nullptr) {
@@ -279,11 +279,11 @@ void backward_of_tile(const Tile<T>& tile, T* slopes) {
   }
   multiply(call, tile.count, call.width, call.keys, slope, g, transposed(rows_of(call.v, 0)));
   launch_rows(tile.members * tile.count, call.keys, to_slopes<warp_threads, T>,
-              to_slopes<block_threads, T>, tile, slopes);
+              to_slopes<block_threads, T>, tile, dscores);
   if (call.dbias.data != nullptr) {
     const int64_t columns = call.dbias.column == 0 ? 1 : call.keys;
     const int64_t rows = call.dbias.row == 0 ? 1 : tile.count;
-    for_each(tile.members / call.shared * rows * columns, AddToBias<T>{tile, slopes});
+    for_each(tile.members / call.shared * rows * columns, AddToBias<T>{tile, dscores});
   }
   if (call.dq.data != nullptr) {
     multiply_weights(call, tile.count, call.keys, call.depth, rows_of(call.dq, tile.begin), weight,
@@ -311,8 +311,8 @@ template <class T>
 void attention_backward(const AttentionCall<T>& call) {
   if (flash_attention_backward(call)) return;
   each_tile(call, [&](const Tile<T>& tile) {
-    const Scratch<T> slopes(tile.members * tile.count * call.keys);
-    backward_of_tile(tile, slopes.data());
+    const Scratch<T> dscores(tile.members * tile.count * call.keys);
+    backward_of_tile(tile, dscores.data());
   });
 }
 

@@ -28,7 +28,7 @@ __host__ __device__ inline int64_t members_of(const AttentionCall<T>& call) {
 // Whether a weight can be 0 because a key is closed to a query; then what it is multiplied with may
 // be anything.
 template <class T>
-__host__ __device__ inline bool has_closed_keys(const AttentionCall<T>& call) {
+__host__ __device__ inline bool has_masked_keys(const AttentionCall<T>& call) {
   return call.causal || call.mask.data != nullptr || call.bias.data != nullptr;
 }
 

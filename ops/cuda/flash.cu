@@ -117,7 +117,7 @@ struct Forward {
       __syncthreads();
       k.load(head.k, call.k.row, key, call.keys, call.depth);
       const bool finite = v.load(head.v, call.v.row, key, call.keys, call.width);
-      const bool plain = __syncthreads_and(finite || !has_closed_keys(call));
+      const bool plain = __syncthreads_and(finite || !has_masked_keys(call));
       Part<R, key_columns> scores;
       add_times_transposed(scores, q, k);
       head.finish(first, key, scores);
@@ -189,7 +189,7 @@ struct Backward {
                                        2 * Shared<rows, tile_keys>::size;
   Shared<rows, D> q, g;
   Shared<tile_keys, D> k, v;
-  Shared<rows, tile_keys> weights, slopes;
+  Shared<rows, tile_keys> weights, dscores;
 
   __device__ explicit Backward(float* memory)
       : q(Shared<rows, D>::take(memory)),
@@ -197,11 +197,11 @@ struct Backward {
         k(Shared<tile_keys, D>::take(memory)),
         v(Shared<tile_keys, D>::take(memory)),
         weights(Shared<rows, tile_keys>::take(memory)),
-        slopes(Shared<rows, tile_keys>::take(memory)) {}
+        dscores(Shared<rows, tile_keys>::take(memory)) {}
 
   // P and dS of a tile of queries and one of keys.
-  __device__ void find_slopes(const Head& head, int64_t first, int64_t key,
-                              const float* sums) const {
+  __device__ void compute_dscores(const Head& head, int64_t first, int64_t key,
+                                  const float* sums) const {
     const Call& call = head.call;
     float shift[R], factor[R], mean[R];
 #pragma unroll
@@ -224,7 +224,7 @@ struct Backward {
         const float weight =
             score == -infinity<float>() ? 0.f : exp_of_difference(score - shift[r]) * factor[r];
         weights.at(down() * R + r, spread_column(c)) = weight;
-        slopes.at(down() * R + r, spread_column(c)) =
+        dscores.at(down() * R + r, spread_column(c)) =
             weight == 0 ? 0.f : weight * (dweights.at[r][c] - mean[r]);
       }
     }
@@ -252,7 +252,7 @@ struct Backward {
 #pragma unroll
       for (int c = 0; c < group; ++c) own[c] = before.at[c];
     });
-    plain ? add_times(part, slopes, k) : add_times<true>(part, slopes, k);
+    plain ? add_times(part, dscores, k) : add_times<true>(part, dscores, k);
     each_group([](const float* own, Group& stored) {
       Group sum;
 #pragma unroll
@@ -283,15 +283,15 @@ struct Backward {
       const bool q_finite = q.load(head.q, call.q.row, first, call.queries, call.depth, call.scale);
       const bool g_finite = g.load(head.g, call.g.row, first, call.queries, call.width);
       const bool plain =
-          __syncthreads_and((q_finite && g_finite && k_finite) || !has_closed_keys(call));
-      find_slopes(head, first, key, sums);
+          __syncthreads_and((q_finite && g_finite && k_finite) || !has_masked_keys(call));
+      compute_dscores(head, first, key, sums);
       __syncthreads();
       if (plain) {
         add_transposed_times(dv, weights, g);
-        add_transposed_times(dk, slopes, q);
+        add_transposed_times(dk, dscores, q);
       } else {
         add_transposed_times<true>(dv, weights, g);
-        add_transposed_times<true>(dk, slopes, q);
+        add_transposed_times<true>(dk, dscores, q);
       }
       if (dq != nullptr) add_to_dq(first, call.queries, dq, plain);
       __syncthreads();

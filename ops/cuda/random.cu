@@ -18,19 +18,20 @@ __host__ __device__ inline T multiply_add(T x, T y, T z) {
 
 // c0 + c2 z + c4 z^2 + ...: every second coefficient, from the first on.
 template <class T>
-__host__ __device__ inline T every_second(T, double c0, double = 0) {
+__host__ __device__ inline T even_coefficients(T, double c0, double = 0) {
   return static_cast<T>(c0);
 }
 template <class T, class... More>
-__host__ __device__ inline T every_second(T z, double c0, double, double c2, More... more) {
-  return multiply_add(every_second(z, c2, more...), z, static_cast<T>(c0));
+__host__ __device__ inline T even_coefficients(T z, double c0, double, double c2, More... more) {
+  return multiply_add(even_coefficients(z, c2, more...), z, static_cast<T>(c0));
 }
 
 // c0 + c1 x + c2 x^2 + ..., as two Horner chains in x^2, as in ops/cpu/math_lanes.h.
 template <class T, class... More>
 __host__ __device__ inline T polynomial(T x, double c0, More... more) {
   const T square = x * x;
-  return multiply_add(every_second(square, more...), x, every_second(square, c0, more...));
+  return multiply_add(even_coefficients(square, more...), x,
+                      even_coefficients(square, c0, more...));
 }
 
 }  // namespace regrad::series
