@@ -1,7 +1,7 @@
 // Cross entropy of class scores, a row each (formulas: ops/cpu/loss.h). A target that is neither a
 // class nor ignored has been noted by bad_index(); here it counts for nothing.
 #include "ops/cuda/families.h"
-#include "ops/cuda/line.h"
+#include "ops/cuda/slice.h"
 
 namespace regrad::gpu {
 namespace {

@@ -2,7 +2,7 @@
 // deviations are taken from a rounded mean, and what rounding took from the mean is kept apart.
 #include "ops/cuda/device.h"
 #include "ops/cuda/families.h"
-#include "ops/cuda/line.h"
+#include "ops/cuda/slice.h"
 
 namespace regrad::gpu {
 namespace {

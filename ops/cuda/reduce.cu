@@ -2,7 +2,7 @@
 // which a second pass combines, so that the result has the same bits on every GPU.
 #include "ops/cuda/device.h"
 #include "ops/cuda/families.h"
-#include "ops/cuda/line.h"
+#include "ops/cuda/slice.h"
 #include "ops/cuda/reducers.h"
 
 namespace regrad::gpu {

@@ -1,6 +1,6 @@
 // Softmax and its family along n.
 #include "ops/cuda/families.h"
-#include "ops/cuda/line.h"
+#include "ops/cuda/slice.h"
 
 namespace regrad::gpu {
 namespace {
