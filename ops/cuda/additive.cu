@@ -10,15 +10,15 @@ namespace {
 // A warp for each score.
 template <class T>
 __global__ void scores_of(Additive<T> a, T* scores) {
-  using Members = Team<warp_threads>;
-  for (int64_t at = Members::first(); at < a.batch * a.queries * a.keys; at += Members::step()) {
+  using Threads = Team<warp_threads>;
+  for (int64_t at = Threads::first(); at < a.batch * a.queries * a.keys; at += Threads::step()) {
     const int64_t row = at / a.keys, key = row / a.queries * a.keys + at % a.keys;
     T sum(0);
-    for (int64_t h = Members::rank(); h < a.size; h += warp_threads) {
+    for (int64_t h = Threads::rank(); h < a.size; h += warp_threads) {
       sum = multiply_add(a.v[h], v_tanh(a.q[row * a.size + h] + a.k[key * a.size + h]), sum);
     }
-    sum = Members::all(sum, Sum());
-    if (Members::rank() == 0) scores[at] = sum;
+    sum = Threads::reduce(sum, Sum());
+    if (Threads::rank() == 0) scores[at] = sum;
   }
 }
 

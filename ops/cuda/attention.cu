@@ -11,7 +11,7 @@
 namespace regrad::gpu {
 namespace {
 
-constexpr int64_t most_scores = int64_t{1} << 24;
+constexpr int64_t max_scores = int64_t{1} << 24;
 
 // Queries [begin, begin + count) of every member of the batch; scores are [members, count, keys].
 template <class T>
@@ -36,10 +36,10 @@ struct Query {
     scores = tile.scores + row * call.keys;
     bias = call.bias.data == nullptr
                ? nullptr
-               : call.bias.data + offset_of(call, call.bias.batch, member) + i * call.bias.row;
+               : call.bias.data + batch_offset(call, call.bias.batch, member) + i * call.bias.row;
     mask = call.mask.data == nullptr
                ? nullptr
-               : call.mask.data + offset_of(call, call.mask.batch, member) + i * call.mask.row;
+               : call.mask.data + batch_offset(call, call.mask.batch, member) + i * call.mask.row;
     bias_stride = call.bias.column;
     mask_step = call.mask.column;
     allowed = call.causal && i + 1 < call.keys ? i + 1 : call.keys;
@@ -58,21 +58,21 @@ struct Query {
 // The products q kᵀ become weights in their place.
 template <int threads, class T>
 __global__ void to_weights(Tile<T> tile) {
-  using Members = Team<threads>;
-  const int rank = Members::rank();
+  using Threads = Team<threads>;
+  const int rank = Threads::rank();
   const AttentionCall<T>& call = tile.call;
-  for (int64_t row = Members::first(); row < tile.members * tile.count; row += Members::step()) {
+  for (int64_t row = Threads::first(); row < tile.members * tile.count; row += Threads::step()) {
     const Query<T> query(tile, row);
     T greatest = -infinity<T>();
     for (int64_t j = rank; j < call.keys; j += threads) greatest = v_max(greatest, query.score(j));
-    const T shift = softmax_shift(Members::all(greatest, Larger()));
+    const T shift = softmax_shift(Threads::reduce(greatest, Larger()));
     double sum = 0;
     for (int64_t j = rank; j < call.keys; j += threads) {
       const T power = v_exp(query.score(j) - shift);
       query.scores[j] = power;
       sum += static_cast<double>(power);
     }
-    sum = Members::all(sum, Sum());
+    sum = Threads::reduce(sum, Sum());
     const T by = sum == 0 ? T(0) : static_cast<T>(1 / sum);
     for (int64_t j = rank; j < call.keys; j += threads) query.scores[j] *= by;
   }
@@ -81,17 +81,17 @@ __global__ void to_weights(Tile<T> tile) {
 // From the weights P and from dP: dS in the place of dP, scale dS in that of P.
 template <int threads, class T>
 __global__ void to_slopes(Tile<T> tile, T* dscores) {
-  using Members = Team<threads>;
-  const int rank = Members::rank();
+  using Threads = Team<threads>;
+  const int rank = Threads::rank();
   const int64_t keys = tile.call.keys;
-  for (int64_t row = Members::first(); row < tile.members * tile.count; row += Members::step()) {
+  for (int64_t row = Threads::first(); row < tile.members * tile.count; row += Threads::step()) {
     T* const weight = tile.scores + row * keys;
     T* const slope = dscores + row * keys;
     double sum = 0;
     for (int64_t j = rank; j < keys; j += threads) {
       if (weight[j] != T(0)) sum += static_cast<double>(weight[j]) * static_cast<double>(slope[j]);
     }
-    const T mean = static_cast<T>(Members::all(sum, Sum()));
+    const T mean = static_cast<T>(Threads::reduce(sum, Sum()));
     for (int64_t j = rank; j < keys; j += threads) {
       slope[j] = weight[j] == T(0) ? T(0) : weight[j] * (slope[j] - mean);
       weight[j] = tile.call.scale * slope[j];
@@ -119,7 +119,7 @@ struct AddToBias {
         }
       }
     }
-    const int64_t to = offset_of(call, call.dbias.batch, group * call.shared) +
+    const int64_t to = batch_offset(call, call.dbias.batch, group * call.shared) +
                        (tile.begin + row) * call.dbias.row + column * call.dbias.column;
     call.dbias.data[to] += static_cast<T>(sum);
   }
@@ -196,7 +196,7 @@ struct TakeFinite {
   int* has_others;
   __device__ void operator()(int64_t at) const {
     const int64_t column = at % n, row = at / n % k, member = at / n / k;
-    const T x = b.data[offset_of(call, b.batch, member) + row * b.row + column * b.column];
+    const T x = b.data[batch_offset(call, b.batch, member) + row * b.row + column * b.column];
     finite[at] = is_finite(x) ? x : T(0);
     if (!is_finite(x)) has_others[member] = 1;
   }
@@ -214,9 +214,9 @@ struct AddOthers {
   __device__ void operator()(int64_t at) const {
     const int64_t column = at % n, row = at / n % m, member = at / n / m;
     if (has_others[member] == 0) return;
-    T* const to = c.data + offset_of(call, c.batch, member) + row * c.row + column * c.column;
-    const A* const weights = a.data + offset_of(call, a.batch, member) + row * a.row;
-    const B* const from = b.data + offset_of(call, b.batch, member) + column * b.column;
+    T* const to = c.data + batch_offset(call, c.batch, member) + row * c.row + column * c.column;
+    const A* const weights = a.data + batch_offset(call, a.batch, member) + row * a.row;
+    const B* const from = b.data + batch_offset(call, b.batch, member) + column * b.column;
     for (int64_t p = 0; p < k; ++p) {
       const T weight = weights[p * a.column], x = from[p * b.row];
       if (weight != T(0) && !is_finite(x)) *to += weight * x;
@@ -230,10 +230,10 @@ void multiply_weights(const AttentionCall<T>& call, int64_t m, int64_t k, int64_
                       const Matrix<T>& c, const Matrix<A>& a, const Matrix<B>& b,
                       bool accumulate = false) {
   if (!has_masked_keys(call)) return multiply(call, m, k, n, c, a, b, accumulate);
-  const int64_t members = members_of(call);
+  const int64_t members = batch_count(call);
   const Scratch<T> finite(members * k * n);
   const Scratch<int> has_others(members);
-  succeed(
+  check_cuda(
       cudaMemsetAsync(has_others.data(), 0, static_cast<size_t>(members) * sizeof(int), stream()),
       "attention");
   for_each(members * k * n, TakeFinite<T, B>{call, b, k, n, finite.data(), has_others.data()});
@@ -254,9 +254,9 @@ void find_weights(const Tile<T>& tile) {
 template <class T, class Body>
 void each_tile(AttentionCall<T> call, const Body& body) {
   call.scale = call.depth == 0 ? T(0) : call.scale;  // 1 / sqrt(0) of nothing
-  const int64_t members = members_of(call);
+  const int64_t members = batch_count(call);
   if (members == 0) return;
-  const int64_t fit = most_scores / std::max<int64_t>(1, members * call.keys);
+  const int64_t fit = max_scores / std::max<int64_t>(1, members * call.keys);
   const int64_t each = std::min(std::max<int64_t>(fit, 1), call.queries);
   const Scratch<T> scores(members * each * call.keys);
   int64_t begin = 0;

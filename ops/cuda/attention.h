@@ -8,8 +8,8 @@ namespace regrad::gpu {
 
 // How far from its data an operand's member of the batch begins.
 template <class T>
-__host__ __device__ inline int64_t offset_of(const AttentionCall<T>& call, const int64_t* steps,
-                                             int64_t member) {
+__host__ __device__ inline int64_t batch_offset(const AttentionCall<T>& call, const int64_t* steps,
+                                                int64_t member) {
   int64_t at = 0;
   for (int d = call.batch_rank - 1; d >= 0; --d) {
     at += member % call.batch_sizes[d] * steps[d];
@@ -19,7 +19,7 @@ __host__ __device__ inline int64_t offset_of(const AttentionCall<T>& call, const
 }
 
 template <class T>
-__host__ __device__ inline int64_t members_of(const AttentionCall<T>& call) {
+__host__ __device__ inline int64_t batch_count(const AttentionCall<T>& call) {
   int64_t members = 1;
   for (int d = 0; d < call.batch_rank; ++d) members *= call.batch_sizes[d];
   return members;

@@ -14,7 +14,7 @@
 
 namespace regrad::gpu {
 
-void succeed(cudaError_t status, const char* what) {
+void check_cuda(cudaError_t status, const char* what) {
   if (status != cudaSuccess) {
     throw Error(std::string("cuda: ") + what + ": " + cudaGetErrorString(status));
   }
@@ -23,7 +23,7 @@ void succeed(cudaError_t status, const char* what) {
 cudaStream_t stream() {
   static const cudaStream_t only = [] {
     cudaStream_t made{};
-    succeed(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "the stream");
+    check_cuda(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "the stream");
     return made;
   }();
   return only;
@@ -75,7 +75,7 @@ void* try_to_allocate(int64_t bytes) {
     status = cudaMallocAsync(&block, static_cast<size_t>(size), stream());
   }
   if (status == cudaErrorMemoryAllocation) return cudaGetLastError(), nullptr;
-  succeed(status, "memory");
+  check_cuda(status, "memory");
   return block;
 }
 
@@ -110,7 +110,7 @@ class Staging {
       if (at_ + part > half) next_half();
       char* const here = memory_ + turn_ * half + at_;
       std::memcpy(here, from, static_cast<size_t>(part));
-      succeed(
+      check_cuda(
           cudaMemcpyAsync(to, here, static_cast<size_t>(part), cudaMemcpyHostToDevice, stream()),
           "upload");
       at_ += (part + 63) / 64 * 64;
@@ -119,9 +119,9 @@ class Staging {
   }
 
   Staging() {
-    succeed(cudaMallocHost(&memory_, 2 * static_cast<size_t>(half)), "pinned memory");
+    check_cuda(cudaMallocHost(&memory_, 2 * static_cast<size_t>(half)), "pinned memory");
     for (cudaEvent_t& event : read_) {
-      succeed(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
+      check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
     }
   }
 
@@ -129,10 +129,10 @@ class Staging {
   static constexpr int64_t half = int64_t{8} << 20;
 
   void next_half() {
-    succeed(cudaEventRecord(read_[turn_], stream()), "upload");
+    check_cuda(cudaEventRecord(read_[turn_], stream()), "upload");
     turn_ = 1 - turn_;
     at_ = 0;
-    if (used_both_) succeed(cudaEventSynchronize(read_[turn_]), "upload");
+    if (used_both_) check_cuda(cudaEventSynchronize(read_[turn_]), "upload");
     used_both_ = true;
   }
 
@@ -186,7 +186,7 @@ __global__ void find_bad(int64_t n, const int64_t* index, int64_t size, int64_t 
     const bool fits = (index[i] >= 0 && index[i] < size) || (is_allowed && index[i] == allowed);
     if (!fits && i < least) least = i;
   }
-  least = Team<block_threads>::all(least, Least());
+  least = Team<block_threads>::reduce(least, Least());
   if (threadIdx.x == 0) found[blockIdx.x] = {least, least == nothing ? 0 : index[least]};
 }
 
@@ -210,9 +210,10 @@ void answer(Questions& all) {
 
 void ask_for_answers(const Questions& all) {
   if (all.asked.empty()) return;
-  succeed(cudaMemcpyAsync(all.answers, all.places, static_cast<size_t>(all.used()) * sizeof(Found),
-                          cudaMemcpyDeviceToHost, stream()),
-          "download");
+  check_cuda(
+      cudaMemcpyAsync(all.answers, all.places, static_cast<size_t>(all.used()) * sizeof(Found),
+                      cudaMemcpyDeviceToHost, stream()),
+      "download");
 }
 
 }  // namespace
@@ -225,13 +226,13 @@ int64_t bad_index(const char* op, int64_t n, const int64_t* index, int64_t size,
   if (all.places == nullptr) {
     constexpr int64_t bytes = most_places * static_cast<int64_t>(sizeof(Found));
     if (all.answers == nullptr) {
-      succeed(cudaMallocHost(&all.answers, static_cast<size_t>(bytes)), "pinned memory");
+      check_cuda(cudaMallocHost(&all.answers, static_cast<size_t>(bytes)), "pinned memory");
     }
     all.places = static_cast<Found*>(allocate(bytes));
   }
   if (all.used() + most_parts > most_places) {
     ask_for_answers(all);
-    succeed(cudaStreamSynchronize(stream()), "a check of indices");
+    check_cuda(cudaStreamSynchronize(stream()), "a check of indices");
     answer(all);
   }
   const int64_t part = std::max(least_part, (n + most_parts - 1) / most_parts);
@@ -251,11 +252,12 @@ void download(void* to, const void* from, int64_t bytes) {
   Questions& all = questions();
   const std::lock_guard lock(all.mutex);
   if (bytes > 0) {
-    succeed(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream()),
-            "download");
+    check_cuda(
+        cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream()),
+        "download");
   }
   ask_for_answers(all);
-  succeed(cudaStreamSynchronize(stream()), "a kernel before this download");
+  check_cuda(cudaStreamSynchronize(stream()), "a kernel before this download");
   answer(all);
 }
 

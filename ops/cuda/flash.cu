@@ -19,8 +19,8 @@ constexpr int tile_keys = 64, key_columns = tile_keys / side;
 __device__ inline float exp_of_difference(float x) { return ::exp2f(x * 1.44269504f); }
 
 template <class T>
-__device__ T* member_of(const Call& call, const AttentionOperand<T>& x, int64_t member) {
-  return x.data == nullptr ? nullptr : x.data + offset_of(call, x.batch, member);
+__device__ T* batch_entry(const Call& call, const AttentionOperand<T>& x, int64_t member) {
+  return x.data == nullptr ? nullptr : x.data + batch_offset(call, x.batch, member);
 }
 
 // One member of the batch: its operands, and which of its scores count.
@@ -32,16 +32,16 @@ struct Head {
 
   __device__ Head(const Call& of, int64_t member)
       : call(of),
-        q(member_of(of, of.q, member)),
-        k(member_of(of, of.k, member)),
-        v(member_of(of, of.v, member)),
-        g(member_of(of, of.g, member)),
-        bias(member_of(of, of.bias, member)),
-        mask(member_of(of, of.mask, member)),
-        out(member_of(of, of.out, member)),
-        softmax(member_of(of, of.softmax, member)),
-        dk(member_of(of, of.dk, member)),
-        dv(member_of(of, of.dv, member)) {}
+        q(batch_entry(of, of.q, member)),
+        k(batch_entry(of, of.k, member)),
+        v(batch_entry(of, of.v, member)),
+        g(batch_entry(of, of.g, member)),
+        bias(batch_entry(of, of.bias, member)),
+        mask(batch_entry(of, of.mask, member)),
+        out(batch_entry(of, of.out, member)),
+        softmax(batch_entry(of, of.softmax, member)),
+        dk(batch_entry(of, of.dk, member)),
+        dv(batch_entry(of, of.dv, member)) {}
 
   __device__ bool allows(int64_t i, int64_t j) const {
     return i < call.queries && j < call.keys && (!call.causal || j <= i) &&
@@ -59,7 +59,7 @@ struct Head {
 #pragma unroll
       for (int c = 0; c < key_columns; ++c) {
         const int64_t j = key + spread_column(c);
-        float& score = products.at[r][c];
+        float& score = products.values[r][c];
         if (!allows(i, j)) {
           score = -infinity<float>();
         } else if (bias != nullptr) {
@@ -79,20 +79,20 @@ __device__ void weigh(const Part<R, key_columns>& scores, const Weights& weights
   for (int r = 0; r < R; ++r) {
     float greatest = most[r];
 #pragma unroll
-    for (int c = 0; c < key_columns; ++c) greatest = v_max(greatest, scores.at[r][c]);
+    for (int c = 0; c < key_columns; ++c) greatest = v_max(greatest, scores.values[r][c]);
     greatest = over_row(greatest, Larger());
     const float shift = softmax_shift(greatest), factor = exp_of_difference(most[r] - shift);
     most[r] = greatest;
     float total = 0;
 #pragma unroll
     for (int c = 0; c < key_columns; ++c) {
-      const float weight = exp_of_difference(scores.at[r][c] - shift);
+      const float weight = exp_of_difference(scores.values[r][c] - shift);
       weights.at(down() * R + r, spread_column(c)) = weight;
       total += weight;
     }
     sum[r] = multiply_add(sum[r], factor, total);
 #pragma unroll
-    for (int c = 0; c < C; ++c) out.at[r][c] *= factor;
+    for (int c = 0; c < C; ++c) out.values[r][c] *= factor;
   }
 }
 
@@ -139,7 +139,7 @@ struct Forward {
 #pragma unroll
       for (int c = 0; c < C; ++c) {
         const int column = grouped_column<C>(c);
-        if (column < call.width) head.out[i * call.out.row + column] = out.at[r][c] * by;
+        if (column < call.width) head.out[i * call.out.row + column] = out.values[r][c] * by;
       }
       if (head.softmax != nullptr && along() == 0) {
         head.softmax[i * call.softmax.row] = softmax_shift(most[r]);
@@ -159,18 +159,18 @@ __global__ void __launch_bounds__(block_threads, 2) forward(Call call, int64_t b
 // sum(g out) of every query of every member
 template <int threads>
 __global__ void agreement(Call call, float* sums) {
-  using Members = Team<threads>;
-  const int64_t rows = members_of(call) * call.queries;
-  for (int64_t at = Members::first(); at < rows; at += Members::step()) {
+  using Threads = Team<threads>;
+  const int64_t rows = batch_count(call) * call.queries;
+  for (int64_t at = Threads::first(); at < rows; at += Threads::step()) {
     const int64_t member = at / call.queries, i = at % call.queries;
-    const float* g = member_of(call, call.g, member) + i * call.g.row;
-    const float* out = member_of(call, call.out, member) + i * call.out.row;
+    const float* g = batch_entry(call, call.g, member) + i * call.g.row;
+    const float* out = batch_entry(call, call.out, member) + i * call.out.row;
     double sum = 0;
-    for (int64_t j = Members::rank(); j < call.width; j += threads) {
+    for (int64_t j = Threads::rank(); j < call.width; j += threads) {
       sum += static_cast<double>(g[j]) * static_cast<double>(out[j]);
     }
-    sum = Members::all(sum, Sum());
-    if (Members::rank() == 0) sums[at] = static_cast<float>(sum);
+    sum = Threads::reduce(sum, Sum());
+    if (Threads::rank() == 0) sums[at] = static_cast<float>(sum);
   }
 }
 
@@ -220,12 +220,12 @@ struct Backward {
     for (int r = 0; r < R; ++r) {
 #pragma unroll
       for (int c = 0; c < key_columns; ++c) {
-        const float score = scores.at[r][c];
+        const float score = scores.values[r][c];
         const float weight =
             score == -infinity<float>() ? 0.f : exp_of_difference(score - shift[r]) * factor[r];
         weights.at(down() * R + r, spread_column(c)) = weight;
         dscores.at(down() * R + r, spread_column(c)) =
-            weight == 0 ? 0.f : weight * (dweights.at[r][c] - mean[r]);
+            weight == 0 ? 0.f : weight * (dweights.values[r][c] - mean[r]);
       }
     }
   }
@@ -242,7 +242,7 @@ struct Backward {
 #pragma unroll
         for (int c = 0; c < C; c += group) {
           if (i < queries) {
-            body(part.at[r] + c, *reinterpret_cast<Group*>(dq + i * D + grouped_column<C>(c)));
+            body(part.values[r] + c, *reinterpret_cast<Group*>(dq + i * D + grouped_column<C>(c)));
           }
         }
       }
@@ -250,13 +250,13 @@ struct Backward {
     each_group([](float* own, const Group& stored) {
       const Group before = stored;
 #pragma unroll
-      for (int c = 0; c < group; ++c) own[c] = before.at[c];
+      for (int c = 0; c < group; ++c) own[c] = before.values[c];
     });
     plain ? add_times(part, dscores, k) : add_times<true>(part, dscores, k);
     each_group([](const float* own, Group& stored) {
       Group sum;
 #pragma unroll
-      for (int c = 0; c < group; ++c) sum.at[c] = own[c];
+      for (int c = 0; c < group; ++c) sum.values[c] = own[c];
       stored = sum;
     });
   }
@@ -269,7 +269,7 @@ struct Backward {
 #pragma unroll
       for (int c = 0; c < C; ++c) {
         const int column = grouped_column<C>(c);
-        if (j < keys && column < width) to[j * row_step + column] = factor * part.at[r][c];
+        if (j < keys && column < width) to[j * row_step + column] = factor * part.values[r][c];
       }
     }
   }
@@ -326,7 +326,7 @@ struct JoinSplits {
     for (int64_t split = 0; split < from.splits; ++split) {
       sum += from.dq[(split * members * call.queries + row) * D + column];
     }
-    float* const to = member_of(call, call.dq, row / call.queries);
+    float* const to = batch_entry(call, call.dq, row / call.queries);
     to[row % call.queries * call.dq.row + column] = call.scale * sum;
   }
 };
@@ -334,7 +334,7 @@ struct JoinSplits {
 template <int R, int D>
 bool start_forward(const Call& call) {
   const int64_t blocks = (call.queries + side * R - 1) / (side * R);
-  return launch_shared(forward<R, D>, members_of(call) * blocks, block_threads,
+  return launch_shared(forward<R, D>, batch_count(call) * blocks, block_threads,
                        Forward<R, D>::shared_floats * sizeof(float), call, blocks);
 }
 
@@ -344,7 +344,7 @@ template <int D>
 bool start_forward(const Call& call) {
   if constexpr (D < 128) {
     constexpr int64_t rows = side * 8;
-    if (members_of(call) * ((call.queries + rows - 1) / rows) >= enough_blocks / 2 &&
+    if (batch_count(call) * ((call.queries + rows - 1) / rows) >= enough_blocks / 2 &&
         start_forward<8, D>(call)) {
       return true;
     }
@@ -356,16 +356,16 @@ template <int D>
 bool start_backward(const Call& call) {
   constexpr int64_t bytes = Backward<D>::shared_floats * sizeof(float);
   if (!fits_shared(bytes)) return false;
-  const int64_t members = members_of(call), rows = members * call.queries;
+  const int64_t members = batch_count(call), rows = members * call.queries;
   const int64_t tiles = (call.keys + tile_keys - 1) / tile_keys;
   const int64_t splits = std::clamp<int64_t>(enough_blocks / members, 1, tiles);
   const bool wants_dq = call.dq.data != nullptr;
   const Scratch<float> sums(rows), dq(wants_dq ? splits * rows * D : 0);
   const Slopes to{sums.data(), wants_dq ? dq.data() : nullptr, splits};
   if (wants_dq) {
-    succeed(cudaMemsetAsync(dq.data(), 0, static_cast<size_t>(splits * rows * D) * sizeof(float),
-                            stream()),
-            "attention");
+    check_cuda(cudaMemsetAsync(dq.data(), 0, static_cast<size_t>(splits * rows * D) * sizeof(float),
+                               stream()),
+               "attention");
   }
   launch_rows(rows, call.width, agreement<warp_threads>, agreement<block_threads>, call,
               sums.data());
@@ -375,7 +375,7 @@ bool start_backward(const Call& call) {
 }
 
 bool suits(const Call& call) {
-  return std::min({call.queries, call.keys, call.depth, call.width, members_of(call)}) > 0 &&
+  return std::min({call.queries, call.keys, call.depth, call.width, batch_count(call)}) > 0 &&
          std::max(call.depth, call.width) <= 128;
 }
 

@@ -18,7 +18,7 @@
 namespace regrad::gpu {
 namespace {
 
-void succeed(cublasStatus_t status, const char* what) {
+void check_cublas(cublasStatus_t status, const char* what) {
   if (status != CUBLAS_STATUS_SUCCESS) {
     throw Error(std::string("cuda: ") + what + ": " + cublasLtGetStatusString(status));
   }
@@ -101,7 +101,7 @@ class Plan {
     const auto compute = sizeof(T) == 8 ? CUBLAS_COMPUTE_64F
                          : may_round()  ? CUBLAS_COMPUTE_32F_FAST_TF32
                                         : CUBLAS_COMPUTE_32F;
-    succeed(cublasLtMatmulDescCreate(&operation_, compute, type), "a product");
+    check_cublas(cublasLtMatmulDescCreate(&operation_, compute, type), "a product");
     const auto op = [](bool transposed) { return transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
     set(CUBLASLT_MATMUL_DESC_TRANSA, op(p.b_layout.transposed));
     set(CUBLASLT_MATMUL_DESC_TRANSB, op(p.a_layout.transposed));
@@ -117,16 +117,17 @@ class Plan {
   void run(cublasLtHandle_t handle, void* workspace, const Product<T>& p) {
     if (p.bias != nullptr) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
     const T one(1), keep(p.accumulate ? 1 : 0);
-    succeed(cublasLtMatmul(handle, operation_, &one, p.b, b_, p.a, a_, &keep, p.c, c_, p.c, c_,
-                           &algorithm_, workspace, static_cast<size_t>(workspace_bytes), stream()),
-            "a product");
+    check_cublas(
+        cublasLtMatmul(handle, operation_, &one, p.b, b_, p.a, a_, &keep, p.c, c_, p.c, c_,
+                       &algorithm_, workspace, static_cast<size_t>(workspace_bytes), stream()),
+        "a product");
   }
 
  private:
   template <class V>
   void set(cublasLtMatmulDescAttributes_t attribute, const V& value) {
-    succeed(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof value),
-            "a product");
+    check_cublas(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof value),
+                 "a product");
   }
 
   // rows by columns is what the product sees; stored the other way round where transposed.
@@ -135,23 +136,23 @@ class Plan {
     cublasLtMatrixLayout_t made{};
     const auto first = static_cast<uint64_t>(layout.transposed ? columns : rows);
     const auto second = static_cast<uint64_t>(layout.transposed ? rows : columns);
-    succeed(cublasLtMatrixLayoutCreate(&made, type, first, second, layout.step), "a product");
+    check_cublas(cublasLtMatrixLayoutCreate(&made, type, first, second, layout.step), "a product");
     const auto batch = static_cast<int32_t>(count);
-    succeed(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch,
-                                             sizeof batch),
-            "a product");
-    succeed(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
-                                             &next, sizeof next),
-            "a product");
+    check_cublas(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batch,
+                                                  sizeof batch),
+                 "a product");
+    check_cublas(cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                                                  &next, sizeof next),
+                 "a product");
     return made;
   }
 
   void choose(cublasLtHandle_t handle, uint32_t of_a, uint32_t of_b, uint32_t of_c) {
     cublasLtMatmulPreference_t wish{};
-    succeed(cublasLtMatmulPreferenceCreate(&wish), "a product");
+    check_cublas(cublasLtMatmulPreferenceCreate(&wish), "a product");
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
-      succeed(cublasLtMatmulPreferenceSetAttribute(wish, attribute, &value, sizeof value),
-              "a product");
+      check_cublas(cublasLtMatmulPreferenceSetAttribute(wish, attribute, &value, sizeof value),
+                   "a product");
     };
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(workspace_bytes));
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, of_a);
@@ -160,7 +161,7 @@ class Plan {
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, of_c);
     cublasLtMatmulHeuristicResult_t best{};
     int found = 0;
-    succeed(
+    check_cublas(
         cublasLtMatmulAlgoGetHeuristic(handle, operation_, b_, a_, c_, c_, wish, 1, &best, &found),
         "a product");
     cublasLtMatmulPreferenceDestroy(wish);
@@ -184,7 +185,7 @@ struct Library {
 Library& library() {
   static Library* const only = [] {
     auto* made = new Library;
-    succeed(cublasLtCreate(&made->handle), "cuBLASLt");
+    check_cublas(cublasLtCreate(&made->handle), "cuBLASLt");
     made->workspace = allocate(workspace_bytes);
     return made;
   }();

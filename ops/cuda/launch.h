@@ -11,10 +11,11 @@
 namespace regrad::gpu {
 
 cudaStream_t stream();                               // device.cu
-void succeed(cudaError_t status, const char* what);  // an Error that names what, unless it is fine
+void check_cuda(cudaError_t status,
+                const char* what);  // an Error that names what, unless it is fine
 
 constexpr int block_threads = 256;
-constexpr int64_t most_blocks = 1 << 16;
+constexpr int64_t max_blocks = 1 << 16;
 constexpr unsigned all_lanes = 0xffffffffu;
 
 struct Launch {
@@ -30,7 +31,7 @@ void start(const Launch& how, void (*kernel)(Parameters...), Parameters... argum
   config.blockDim = dim3(static_cast<unsigned>(how.threads));
   config.dynamicSmemBytes = static_cast<size_t>(how.shared_bytes);
   config.stream = stream();
-  succeed(cudaLaunchKernelEx(&config, kernel, arguments...), "launch");
+  check_cuda(cudaLaunchKernelEx(&config, kernel, arguments...), "launch");
 }
 
 // Starts kernel(arguments...) with `blocks` blocks of `threads` threads.
@@ -54,9 +55,9 @@ __device__ inline T* shared_memory() {
 inline bool fits_shared(int64_t bytes) {
   static const int most = [] {
     int found = 0, device = 0;
-    succeed(cudaGetDevice(&device), "the device");
-    succeed(cudaDeviceGetAttribute(&found, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
-            "the size of shared memory");
+    check_cuda(cudaGetDevice(&device), "the device");
+    check_cuda(cudaDeviceGetAttribute(&found, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+               "the size of shared memory");
     return found;
   }();
   return bytes <= most;
@@ -67,7 +68,7 @@ template <class... Parameters, class... Arguments>
 bool launch_shared(void (*kernel)(Parameters...), int64_t blocks, int threads, int64_t bytes,
                    Arguments... arguments) {
   if (!fits_shared(bytes)) return false;
-  succeed(
+  check_cuda(
       cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                            cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
       "shared memory");
@@ -81,7 +82,7 @@ inline int threads_for(int64_t n) {
 }
 
 template <class Body>
-__global__ void each_element(int64_t n, Body body) {
+__global__ void for_each_kernel(int64_t n, Body body) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step) {
     body(i);
@@ -94,7 +95,8 @@ template <class Body>
 void for_each(int64_t n, const Body& body) {
   if (n <= 0) return;
   const int threads = threads_for(n);
-  launch(each_element<Body>, std::min((n + threads - 1) / threads, most_blocks), threads, n, body);
+  launch(for_each_kernel<Body>, std::min((n + threads - 1) / threads, max_blocks), threads, n,
+         body);
 }
 
 }  // namespace regrad::gpu

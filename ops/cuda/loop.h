@@ -40,7 +40,7 @@ class Divisor {
 // Neighbours that are read or written at once.
 template <class T, int width>
 struct alignas(sizeof(T) * width) Pack {
-  T at[width];
+  T values[width];
 };
 
 inline bool is_aligned(const void* pointer, int64_t bytes) {
@@ -74,22 +74,22 @@ __device__ inline void find(const Grid<operands>& grid, int64_t g, int width,
 }
 
 template <class T, int width>
-__device__ inline Pack<T, width> load_group(const T* from, int64_t stride) {
+__device__ inline Pack<T, width> load_pack(const T* from, int64_t stride) {
   if constexpr (width == 1) {
     return {*from};
   } else {
     if (stride == 1) return *reinterpret_cast<const Pack<T, width>*>(from);
     Pack<T, width> group;
-    for (int i = 0; i < width; ++i) group.at[i] = *from;
+    for (int i = 0; i < width; ++i) group.values[i] = *from;
     return group;
   }
 }
 
 template <class Out, int width, class Body, class... In>
-__device__ inline Pack<Out, width> apply_group(const Body& body, const Pack<In, width>&... x) {
+__device__ inline Pack<Out, width> apply_pack(const Body& body, const Pack<In, width>&... x) {
   Pack<Out, width> result;
 #pragma unroll
-  for (int i = 0; i < width; ++i) result.at[i] = body(x.at[i]...);
+  for (int i = 0; i < width; ++i) result.values[i] = body(x.values[i]...);
   return result;
 }
 
@@ -101,12 +101,12 @@ __device__ inline void run_flat(std::index_sequence<input...>, const Grid<1 + si
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const auto read = [&](int64_t g) {
-    return std::tuple<Pack<In, width>...>(load_group<In, width>(
+    return std::tuple<Pack<In, width>...>(load_pack<In, width>(
         in + g * width * grid.strides[input + 1][0], grid.strides[input + 1][0])...);
   };
   const auto write = [&](int64_t g, const std::tuple<Pack<In, width>...>& x) {
     *reinterpret_cast<Pack<Out, width>*>(out + g * width * grid.strides[0][0]) =
-        apply_group<Out, width>(body, std::get<input>(x)...);
+        apply_pack<Out, width>(body, std::get<input>(x)...);
   };
   for (int64_t g = first; g < grid.groups; g += 2 * step) {
     const bool has_next = g + step < grid.groups;
@@ -121,17 +121,17 @@ __device__ inline void run_flat(std::index_sequence<input...>, const Grid<1 + si
 }
 
 template <int width, class Body, class Out, class... In, std::size_t... input>
-__device__ inline void run_groups(std::index_sequence<input...>,
-                                  const Grid<1 + sizeof...(In)>& grid, const Body& body, Out* out,
-                                  const In*... in) {
+__device__ inline void run_strided(std::index_sequence<input...>,
+                                   const Grid<1 + sizeof...(In)>& grid, const Body& body, Out* out,
+                                   const In*... in) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   [[maybe_unused]] const int last = grid.rank - 1;
   for (int64_t g = first; g < grid.groups; g += step) {
     int64_t offset[1 + sizeof...(In)];
     find(grid, g, width, offset);
-    *reinterpret_cast<Pack<Out, width>*>(out + offset[0]) = apply_group<Out, width>(
-        body, load_group<In, width>(in + offset[input + 1], grid.strides[input + 1][last])...);
+    *reinterpret_cast<Pack<Out, width>*>(out + offset[0]) = apply_pack<Out, width>(
+        body, load_pack<In, width>(in + offset[input + 1], grid.strides[input + 1][last])...);
   }
 }
 
@@ -140,11 +140,11 @@ __global__ void pointwise_kernel(Grid<1 + sizeof...(In)> grid, Body body, Out* o
                                  const In*... in) {
   constexpr std::index_sequence_for<In...> inputs;
   if (grid.rank == 1) return run_flat<width>(inputs, grid, body, out, in...);
-  run_groups<width>(inputs, grid, body, out, in...);
+  run_strided<width>(inputs, grid, body, out, in...);
 }
 
 // Whether groups of `width` neighbours serve the loop's operand k, whose elements have `bytes`.
-inline bool groups_fit(const Loop& loop, int k, int64_t width, const void* data, int64_t bytes) {
+inline bool packs_fit(const Loop& loop, int k, int64_t width, const void* data, int64_t bytes) {
   const int last = loop.rank - 1;
   const int64_t along = loop.strides[k][last];
   if (k > 0 && along == 0) return true;
@@ -156,7 +156,7 @@ inline bool groups_fit(const Loop& loop, int k, int64_t width, const void* data,
 }
 
 template <int operands>
-Grid<operands> grid_of(const Loop& loop, int64_t width) {
+Grid<operands> loop_layout_of(const Loop& loop, int64_t width) {
   Grid<operands> grid{};
   grid.rank = loop.rank;
   const int last = loop.rank - 1;
@@ -173,14 +173,14 @@ Grid<operands> grid_of(const Loop& loop, int64_t width) {
 }
 
 template <int width, class Body, class Out, class... In>
-void start_loop(const Loop& loop, const Body& body, Out* out, const In*... in) {
-  const auto grid = grid_of<1 + sizeof...(In)>(loop, width);
+void launch_loop(const Loop& loop, const Body& body, Out* out, const In*... in) {
+  const auto grid = loop_layout_of<1 + sizeof...(In)>(loop, width);
   constexpr int64_t plenty = 1 << 18;  // groups: enough to give each thread two
   const int64_t items = std::max(grid.groups, grid.rest);
   const int threads = threads_for(items);
   const int64_t each = threads * (grid.rank == 1 && items >= plenty ? 2 : 1);
-  launch(pointwise_kernel<width, Body, Out, In...>,
-         std::min((items + each - 1) / each, most_blocks), threads, grid, body, out, in...);
+  launch(pointwise_kernel<width, Body, Out, In...>, std::min((items + each - 1) / each, max_blocks),
+         threads, grid, body, out, in...);
 }
 
 // A Body is a struct with Out operator()(In...) const on the device.
@@ -195,10 +195,10 @@ void run_loop(Loop loop, const Body& body, Out* out, const In*... in) {
   constexpr std::size_t widest = std::max({sizeof(Out), sizeof(In)...});
   constexpr int width = static_cast<int>(16 / widest);
   int k = 1;
-  bool fits = groups_fit(loop, 0, width, out, sizeof(Out));
-  ((fits = groups_fit(loop, k++, width, in, sizeof(In)) && fits), ...);
-  if (fits) return start_loop<width>(loop, body, out, in...);
-  start_loop<1>(loop, body, out, in...);
+  bool fits = packs_fit(loop, 0, width, out, sizeof(Out));
+  ((fits = packs_fit(loop, k++, width, in, sizeof(In)) && fits), ...);
+  if (fits) return launch_loop<width>(loop, body, out, in...);
+  launch_loop<1>(loop, body, out, in...);
 }
 
 // One loop over n elements that lie side by side in every operand.

@@ -75,7 +75,7 @@ bool transpose(const Loop& loop, W* out, const W* x) {
   }
   rest.rank = std::max(rest.rank, 1);
   Transposition of{};
-  of.outer = grid_of<2>(rest, 1);
+  of.outer = loop_layout_of<2>(rest, 1);
   of.a_size = loop.sizes[a];
   of.b_size = loop.sizes[b];
   of.out_b = loop.strides[0][b];

@@ -102,7 +102,7 @@ struct Normal {
 
 // store(at, number) for numbers 2 i and 2 i + 1 of those from the block of `first` on, the leading
 // `skip` of which are not asked for.
-template <class Numbers, class T, class Store>
+template <class Distribution, class T, class Store>
 struct Draw {
   Store store;
   int64_t n, skip;
@@ -111,7 +111,7 @@ struct Draw {
     uint64_t even = first + static_cast<uint64_t>(i), odd = 0;
     random_bits::philox_block<LowHalfProduct>(seed, even, odd);
     T values[2];
-    Numbers::make(even, odd, values);
+    Distribution::make(even, odd, values);
     const int64_t at = 2 * i - skip;
     if (at >= 0) store(at, values[0]);
     if (at + 1 < n) store(at + 1, values[1]);
@@ -134,11 +134,11 @@ struct Drop {
   }
 };
 
-template <class Numbers, class T, class Store>
+template <class Distribution, class T, class Store>
 void draw(int64_t n, const Store& store, uint64_t seed, uint64_t offset) {
   const auto skip = static_cast<int64_t>(offset % 2);
   for_each(n > 0 ? (skip + n + 1) / 2 : 0,
-           Draw<Numbers, T, Store>{store, n, skip, seed, offset / 2});
+           Draw<Distribution, T, Store>{store, n, skip, seed, offset / 2});
 }
 
 }  // namespace

@@ -43,11 +43,11 @@ __device__ typename R::Total reduce_run(const typename R::Element* x, int64_t be
     }
 #pragma unroll
     for (int k = 0; k < unrolled; ++k) {
-      total = R::combine(total, R::of(groups[k].at, i + k * step, 1));
+      total = R::combine(total, R::of(groups[k].values, i + k * step, 1));
     }
   }
   for (; i < end; i += step) {
-    total = R::combine(total, R::of(reinterpret_cast<const Group*>(x + i)->at, i, 1));
+    total = R::combine(total, R::of(reinterpret_cast<const Group*>(x + i)->values, i, 1));
   }
   return total;
 }
@@ -85,7 +85,7 @@ __global__ void rows_kernel(Cut cut, int lanes, typename R::Result* out,
 }
 
 template <class R, int width>
-void start_rows(const Cut& cut, typename R::Result* out, const typename R::Element* x) {
+void launch_rows_kernel(const Cut& cut, typename R::Result* out, const typename R::Element* x) {
   const int64_t each = std::min(cut.part, cut.n);
   int lanes = 1;
   while (lanes < 32 && lanes * unrolled * width < each) lanes *= 2;
@@ -100,9 +100,9 @@ template <class R>
 void run_rows(const Cut& cut, typename R::Result* out, const typename R::Element* x) {
   constexpr int width = 16 / sizeof(typename R::Element);
   if constexpr (width > 1) {
-    if (cut.n % width == 0 && is_aligned(x, 16)) return start_rows<R, width>(cut, out, x);
+    if (cut.n % width == 0 && is_aligned(x, 16)) return launch_rows_kernel<R, width>(cut, out, x);
   }
-  start_rows<R, 1>(cut, out, x);
+  launch_rows_kernel<R, 1>(cut, out, x);
 }
 
 template <class R>
@@ -112,9 +112,9 @@ void reduce_rows(Rows rows, typename R::Result* out, const typename R::Element* 
   const Cut first = cut(rows, parts, 1024);
   if (first.parts == 1) return run_rows<R>(first, out, x);
   const Scratch<typename R::Total> totals(rows.outer * first.parts);
-  run_rows<ToParts<R>>(first, totals.data(), x);
+  run_rows<WithTotals<R>>(first, totals.data(), x);
   const Cut second = cut({rows.outer, first.parts, 1}, 1, 1);
-  start_rows<PartsOf<R>, 1>(second, out, totals.data());
+  launch_rows_kernel<CombineTotals<R>, 1>(second, out, totals.data());
 }
 
 // ---- columns: a block takes some that lie side by side, and every so many-th row of them at once
@@ -160,7 +160,7 @@ __global__ void columns_kernel(Cut cut, int columns, Divisor by_blocks, int64_t 
 
 template <class R>
 void run_columns(const Cut& cut, typename R::Result* out, const typename R::Element* x) {
-  const int columns = columns_at_once(cut.inner);
+  const int columns = columns_per_block(cut.inner);
   const int64_t blocks = parts_of(cut.inner, columns);
   launch(columns_kernel<R>, std::min<int64_t>(cut.outer * cut.parts * blocks, INT32_MAX),
          block_threads, cut, columns, Divisor(blocks), blocks, out, x);
@@ -168,15 +168,16 @@ void run_columns(const Cut& cut, typename R::Result* out, const typename R::Elem
 
 template <class R>
 void reduce_columns(Rows rows, typename R::Result* out, const typename R::Element* x) {
-  const int columns = columns_at_once(rows.inner);
+  const int columns = columns_per_block(rows.inner);
   const int64_t blocks = rows.outer * parts_of(rows.inner, columns);
   const int64_t least = block_threads / columns * 16;  // rows of a part
   const Cut first =
       cut(rows, std::min(parts_of(rows.n, least), parts_of(enough_blocks, blocks)), 1);
   if (first.parts == 1) return run_columns<R>(first, out, x);
   const Scratch<typename R::Total> totals(rows.outer * first.parts * rows.inner);
-  run_columns<ToParts<R>>(first, totals.data(), x);
-  run_columns<PartsOf<R>>(cut({rows.outer, first.parts, rows.inner}, 1, 1), out, totals.data());
+  run_columns<WithTotals<R>>(first, totals.data(), x);
+  run_columns<CombineTotals<R>>(cut({rows.outer, first.parts, rows.inner}, 1, 1), out,
+                                totals.data());
 }
 
 template <class R>
@@ -200,8 +201,8 @@ void reduce(Rows rows, T* out, const T* x) {
 template <class T>
 void arg_reduce(Rows rows, int sign, int64_t* out, const T* x) {
   if (rows.outer * rows.inner * rows.n == 0) return;
-  if (sign > 0) return reduce_with<PositionOf<1, T>>(rows, out, x);
-  reduce_with<PositionOf<-1, T>>(rows, out, x);
+  if (sign > 0) return reduce_with<ArgExtremumOf<1, T>>(rows, out, x);
+  reduce_with<ArgExtremumOf<-1, T>>(rows, out, x);
 }
 
 }  // namespace
@@ -209,7 +210,7 @@ void arg_reduce(Rows rows, int sign, int64_t* out, const T* x) {
 template <class T>
 ReduceKernels<T> reduce_kernels() {
   return {
-      .apply = {reduce<SumOf<T>, T>, reduce<ExtremeOf<1, T>, T>, reduce<ExtremeOf<-1, T>, T>},
+      .apply = {reduce<SumOf<T>, T>, reduce<ExtremumOf<1, T>, T>, reduce<ExtremumOf<-1, T>, T>},
       .arg_reduce = arg_reduce<T>,
   };
 }

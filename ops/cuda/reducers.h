@@ -18,7 +18,7 @@ __device__ inline bool is_nan(T x) {
 
 // What no element is worse than, for the greatest (sign 1) or the least (sign -1).
 template <int sign, class T>
-__device__ inline T worst() {
+__device__ inline T identity_of() {
   using Limits = std::numeric_limits<T>;
   if constexpr (std::is_floating_point_v<T>) {
     return sign > 0 ? -Limits::infinity() : Limits::infinity();
@@ -59,11 +59,11 @@ struct SumOf {
 
 // The greatest (sign 1) or the least (sign -1); NaN when one is.
 template <int sign, class T>
-struct ExtremeOf {
+struct ExtremumOf {
   using Element = T;
   using Result = T;
   using Total = T;
-  __device__ static Total none() { return worst<sign, T>(); }
+  __device__ static Total none() { return identity_of<sign, T>(); }
   template <int count>
   __device__ static Total of(const T (&x)[count], int64_t, int64_t) {
     Total best = x[0];
@@ -81,14 +81,14 @@ struct ExtremeOf {
 
 // Its position: the first of equals, the first NaN if any.
 template <int sign, class T>
-struct PositionOf {
+struct ArgExtremumOf {
   using Element = T;
   using Result = int64_t;
   struct Total {
     T value;
     int64_t position;
   };
-  __device__ static Total none() { return {worst<sign, T>(), INT64_MAX}; }
+  __device__ static Total none() { return {identity_of<sign, T>(), INT64_MAX}; }
   template <int count>
   __device__ static Total of(const T (&x)[count], int64_t first, int64_t step) {
     Total best{x[0], first};
@@ -109,7 +109,7 @@ struct PositionOf {
 
 // The Totals of the parts of a row, which a first pass has left, as the elements of a second one.
 template <class Reducer>
-struct PartsOf : Reducer {
+struct CombineTotals : Reducer {
   using Element = typename Reducer::Total;
   template <int count>
   __device__ static Element of(const Element (&x)[count], int64_t, int64_t) {
@@ -121,7 +121,7 @@ struct PartsOf : Reducer {
 
 // A first pass, whose results are Totals.
 template <class Reducer>
-struct ToParts : Reducer {
+struct WithTotals : Reducer {
   using Result = typename Reducer::Total;
   __device__ static Result result(Result a) { return a; }
 };

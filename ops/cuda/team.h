@@ -37,7 +37,7 @@ struct Team {
   // combine over the members' values, the same for all of them, in an order that is always the
   // same. All members must come.
   template <class V, class Combine>
-  __device__ static V all(V value, const Combine& combine) {
+  __device__ static V reduce(V value, const Combine& combine) {
     for (int mask = warp_threads / 2; mask > 0; mask /= 2) {
       value = combine(value, __shfl_xor_sync(all_lanes, value, mask));
     }
@@ -54,20 +54,20 @@ struct Team {
   }
 };
 
-constexpr int64_t longest_of_a_warp = 2048;
+constexpr int64_t max_warp_row = 2048;
 
-// Starts of_warps or of_blocks, which are kernel<warp_threads> and kernel<block_threads>.
+// Starts warp_kernel or block_kernel, which are kernel<warp_threads> and kernel<block_threads>.
 template <class... Parameters, class... Arguments>
-void launch_rows(int64_t rows, int64_t n, void (*of_warps)(Parameters...),
-                 void (*of_blocks)(Parameters...), Arguments... arguments) {
+void launch_rows(int64_t rows, int64_t n, void (*warp_kernel)(Parameters...),
+                 void (*block_kernel)(Parameters...), Arguments... arguments) {
   if (rows == 0) return;
-  if (n > longest_of_a_warp) {
-    return launch(of_blocks, std::min(rows, most_blocks), block_threads,
+  if (n > max_warp_row) {
+    return launch(block_kernel, std::min(rows, max_blocks), block_threads,
                   static_cast<Parameters>(arguments)...);
   }
   const int threads = threads_for(rows * warp_threads);
   const int64_t in_block = threads / warp_threads, blocks = (rows + in_block - 1) / in_block;
-  launch(of_warps, std::min(blocks, most_blocks), threads, static_cast<Parameters>(arguments)...);
+  launch(warp_kernel, std::min(blocks, max_blocks), threads, static_cast<Parameters>(arguments)...);
 }
 
 template <class T>

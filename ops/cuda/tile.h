@@ -59,7 +59,7 @@ __device__ inline int along() { return static_cast<int>(threadIdx.x) % side; }
 // A thread's part of a result: rows down() R, ... and C columns.
 template <int R, int C>
 struct Part {
-  float at[R][C] = {};
+  float values[R][C] = {};
 };
 
 // The columns of the two kinds of products: every 16th, or groups of up to four side by side.
@@ -87,7 +87,7 @@ __device__ void add_times_transposed(Part<R, C>& part, const A& a, const B& b) {
       for (int r = 0; r < R; ++r) {
 #pragma unroll
         for (int c = 0; c < C; ++c) {
-          part.at[r][c] = multiply_add(x[r].at[e], y[c].at[e], part.at[r][c]);
+          part.values[r][c] = multiply_add(x[r].values[e], y[c].values[e], part.values[r][c]);
         }
       }
     }
@@ -102,7 +102,7 @@ __device__ inline void grouped_row(const B& b, int row, float (&y)[C]) {
   for (int c = 0; c < C; c += group) {
     const auto some = b.template pack<group>(row, grouped_column<C>(c));
 #pragma unroll
-    for (int i = 0; i < group; ++i) y[c + i] = some.at[i];
+    for (int i = 0; i < group; ++i) y[c + i] = some.values[i];
   }
 }
 
@@ -129,7 +129,7 @@ __device__ void add_times(Part<R, C>& part, const A& a, const B& b) {
       for (int r = 0; r < R; ++r) {
 #pragma unroll
         for (int c = 0; c < C; ++c) {
-          part.at[r][c] = add_weighted<skips_zeros>(x[r].at[e], y[c], part.at[r][c]);
+          part.values[r][c] = add_weighted<skips_zeros>(x[r].values[e], y[c], part.values[r][c]);
         }
       }
     }
@@ -149,7 +149,7 @@ __device__ void add_transposed_times(Part<4, C>& part, const A& a, const B& b) {
     for (int r = 0; r < 4; ++r) {
 #pragma unroll
       for (int c = 0; c < C; ++c) {
-        part.at[r][c] = add_weighted<skips_zeros>(x.at[r], y[c], part.at[r][c]);
+        part.values[r][c] = add_weighted<skips_zeros>(x.values[r], y[c], part.values[r][c]);
       }
     }
   }

@@ -43,8 +43,7 @@ void update_all(int64_t count, const Update* updates, const Rule& rule) {
     }
     const int64_t pieces = batch.first_piece[batch.count];
     if (pieces > 0) {
-      launch(update_pieces<Update, Rule>, std::min(pieces, most_blocks), block_threads, batch,
-             rule);
+      launch(update_pieces<Update, Rule>, std::min(pieces, max_blocks), block_threads, batch, rule);
     }
   }
 }
