@@ -1,4 +1,4 @@
-// The transform of Box and Muller (1958), and single numbers of Philox for what is not a kernel.
+// The Box-Muller transform (1958), and single Philox numbers for code that is not a kernel.
 #include "ops/random.h"
 
 #include "ops/cpu/random.h"

@@ -65,7 +65,7 @@ __global__ void to_weights(Tile<T> tile) {
     const Query<T> query(tile, row);
     T greatest = -infinity<T>();
     for (int64_t j = rank; j < call.keys; j += threads) greatest = v_max(greatest, query.score(j));
-    const T shift = softmax_shift(Threads::reduce(greatest, Larger()));
+    const T shift = softmax_shift(Threads::reduce(greatest, Max()));
     double sum = 0;
     for (int64_t j = rank; j < call.keys; j += threads) {
       const T power = v_exp(query.score(j) - shift);

@@ -98,6 +98,6 @@ template <class T>
 void dropout(int64_t n, T* out, const T* x, T p, T scale, uint64_t seed, uint64_t offset);
 
 template <class From, class To>
-void convert(int64_t n, void* to, const void* from);  // move.cu
+void convert(int64_t n, void* out, const void* x);  // move.cu
 
 }  // namespace regrad::gpu

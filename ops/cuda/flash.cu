@@ -80,7 +80,7 @@ __device__ void weigh(const Part<R, key_columns>& scores, const Weights& weights
     float greatest = most[r];
 #pragma unroll
     for (int c = 0; c < key_columns; ++c) greatest = v_max(greatest, scores.values[r][c]);
-    greatest = over_row(greatest, Larger());
+    greatest = over_row(greatest, Max());
     const float shift = softmax_shift(greatest), factor = exp_of_difference(most[r] - shift);
     most[r] = greatest;
     float total = 0;

@@ -131,7 +131,7 @@ template <class Slice, class T>
 __device__ SoftmaxSums<T> softmax_sums(const Slice& slice, const SliceValues<Slice, T>& x) {
   T max_value = -infinity<T>();
   slice.for_each([&](int k, int64_t offset) { max_value = v_max(max_value, x(k, offset)); });
-  const T shift = softmax_shift(slice.team.reduce(max_value, Larger()));
+  const T shift = softmax_shift(slice.team.reduce(max_value, Max()));
   double sum = 0;
   slice.for_each(
       [&](int k, int64_t offset) { sum += static_cast<double>(v_exp(x(k, offset) - shift)); });

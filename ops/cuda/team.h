@@ -1,4 +1,4 @@
-// The threads that work on a row together: a warp for short rows, a block for long ones.
+// The threads that share a row: a warp for short rows, a block for long ones.
 #pragma once
 
 #include "ops/cuda/launch.h"
@@ -12,7 +12,7 @@ struct Sum {
     return a + b;
   }
 };
-struct Larger {
+struct Max {
   template <class V>
   __device__ V operator()(V a, V b) const {
     return v_max(a, b);
@@ -26,7 +26,7 @@ struct Team {
   static_assert(threads == warp_threads || threads == block_threads);
   __device__ static int rank() { return static_cast<int>(threadIdx.x) % threads; }
   __device__ static int size() { return threads; }
-  // The teams of all blocks share the rows: first(), first() + step(), ...
+  // Rows are distributed over the teams of all blocks: this team has first(), first() + step(), ...
   __device__ static int64_t first() {
     return (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / threads;
   }
@@ -34,8 +34,8 @@ struct Team {
     return static_cast<int64_t>(gridDim.x) * blockDim.x / threads;
   }
 
-  // combine over the members' values, the same for all of them, in an order that is always the
-  // same. All members must come.
+  // Reduces the threads' values with `combine`, in a fixed order, and returns the result to all of
+  // them. All threads of the team must call it.
   template <class V, class Combine>
   __device__ static V reduce(V value, const Combine& combine) {
     for (int mask = warp_threads / 2; mask > 0; mask /= 2) {
@@ -43,11 +43,11 @@ struct Team {
     }
     if constexpr (threads != warp_threads) {
       constexpr int warps = block_threads / warp_threads;
-      __shared__ V parts[warps];
-      if (threadIdx.x % warp_threads == 0) parts[threadIdx.x / warp_threads] = value;
+      __shared__ V warp_values[warps];
+      if (threadIdx.x % warp_threads == 0) warp_values[threadIdx.x / warp_threads] = value;
       __syncthreads();
-      value = parts[0];
-      for (int i = 1; i < warps; ++i) value = combine(value, parts[i]);
+      value = warp_values[0];
+      for (int i = 1; i < warps; ++i) value = combine(value, warp_values[i]);
       __syncthreads();
     }
     return value;
@@ -56,7 +56,7 @@ struct Team {
 
 constexpr int64_t max_warp_row = 2048;
 
-// Starts warp_kernel or block_kernel, which are kernel<warp_threads> and kernel<block_threads>.
+// Launches kernel<warp_threads> for short rows or kernel<block_threads> for long ones.
 template <class... Parameters, class... Arguments>
 void launch_rows(int64_t rows, int64_t n, void (*warp_kernel)(Parameters...),
                  void (*block_kernel)(Parameters...), Arguments... arguments) {
@@ -66,7 +66,8 @@ void launch_rows(int64_t rows, int64_t n, void (*warp_kernel)(Parameters...),
                   static_cast<Parameters>(arguments)...);
   }
   const int threads = threads_for(rows * warp_threads);
-  const int64_t in_block = threads / warp_threads, blocks = (rows + in_block - 1) / in_block;
+  const int64_t rows_per_block = threads / warp_threads,
+                blocks = (rows + rows_per_block - 1) / rows_per_block;
   launch(warp_kernel, std::min(blocks, max_blocks), threads, static_cast<Parameters>(arguments)...);
 }
 
@@ -75,10 +76,10 @@ __device__ T infinity() {
   return static_cast<T>(HUGE_VAL);
 }
 
-// What a row's numbers are lowered by before their exponentials: its maximum, unless that is -inf.
+// The shift of a row: its maximum, or 0 if that is -inf.
 template <class T>
-__device__ T softmax_shift(T greatest) {
-  return greatest == -infinity<T>() ? T(0) : greatest;
+__device__ T softmax_shift(T row_max) {
+  return row_max == -infinity<T>() ? T(0) : row_max;
 }
 
 }  // namespace regrad::gpu
