@@ -143,9 +143,9 @@ struct Columns {
 // All columns as one block. Narrow rows are joined, as many as fit a block and divide n.
 template <class Arch>
 __attribute__((noinline)) Columns make_columns(int64_t n, int64_t inner) {
-  int64_t side = inner < 64 ? min(softmax_columns / inner, n) : 1;
-  while (n % side != 0) --side;
-  return {n / side, side * inner, side * inner, inner};
+  int64_t grid_side = inner < 64 ? min(softmax_columns / inner, n) : 1;
+  while (n % grid_side != 0) --grid_side;
+  return {n / grid_side, grid_side * inner, grid_side * inner, inner};
 }
 
 // Combines the parts of each column, and stores the result in the place of every part.

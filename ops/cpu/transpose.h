@@ -46,8 +46,8 @@ struct Blocks {
   }
 
  private:
-  template <class Part, int... I>
-  static REGRAD_INLINE auto join(Part x, Part y, std::integer_sequence<int, I...>) {
+  template <class Fragment, int... I>
+  static REGRAD_INLINE auto join(Fragment x, Fragment y, std::integer_sequence<int, I...>) {
     return __builtin_shufflevector(x, y, I...);
   }
   template <int Group, int Upper, int... I>

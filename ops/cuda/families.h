@@ -1,5 +1,5 @@
-// The parts of the CUDA table, each made by the source file that holds its kernels. Every .cu file
-// instantiates its functions for the types it serves.
+// The parts of the CUDA table, each defined in the source file of its kernels. A .cu file
+// instantiates its functions for the dtypes that have them.
 #pragma once
 
 #include "ops/kernels/table.h"
