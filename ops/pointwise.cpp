@@ -63,7 +63,7 @@ Tensor apply(const Pointwise& f, const Tensor& x) {
 
 template <Unary function>
 Tensor apply(const char* name, const Tensor& x, double p = 0, double q = 0) {
-  return apply({name, function, pointwise::Function<function, double>::of_output, p, q}, x);
+  return apply({name, function, pointwise::Function<function, double>::slope_from_output, p, q}, x);
 }
 
 // A bound of clamp for int64: beyond int64's range it has no effect. None for a fraction or NaN.

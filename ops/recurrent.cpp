@@ -49,7 +49,7 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
   for_floats("gru_step", hidden, [&]<class T>() {
     GruStep<T> step{.rows = rows, .size = size, .out = raw<T>(out)};
     if (saved.defined()) step.saved = raw<T>(saved);
-    step.gates_x = raw<T>(x), step.gates_row = 3 * size;
+    step.gates_x = raw<T>(x), step.gates_stride = 3 * size;
     step.gates_h = raw<T>(h), step.hidden = raw<T>(before);
     kernels<T>(hidden).cells.gru(step);
   });
@@ -79,9 +79,9 @@ Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
   const Tensor all = kernel_input(gates), before = kernel_input(cell);
   for_floats("lstm_step", cell, [&]<class T>() {
     LstmStep<T> step{.rows = rows, .size = size};
-    step.out = raw<T>(out), step.out_cell = step.out + size, step.out_row = 2 * size;
+    step.out = raw<T>(out), step.out_cell = step.out + size, step.out_stride = 2 * size;
     if (saved.defined()) step.saved = raw<T>(saved);
-    step.gates = raw<T>(all), step.gates_row = 4 * size, step.cell = raw<T>(before);
+    step.gates = raw<T>(all), step.gates_stride = 4 * size, step.cell = raw<T>(before);
     kernels<T>(cell).cells.lstm(step);
   });
   return record_fused(
@@ -94,7 +94,7 @@ Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
         for_floats("lstm_step", g, [&]<class T>() {
           LstmStepBackward<T> step{.rows = cell.size(0), .size = width};
           step.dgates = raw<T>(dgates), step.dcell = raw<T>(dcell);
-          step.g = raw<T>(from), step.g_cell = step.g + width, step.g_row = 2 * width;
+          step.g = raw<T>(from), step.g_cell = step.g + width, step.g_stride = 2 * width;
           step.saved = raw<T>(saved), step.cell = raw<T>(old);
           kernels<T>(g).cells.lstm_backward(step);
         });

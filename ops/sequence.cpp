@@ -88,7 +88,7 @@ void run_gru(const Scan& scan, const Given& given, int64_t width, T* gates, T* s
   table.gemm(gemm_nt(scan.rows(), raw<T>(given.x), w.weight_ih, w.bias_ih, gates, width));
   const Tensor recurrent = empty({scan.batch, 3 * scan.size}, given.x.dtype(), given.x.device());
   GruStep<T> step{.rows = scan.batch, .size = scan.size};
-  step.gates_row = width, step.gates_h = raw<T>(recurrent);
+  step.gates_stride = width, step.gates_h = raw<T>(recurrent);
   for (int64_t i = 0; i < scan.steps; ++i) {
     const int64_t row = scan.step(i) * scan.batch;
     step.hidden = states + scan.before(scan.step(i));
@@ -108,7 +108,7 @@ void run_lstm(const Scan& scan, const Given& given, int64_t width, T* gates, T* 
   const SequenceWeights& w = given.weights;
   table.gemm(gemm_nt(scan.rows(), raw<T>(given.x), w.weight_ih, w.bias_ih, gates, width));
   LstmStep<T> step{.rows = scan.batch, .size = scan.size};
-  step.gates_row = width, step.out_row = scan.size;
+  step.gates_stride = width, step.out_stride = scan.size;
   for (int64_t i = 0; i < scan.steps; ++i) {
     const int64_t row = scan.step(i) * scan.batch;
     T* const gates_row = gates + row * width;
@@ -149,7 +149,7 @@ void run_lstm_back(const Scan& scan, const Given& given, const Tensor& g, const 
                    const Tensor& states, const Tensor& dgates, const Tensor& dhidden,
                    const Tensor& dcell) {
   LstmStepBackward<T> step{.rows = scan.batch, .size = scan.size};
-  step.g_row = scan.size;
+  step.g_stride = scan.size;
   step.dhidden = raw<T>(dhidden), step.carry = step.dhidden;
   step.dcell = raw<T>(dcell), step.carry_cell = step.dcell;
   for (int64_t i = scan.steps - 1; i >= 0; --i) {

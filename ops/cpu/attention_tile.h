@@ -1,5 +1,5 @@
-// The arithmetic of fused attention: products of blocks that lie in a cache, a register tile at a
-// time, each finished in registers by what follows it; and powers of two for the softmax.
+// Matrix products of fused attention: of blocks that are in a cache, a register tile at a time,
+// with an epilogue that processes the results in registers.
 #pragma once
 
 #include "ops/cpu/gemm_plan.h"
@@ -9,24 +9,24 @@
 
 namespace regrad::simd {
 
-// The two factors of a product of blocks. The columns of b stand in panels of two vectors.
+// The two factors of a product of blocks. b is packed in panels of two vectors.
 template <class T>
-struct Factors {
+struct ProductOperands {
   const T* a;  // element (i, p) is a[i * a_row + p * a_column]
   int64_t a_row, a_column;
   const T* b;  // element (p, j) of panel n is b[n * b_panel + p * b_row + j]
   int64_t b_row, b_panel;
 };
 
-// finish(r, v, sum): the sums over k of row r and vector v of a tile.
+// Computes one tile, and calls finish(r, v, sum) with the sums over k of each row r and vector v.
 template <class T, class Arch, int Rows, class Finish>
-REGRAD_INLINE void sum_tile(const Factors<T>& f, Range k, int64_t row, int64_t panel,
+REGRAD_INLINE void sum_tile(const ProductOperands<T>& f, Range k, int64_t row, int64_t panel,
                             const Finish& finish) {
   using V = Vec<T, Arch>;
   V sum[Rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) sum[r][0] = sum[r][1] = V(T(0));
-  // One pointer for three rows: every address is then a base and an index, with few registers.
+  // One pointer for three rows: every address is then base + index * {0, 1, 2}, with few registers.
   constexpr int groups = (Rows + 2) / 3;
   const T* a[groups];
 #pragma GCC unroll 8
@@ -39,9 +39,9 @@ REGRAD_INLINE void sum_tile(const Factors<T>& f, Range k, int64_t row, int64_t p
     b += b_row;
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
-      const V element(a[r / 3][r % 3 * a_row]);
-      sum[r][0] = multiply_add(element, first, sum[r][0]);
-      sum[r][1] = multiply_add(element, second, sum[r][1]);
+      const V a_element(a[r / 3][r % 3 * a_row]);
+      sum[r][0] = multiply_add(a_element, first, sum[r][0]);
+      sum[r][1] = multiply_add(a_element, second, sum[r][1]);
     }
 #pragma GCC unroll 8
     for (int g = 0; g < groups; ++g) a[g] += a_column;
@@ -53,15 +53,14 @@ REGRAD_INLINE void sum_tile(const Factors<T>& f, Range k, int64_t row, int64_t p
   }
 }
 
-// rows x panels of a product. span(first, end, panel) is the range of k that the rows [first, end)
-// of a tile need: nothing is done where it ends before it begins. finish(i, j, sum) takes the sums
-// of row i and a vector of columns from j on. Rows are taken in whole or half tiles, so that up to
-// half a tile more of them is read, and finished, than there are.
+// Both functions below compute rows x panels of a product. span(first, end, panel) returns the
+// range of k that the rows [first, end) of a tile need, or `skipped` if nothing is to be computed.
+// finish(i, j, sum) is called with the sums of row i and the vector of columns from j on.
 inline constexpr Range skipped{0, -1};
 
-// The same, but that a row of b with a weight of 0 is left out, as it may hold NaNs and infinities.
+// Skips rows of b whose weight is 0, as they may contain NaNs and infinities.
 template <class T, class Arch, class Span, class Finish>
-void multiply_nonzero(const Factors<T>& f, int64_t rows, int64_t panels, const Span& span,
+void multiply_nonzero(const ProductOperands<T>& f, int64_t rows, int64_t panels, const Span& span,
                       const Finish& finish) {
   using V = Vec<T, Arch>;
   for (int64_t i = 0; i < rows; ++i) {
@@ -79,9 +78,11 @@ void multiply_nonzero(const Factors<T>& f, int64_t rows, int64_t panels, const S
   }
 }
 
+// Rows are processed in full or half tiles: up to half a tile more rows are read, and passed to
+// finish, than there are.
 template <class T, class Arch, class Span, class Finish>
-REGRAD_INLINE void multiply(const Factors<T>& f, int64_t rows, int64_t panels, const Span& span,
-                            const Finish& finish) {
+REGRAD_INLINE void multiply(const ProductOperands<T>& f, int64_t rows, int64_t panels,
+                            const Span& span, const Finish& finish) {
   constexpr int full = TileSize<Arch>::rows, half = full / 2;
   constexpr int64_t lanes = lanes_of<T, Arch>;
   for (int64_t panel = 0; panel < panels; ++panel) {
@@ -89,12 +90,12 @@ REGRAD_INLINE void multiply(const Factors<T>& f, int64_t rows, int64_t panels, c
       const bool is_full = rows - i > half;
       const Range k = span(i, i + (is_full ? full : half), panel);
       if (k.end < k.begin) continue;
-      const auto at = [&](int r, int v, Vec<T, Arch> sum)
-                          REGRAD_LAMBDA { finish(i + r, (2 * panel + v) * lanes, sum); };
+      const auto finish_vector = [&](int r, int v, Vec<T, Arch> sum)
+                                     REGRAD_LAMBDA { finish(i + r, (2 * panel + v) * lanes, sum); };
       if (is_full) {
-        sum_tile<T, Arch, full>(f, k, i, panel, at);
+        sum_tile<T, Arch, full>(f, k, i, panel, finish_vector);
       } else {
-        sum_tile<T, Arch, half>(f, k, i, panel, at);
+        sum_tile<T, Arch, half>(f, k, i, panel, finish_vector);
       }
     }
   }

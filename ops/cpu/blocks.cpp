@@ -1,6 +1,6 @@
-// Memory of the host for the blocks of autograd/storage.h, which declares this. A large block is
-// asked for in pages of 2 MiB, where the system has them: a processor reads ahead within a page,
-// and looks up fewer.
+// Allocates host memory for autograd/storage.h, which declares this. Large blocks use huge pages of
+// 2 MiB where the system has them: the hardware prefetcher stops at the end of a page, and huge
+// pages cause fewer TLB misses.
 #include <sys/mman.h>
 
 #include <cstddef>

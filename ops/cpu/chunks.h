@@ -1,5 +1,5 @@
-// How work is cut: into chunks that depend on its size alone, so that results are the same bits for any
-// number of threads.
+// How work is cut into chunks: by its size alone, so that results have the same bits for any number
+// of threads.
 #pragma once
 
 #include "ops/cpu/lanes.h"
@@ -16,23 +16,24 @@ struct Range {
   REGRAD_INLINE int64_t size() const { return end - begin; }
 };
 
-// [0, total) cut into `parts` ranges whose sizes differ by one at most, the longer in the middle:
-// as chunks, which threads take from both ends, they are shared out evenly.
+// [0, total) cut into `parts` ranges whose sizes differ by at most one, the longer ones in the
+// middle: threads take chunks from both ends, so that each gets its share of the longer ones.
 struct Cut {
-  int64_t parts, size, longer, before;  // so many ranges have one element more; so many lie before
-  REGRAD_INLINE Cut(int64_t total, int64_t into)
-      : parts(into),
-        size(into == 1 ? total : total / into),
-        longer(total - into * size),
-        before((into - longer) / 2) {}
+  // A range has `size` elements; `longer` of them, which follow the first `before`, have size + 1.
+  int64_t parts, size, longer, before;
+  REGRAD_INLINE Cut(int64_t total, int64_t part_count)
+      : parts(part_count),
+        size(part_count == 1 ? total : total / part_count),
+        longer(total - part_count * size),
+        before((part_count - longer) / 2) {}
   REGRAD_INLINE int64_t begin(int64_t i) const {
     return i * size + min(max(i - before, 0), longer);
   }
   REGRAD_INLINE Range operator[](int64_t i) const { return {begin(i), begin(i + 1)}; }
 };
 
-// body(begin, end) over [0, count), cut into chunks of about `chunk_work` steps when one of the
-// count takes `cost` steps. At most 256 chunks.
+// for_ranges calls body(begin, end) over [0, count), in chunks of about `chunk_work` steps, where
+// an element takes `cost` steps. There are at most 256 chunks.
 inline constexpr int64_t chunk_work = 16384;
 
 REGRAD_INLINE int64_t chunk_size(int64_t count, int64_t cost) {
@@ -42,12 +43,12 @@ REGRAD_INLINE int64_t chunk_size(int64_t count, int64_t cost) {
 
 template <class Body>
 REGRAD_INLINE void for_ranges(int64_t count, int64_t cost, Body&& body) {
-  const int64_t each = chunk_size(count, cost);
-  parallel_for(count <= each ? static_cast<int64_t>(count > 0) : ceil_div(count, each),
-               [&](int64_t chunk) { body(chunk * each, min((chunk + 1) * each, count)); });
+  const int64_t size = chunk_size(count, cost);
+  parallel_for(count <= size ? static_cast<int64_t>(count > 0) : ceil_div(count, size),
+               [&](int64_t chunk) { body(chunk * size, min((chunk + 1) * size, count)); });
 }
 
-// The same for a flat array, whose chunks begin at whole cache lines.
+// The same for an array, in chunks whose size is a multiple of 64 elements (whole cache lines).
 template <class Body>
 REGRAD_INLINE void for_elements(int64_t count, Body&& body) {
   for_ranges(ceil_div(count, 64), 64,

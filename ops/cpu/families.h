@@ -1,5 +1,5 @@
-// The parts of the table that are compiled beside table.cpp, so that a change to one compiles
-// little: each is returned by a function that its own source file instantiates.
+// The parts of the table that have source files of their own, so that a change to one recompiles
+// little: each is returned by a function that its source file instantiates.
 #pragma once
 
 #include <utility>

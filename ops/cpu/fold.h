@@ -1,5 +1,5 @@
-// The lanes of a vector combined into one number, or of as many vectors as one has lanes into a
-// vector: always in an order that the lanes alone decide.
+// Horizontal reductions: the lanes of a vector combined into one number, or `lanes` vectors reduced
+// to the lanes of one. The order depends on the number of lanes alone.
 #pragma once
 
 #include "ops/cpu/math_lanes.h"
@@ -8,31 +8,33 @@ namespace regrad::simd {
 
 struct Sum {
   template <class V>
-  static REGRAD_INLINE V of(V x, V y) {
+  static REGRAD_INLINE V apply(V x, V y) {
     return x + y;
   }
 };
-// The larger (sign 1) or the smaller (sign -1); a NaN on either side gives NaN.
+// The maximum (sign 1) or the minimum (sign -1); NaN if either argument is.
 template <int sign>
-struct Better {
+struct Extremum {
   template <class V>
-  static REGRAD_INLINE V of(V x, V y) {
+  static REGRAD_INLINE V apply(V x, V y) {
     return ((sign > 0 ? x > y : x < y) | (x != x)) ? x : y;
   }
   template <class T, class Arch>
-  static REGRAD_INLINE xsimd::batch<T, Arch> of(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y) {
+  static REGRAD_INLINE xsimd::batch<T, Arch> apply(xsimd::batch<T, Arch> x,
+                                                   xsimd::batch<T, Arch> y) {
     return sign > 0 ? v_max(x, y) : v_min(x, y);
   }
 };
-// The larger; a NaN may be lost.
-struct LargerNumber {
+// The maximum; it may ignore a NaN.
+struct FastMax {
   template <class V>
-  static REGRAD_INLINE V of(V x, V y) {
+  static REGRAD_INLINE V apply(V x, V y) {
     return x > y ? x : y;
   }
   template <class T, class Arch>
-  static REGRAD_INLINE xsimd::batch<T, Arch> of(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y) {
-    return larger_or_second(x, y);
+  static REGRAD_INLINE xsimd::batch<T, Arch> apply(xsimd::batch<T, Arch> x,
+                                                   xsimd::batch<T, Arch> y) {
+    return max_or_second(x, y);
   }
 };
 
@@ -48,15 +50,15 @@ template <class Combine, class V, int... I>
 REGRAD_INLINE auto fold_halves(V x, std::integer_sequence<int, I...>) {
   constexpr int half = static_cast<int>(sizeof...(I));
   if constexpr (half == 1) {
-    return Combine::of(x[0], x[1]);
+    return Combine::apply(x[0], x[1]);
   } else {
-    return fold_halves<Combine>(Combine::of(__builtin_shufflevector(x, x, I...),
-                                            __builtin_shufflevector(x, x, (I + half)...)),
+    return fold_halves<Combine>(Combine::apply(__builtin_shufflevector(x, x, I...),
+                                               __builtin_shufflevector(x, x, (I + half)...)),
                                 std::make_integer_sequence<int, half / 2>{});
   }
 }
 
-// All lanes of a vector: the upper half onto the lower, and again.
+// All lanes of a vector combined: the upper half with the lower, repeatedly.
 template <class Combine, class T, class Arch>
 REGRAD_INLINE T fold_lanes(xsimd::batch<T, Arch> x) {
   constexpr int count = static_cast<int>(xsimd::batch<T, Arch>::size);
@@ -68,19 +70,20 @@ REGRAD_INLINE T sum_lanes(xsimd::batch<T, Arch> x) {
   return fold_lanes<Sum>(x);
 }
 
-// x and y are runs of 2 Half lanes each; the upper half of every run onto its lower half.
+// x and y are divided into runs of 2 Half lanes; the upper half of every run is combined with its
+// lower half. The result is the combined runs of x, followed by those of y.
 template <class Combine, int Half, class T, class Arch, int... I>
 REGRAD_INLINE xsimd::batch<T, Arch> fold_runs(xsimd::batch<T, Arch> x, xsimd::batch<T, Arch> y,
                                               std::integer_sequence<int, I...>) {
   using V = xsimd::batch<T, Arch>;
   using Register = typename V::register_type;
   const auto a = lanes_in(x), b = lanes_in(y);
-  return Combine::of(V((Register)__builtin_shufflevector(a, b, (2 * I - I % Half)...)),
-                     V((Register)__builtin_shufflevector(a, b, (2 * I - I % Half + Half)...)));
+  return Combine::apply(V((Register)__builtin_shufflevector(a, b, (2 * I - I % Half)...)),
+                        V((Register)__builtin_shufflevector(a, b, (2 * I - I % Half + Half)...)));
 }
 
-// Lane r of the result: all lanes of rows[r] combined, in the order of fold_lanes. There are as
-// many rows as lanes; they are used up.
+// Lane r of the result is all lanes of rows[r] combined, in the order of fold_lanes. There are as
+// many rows as lanes; they are overwritten.
 template <class Combine, class T, class Arch,
           int Half = static_cast<int>(xsimd::batch<T, Arch>::size) / 2>
 REGRAD_INLINE xsimd::batch<T, Arch> fold_rows(xsimd::batch<T, Arch>* rows) {

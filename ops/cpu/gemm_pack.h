@@ -1,80 +1,86 @@
-// Packing: a panel of an operand copied so that the register tile reads it in one forward sweep.
-// A panel is [k][step]: for each k, `width` elements side by side, filled up to a whole vector, so
-// step is at least width rounded up to a whole vector.
+// Packing: copies an operand into panels, which the register tile reads sequentially.
+// A panel is [k, panel_width], contiguous: for each k, `width` elements, padded to full vectors. So
+// panel_width is at least width rounded up to a multiple of the vector size.
 #pragma once
 
 #include "ops/cpu/transpose.h"
 
 namespace regrad::simd {
 
-// Source with adjacent elements side by side: a copy. `width` may span several panels of `step`
-// each, `apart` elements apart; their rows are read in one sweep, which the processor foresees.
+// A source with contiguous rows is copied. `width` may span several panels, which are panel_stride
+// elements apart; a row is read at once for all of them, sequentially, for the hardware prefetcher.
 template <class T, class Arch>
-void pack_rows(const T* from, int64_t k_stride, int64_t k, int64_t width, T* to, int64_t step,
-               int64_t apart) {
+void pack_rows(const T* source, int64_t k_stride, int64_t k, int64_t width, T* packed,
+               int64_t panel_width, int64_t panel_stride) {
   using Vector = xsimd::batch<T, Arch>;
   constexpr int64_t lanes = Vector::size;
-  for (int64_t i = 0; i < k; ++i, from += k_stride, to += step) {
-    const T* source = from;
-    T* panel = to;
-    for (int64_t left = width; left > 0; left -= step, source += step, panel += apart) {
-      const int64_t count = left < step ? left : step;
+  for (int64_t i = 0; i < k; ++i, source += k_stride, packed += panel_width) {
+    const T* block = source;
+    T* row = packed;
+    for (int64_t left = width; left > 0;
+         left -= panel_width, block += panel_width, row += panel_stride) {
+      const int64_t count = left < panel_width ? left : panel_width;
       int64_t j = 0;
       for (; j + lanes <= count; j += lanes) {
-        Vector::load_unaligned(source + j).store_unaligned(panel + j);
+        Vector::load_unaligned(block + j).store_unaligned(row + j);
       }
       if (j < count) {
-        FirstLanes<T, Arch>(count - j).load(source + j).store_unaligned(panel + j);
+        FirstLanes<T, Arch>(count - j).load(block + j).store_unaligned(row + j);
       }
     }
   }
 }
 
-// Source with successive k side by side: a transposition, a vector's width of columns at a time.
-// Lanes beyond `width` repeat the last column: they are never stored, and never new numbers.
+// A source with contiguous columns is transposed, as many columns at a time as a vector has lanes.
+// The padding repeats the last column: no result of it is stored, and it adds no NaN or denormal
+// that was not there.
 template <class T, class Arch>
-void pack_columns(const T* from, int64_t stride, int64_t k, int64_t width, T* to, int64_t step) {
+void pack_columns(const T* source, int64_t column_stride, int64_t k, int64_t width, T* packed,
+                  int64_t panel_width) {
   using B = Blocks<T, Arch>;
   for (int64_t j = 0; j < width; j += B::lanes) {
     const T* column[B::lanes];
     for (int64_t i = 0; i < B::lanes; ++i) {
-      column[i] = from + (j + i < width ? j + i : width - 1) * stride;
+      column[i] = source + (j + i < width ? j + i : width - 1) * column_stride;
     }
-    T* out = to + j;
+    T* row = packed + j;
     int64_t i = 0;
-    for (; i + B::lanes <= k; i += B::lanes, out += B::lanes * step) {
+    for (; i + B::lanes <= k; i += B::lanes, row += B::lanes * panel_width) {
       typename B::Vector rows[B::count][B::width];
       transpose_columns<T, Arch>(column, i, rows);
 #pragma GCC unroll 4
       for (int b = 0; b < B::count; ++b) {
 #pragma GCC unroll 4
         for (int r = 0; r < B::width; ++r) {
-          __builtin_memcpy(out + (b * B::width + r) * step, &rows[b][r], sizeof rows[b][r]);
+          __builtin_memcpy(row + (b * B::width + r) * panel_width, &rows[b][r], sizeof rows[b][r]);
         }
       }
     }
-    for (; i < k; ++i, out += step) {
-      for (int64_t c = 0; c < B::lanes; ++c) out[c] = column[c][i];
+    for (; i < k; ++i, row += panel_width) {
+      for (int64_t c = 0; c < B::lanes; ++c) row[c] = column[c][i];
     }
   }
 }
 
-// Either, or neither: any strides. `width` may span several panels, as above.
+// A source with any strides. `width` may span several panels, as in pack_rows.
 template <class T, class Arch>
-void pack(const T* from, int64_t k_stride, int64_t stride, int64_t k, int64_t width, T* to,
-          int64_t step, int64_t apart = 0) {
+void pack(const T* source, int64_t k_stride, int64_t column_stride, int64_t k, int64_t width,
+          T* packed, int64_t panel_width, int64_t panel_stride = 0) {
   constexpr int64_t lanes = xsimd::batch<T, Arch>::size;
-  if (stride == 1) return pack_rows<T, Arch>(from, k_stride, k, width, to, step, apart);
-  for (; width > 0; width -= step, from += step * stride, to += apart) {
-    const int64_t count = width < step ? width : step;
+  if (column_stride == 1)
+    return pack_rows<T, Arch>(source, k_stride, k, width, packed, panel_width, panel_stride);
+  for (; width > 0;
+       width -= panel_width, source += panel_width * column_stride, packed += panel_stride) {
+    const int64_t count = width < panel_width ? width : panel_width;
     if (k_stride == 1) {
-      pack_columns<T, Arch>(from, stride, k, count, to, step);
+      pack_columns<T, Arch>(source, column_stride, k, count, packed, panel_width);
       continue;
     }
-    const int64_t filled = (count + lanes - 1) / lanes * lanes;
+    const int64_t padded = (count + lanes - 1) / lanes * lanes;
     for (int64_t i = 0; i < k; ++i) {
-      for (int64_t j = 0; j < filled; ++j) {
-        to[i * step + j] = from[i * k_stride + (j < count ? j : count - 1) * stride];
+      for (int64_t j = 0; j < padded; ++j) {
+        packed[i * panel_width + j] =
+            source[i * k_stride + (j < count ? j : count - 1) * column_stride];
       }
     }
   }

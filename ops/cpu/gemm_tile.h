@@ -1,37 +1,37 @@
-// The register tile: a few rows by one or two vectors of C, kept in registers over a range of k.
-// Everything else in the matrix product only decides where a tile's operands come from.
+// The register tile (micro-kernel): a few rows by one or two vectors of C, which are accumulated in
+// registers over a range of k. The rest of the matrix product decides where its operands come from.
 #pragma once
 
 #include "ops/cpu/lanes.h"
 
 namespace regrad::simd {
 
-// The largest tile, such that rows * vectors sums, one row of B and one element of A fit in the
-// registers: 32 with AVX-512, 16 below. Below FMA a product needs a register of its own.
+// The largest tile whose rows * vectors accumulators, one row of B and one element of A fit in the
+// registers: 32 with AVX-512, otherwise 16. Without FMA, each product needs a register too.
 template <class Arch>
 struct TileSize {
-  using Narrower = Arch;  // what computes products of few columns
+  using NarrowArch = Arch;  // for products of few columns
   static constexpr int rows = 4, vectors = 2;
   static constexpr int tall = 8;                 // rows of a tile one vector wide
-  static constexpr int64_t most_k_bytes = 1024;  // of a row of A: how far a tile sums in one go
-  static constexpr int64_t most_a_bytes = 1 << 16, most_b_bytes = 1 << 14;  // in place, see fits()
+  static constexpr int64_t max_k_bytes = 1024;   // of a row of A, for one block of k
+  static constexpr int64_t max_a_bytes = 1 << 16, max_b_bytes = 1 << 14;  // GemmPlan::fits()
 };
 template <>
 struct TileSize<xsimd::fma3<xsimd::avx2>> {
-  using Narrower = xsimd::fma3<xsimd::avx2>;
+  using NarrowArch = xsimd::fma3<xsimd::avx2>;
   static constexpr int rows = 6, vectors = 2;
   static constexpr int tall = 12;
-  static constexpr int64_t most_k_bytes = 2048;
-  static constexpr int64_t most_a_bytes = 1 << 16, most_b_bytes = 1 << 14;
+  static constexpr int64_t max_k_bytes = 2048;
+  static constexpr int64_t max_a_bytes = 1 << 16, max_b_bytes = 1 << 14;
 };
-// 28 products for each row of B: enough to hide a second-level cache.
+// 28 multiply-adds for each row of B, which hide the latency of the L2 cache.
 template <>
 struct TileSize<xsimd::avx512bw> {
-  using Narrower = xsimd::fma3<xsimd::avx2>;
+  using NarrowArch = xsimd::fma3<xsimd::avx2>;
   static constexpr int rows = 14, vectors = 2;
   static constexpr int tall = 14;
-  static constexpr int64_t most_k_bytes = 2048;
-  static constexpr int64_t most_a_bytes = 1 << 22, most_b_bytes = 1 << 18;
+  static constexpr int64_t max_k_bytes = 2048;
+  static constexpr int64_t max_a_bytes = 1 << 22, max_b_bytes = 1 << 18;
 };
 
 template <class T>
@@ -43,21 +43,21 @@ struct Tile {
   int64_t b_row;
   T* c;
   int64_t c_row;
-  const T* ahead;     // what to bring to the second-level cache: for every fourth k, four vectors
-  int64_t ahead_row;  // side by side; with a step of 0 always the same
-  const T* bias;      // of the tile's first column, or null
-  bool fetch_c;       // C is in no cache near by: it is fetched while the sums are made
+  const T* prefetch;  // is brought to the L2 cache: four contiguous vectors for every 4 of k, ...
+  int64_t prefetch_stride;  // ... then this many elements further; 0: always the same
+  const T* bias;            // of the tile's first column, or null
+  bool prefetch_c;          // C is in no near cache: prefetch it before the multiplications
   bool add_to_c;
-  int64_t last;  // lanes in use of the last vector
+  int64_t last_lanes;  // columns of the last vector, 1 to `lanes`
 };
 
-// The rest of the formula, in registers, and the store.
+// The epilogue: adds C and the bias in registers, and stores.
 template <class T, class Arch, int Rows, int Vectors, bool Partial, class Load>
 REGRAD_INLINE void finish_tile(const Tile<T>& tile, xsimd::batch<T, Arch> (&sum)[Rows][Vectors],
                                const Load& load, const FirstLanes<T, Arch>& last) {
   using Vector = xsimd::batch<T, Arch>;
   constexpr int lanes = static_cast<int>(Vector::size);
-  const auto each = [&](const auto& body) __attribute__((always_inline)) {
+  const auto for_each_vector = [&](const auto& body) __attribute__((always_inline)) {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
@@ -65,33 +65,35 @@ REGRAD_INLINE void finish_tile(const Tile<T>& tile, xsimd::batch<T, Arch> (&sum)
     }
   };
   if (tile.add_to_c) {
-    each([&](int r, int v)
-             __attribute__((always_inline)) { sum[r][v] += load(tile.c + r * tile.c_row, v); });
+    for_each_vector([&](int r, int v) __attribute__((always_inline)) {
+      sum[r][v] += load(tile.c + r * tile.c_row, v);
+    });
   }
   if (tile.bias) {
     Vector bias[Vectors];
     for (int v = 0; v < Vectors; ++v) bias[v] = load(tile.bias, v);
-    each([&](int r, int v) __attribute__((always_inline)) { sum[r][v] += bias[v]; });
+    for_each_vector([&](int r, int v) __attribute__((always_inline)) { sum[r][v] += bias[v]; });
   }
-  each([&](int r, int v) __attribute__((always_inline)) {
-    T* to = tile.c + r * tile.c_row + v * lanes;
+  for_each_vector([&](int r, int v) __attribute__((always_inline)) {
+    T* destination = tile.c + r * tile.c_row + v * lanes;
     if (Partial && v == Vectors - 1) {
-      last.store(to, sum[r][v]);
+      last.store(destination, sum[r][v]);
     } else {
-      sum[r][v].store_unaligned(to);
+      sum[r][v].store_unaligned(destination);
     }
   });
 }
 
-// C = C + A B + bias for one tile. Partial: the last vector is read and written only in part.
+// C = C + A B + bias for one tile. If Partial, only last_lanes of the last vector are loaded and
+// stored.
 template <class T, class Arch, int Rows, int Vectors, bool Partial>
 void compute_tile(const Tile<T>& tile) {
   using Vector = xsimd::batch<T, Arch>;
   constexpr int lanes = static_cast<int>(Vector::size);
-  const FirstLanes<T, Arch> last(tile.last);
-  const auto load = [&](const T* from, int v) __attribute__((always_inline)) {
-    return Partial && v == Vectors - 1 ? last.load(from + v * lanes)
-                                       : Vector::load_unaligned(from + v * lanes);
+  const FirstLanes<T, Arch> last(tile.last_lanes);
+  const auto load = [&](const T* source, int v) __attribute__((always_inline)) {
+    return Partial && v == Vectors - 1 ? last.load(source + v * lanes)
+                                       : Vector::load_unaligned(source + v * lanes);
   };
 
   Vector sum[Rows][Vectors];
@@ -100,7 +102,7 @@ void compute_tile(const Tile<T>& tile) {
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) sum[r][v] = Vector(T(0));
   }
-  if (tile.fetch_c) {
+  if (tile.prefetch_c) {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
       __builtin_prefetch(tile.c + r * tile.c_row, 1);
@@ -108,7 +110,7 @@ void compute_tile(const Tile<T>& tile) {
     }
   }
 
-  // One pointer for three rows: every address is then a base and an index, with few registers.
+  // One pointer for three rows: every address is then base + index * {0, 1, 2}, with few registers.
   constexpr int groups = (Rows + 2) / 3;
   const T* a[groups];
 #pragma GCC unroll 8
@@ -116,31 +118,32 @@ void compute_tile(const Tile<T>& tile) {
   const T* b = tile.b;
   const int64_t a_row = tile.a_row, a_col = tile.a_col, b_row = tile.b_row;
   const auto step = [&]() __attribute__((always_inline)) {
-    Vector row[Vectors];
+    Vector b_vectors[Vectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) row[v] = load(b, v);
+    for (int v = 0; v < Vectors; ++v) b_vectors[v] = load(b, v);
     b += b_row;
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
-      const Vector element(a[r / 3][r % 3 * a_row]);
+      const Vector a_element(a[r / 3][r % 3 * a_row]);
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) sum[r][v] = multiply_add(element, row[v], sum[r][v]);
+      for (int v = 0; v < Vectors; ++v)
+        sum[r][v] = multiply_add(a_element, b_vectors[v], sum[r][v]);
     }
 #pragma GCC unroll 8
     for (int g = 0; g < groups; ++g) a[g] += a_col;
-    // Two steps of the loop stay apart: else the compiler gives each pointers of its own, more than
-    // there are registers.
+      // Keep the unrolled steps separate: otherwise the compiler makes pointers for each of them,
+      // more than there are registers.
 #pragma GCC unroll 8
     for (int g = 0; g < groups; ++g) asm volatile("" : "+r"(a[g]));
     asm volatile("" : "+r"(b));
   };
   int64_t k = tile.k;
-  const T* ahead = tile.ahead;
+  const T* prefetch = tile.prefetch;
 #pragma GCC unroll 1
-  for (; k >= 4; k -= 4, ahead += tile.ahead_row) {
+  for (; k >= 4; k -= 4, prefetch += tile.prefetch_stride) {
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      __builtin_prefetch(ahead + i * lanes, 0, 2);
+      __builtin_prefetch(prefetch + i * lanes, 0, 2);
       step();
     }
   }
@@ -149,7 +152,7 @@ void compute_tile(const Tile<T>& tile) {
   finish_tile<T, Arch, Rows, Vectors, Partial>(tile, sum, load, last);
 }
 
-// The tile of the given height and number of vectors.
+// Dispatches to the tile with the given number of rows and vectors.
 template <class T, class Arch, bool Partial, int Vectors,
           int Rows = Vectors == 1 ? TileSize<Arch>::tall : TileSize<Arch>::rows>
 REGRAD_INLINE void run_tile(const Tile<T>& tile, int64_t rows) {
@@ -159,13 +162,13 @@ REGRAD_INLINE void run_tile(const Tile<T>& tile, int64_t rows) {
   }
 }
 
-// `columns`: how many of the tile's columns there are, 1 to vectors * lanes.
+// Computes a tile of `columns` columns, 1 to vectors * lanes.
 template <class T, class Arch>
 void run_tile(Tile<T>& tile, int64_t rows, int64_t columns) {
   constexpr int64_t lanes = xsimd::batch<T, Arch>::size;
   static_assert(TileSize<Arch>::vectors == 2);
-  tile.last = columns > lanes ? columns - lanes : columns;
-  if (tile.last < lanes) {
+  tile.last_lanes = columns > lanes ? columns - lanes : columns;
+  if (tile.last_lanes < lanes) {
     columns > lanes ? run_tile<T, Arch, true, 2>(tile, rows)
                     : run_tile<T, Arch, true, 1>(tile, rows);
   } else {

@@ -1,6 +1,7 @@
-// Vectors as all kernels use them: whole or partial in memory, and a true fused multiply-add (xsimd 8
-// has none for AVX-512). A remainder is one partial vector through the same code as the rest.
-// Everything is inlined and carries its instruction set in its name.
+// SIMD vectors for all kernels: loads and stores of full and partial vectors, and a fused
+// multiply-add (xsimd 8 has none for AVX-512). The remainder of a loop is one partial vector, which
+// goes through the same code as the full ones. Everything is inlined, and every symbol's name
+// contains its instruction set.
 #pragma once
 
 #include <cstdint>
@@ -29,22 +30,23 @@ REGRAD_INLINE xsimd::batch<T, Arch> multiply_add(xsimd::batch<T, Arch> x, xsimd:
   return xsimd::fma(x, y, z);
 }
 
-// The first `count` lanes of a vector in memory; the others read as 0, or `fill`, and are not written.
+// Loads and stores the first `count` lanes only; the others are loaded as `fill` and not stored.
 template <class T, class Arch>
 struct FirstLanes {
   using Vector = xsimd::batch<T, Arch>;
-  static constexpr bool is_free = false;  // true: loaded as fast as a whole vector, nearly
+  static constexpr bool is_free =
+      false;  // true: a load costs hardly more than that of a full vector
   REGRAD_INLINE explicit FirstLanes(int64_t count) : count_(count) {}
 
-  REGRAD_INLINE Vector load(const T* from, T fill = T(0)) const {
+  REGRAD_INLINE Vector load(const T* source, T fill = T(0)) const {
     alignas(64) T lanes[Vector::size];
-    for (int64_t i = 0; i < lanes_of<T, Arch>; ++i) lanes[i] = i < count_ ? from[i] : fill;
+    for (int64_t i = 0; i < lanes_of<T, Arch>; ++i) lanes[i] = i < count_ ? source[i] : fill;
     return Vector::load_unaligned(lanes);
   }
-  REGRAD_INLINE void store(T* to, Vector value) const {
+  REGRAD_INLINE void store(T* destination, Vector value) const {
     alignas(64) T lanes[Vector::size];
     value.store_unaligned(lanes);
-    for (int64_t i = 0; i < count_; ++i) to[i] = lanes[i];
+    for (int64_t i = 0; i < count_; ++i) destination[i] = lanes[i];
   }
 
  private:
@@ -57,20 +59,20 @@ struct FirstLanes {
 
 namespace regrad::simd {
 
-// A whole vector, or what is left of one: `left` elements from here on.
+// Loads or stores a full vector, or a partial one if fewer than `lanes` elements are `left`.
 template <class T, class Arch>
-REGRAD_INLINE Vec<T, Arch> load(const T* from, int64_t left, T fill = T(0)) {
+REGRAD_INLINE Vec<T, Arch> load(const T* source, int64_t left, T fill = T(0)) {
   if (left >= lanes_of<T, Arch>) [[likely]]
-    return Vec<T, Arch>::load_unaligned(from);
-  return FirstLanes<T, Arch>(left).load(from, fill);
+    return Vec<T, Arch>::load_unaligned(source);
+  return FirstLanes<T, Arch>(left).load(source, fill);
 }
 
 template <class T, class Arch>
-REGRAD_INLINE void store(T* to, int64_t left, Vec<T, Arch> value) {
+REGRAD_INLINE void store(T* destination, int64_t left, Vec<T, Arch> value) {
   if (left >= lanes_of<T, Arch>) [[likely]] {
-    value.store_unaligned(to);
+    value.store_unaligned(destination);
   } else {
-    FirstLanes<T, Arch>(left).store(to, value);
+    FirstLanes<T, Arch>(left).store(destination, value);
   }
 }
 

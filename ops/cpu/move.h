@@ -1,4 +1,4 @@
-// Kernels that move elements: copies between any strides, and arrays filled, scaled and added.
+// Kernels that move elements: copies between arbitrary strides and dtypes; fill, scale and axpy.
 #pragma once
 
 #include "ops/cpu/gemm_pack.h"
@@ -7,64 +7,72 @@
 
 namespace regrad::simd {
 
-// Rows of n elements: `step` elements from one to the next in a row, `row` from one row to the next.
+// A strided matrix; strides are in elements.
 template <class T>
-struct Side {
+struct Matrix {
   T* data;
-  int64_t step, row;
+  int64_t column_stride, row_stride;
 };
 
 template <class T, class Arch>
-REGRAD_INLINE void copy_plane(int64_t rows, int64_t n, Side<T> to, Side<const T> from) {
-  for (int64_t r = 0; r < rows; ++r, to.data += to.row, from.data += from.row) {
-    if (to.step == 1 && from.step == 1) {
-      copy_run(n * int64_t{sizeof(T)}, reinterpret_cast<char*>(to.data),
-               reinterpret_cast<const char*>(from.data));
+REGRAD_INLINE void copy_plane(int64_t rows, int64_t n, Matrix<T> destination,
+                              Matrix<const T> source) {
+  for (int64_t r = 0; r < rows;
+       ++r, destination.data += destination.row_stride, source.data += source.row_stride) {
+    if (destination.column_stride == 1 && source.column_stride == 1) {
+      copy_contiguous(n * int64_t{sizeof(T)}, reinterpret_cast<char*>(destination.data),
+                      reinterpret_cast<const char*>(source.data));
     } else if (n <= 4) {
-      for (int64_t i = 0; i < n; ++i) to.data[i * to.step] = from.data[i * from.step];
+      for (int64_t i = 0; i < n; ++i)
+        destination.data[i * destination.column_stride] = source.data[i * source.column_stride];
     } else {
-      copy_strided<Arch>(int64_t{sizeof(T)}, n, reinterpret_cast<char*>(to.data), to.step,
-                         reinterpret_cast<const char*>(from.data), from.step);
+      copy_strided<Arch>(int64_t{sizeof(T)}, n, reinterpret_cast<char*>(destination.data),
+                         destination.column_stride, reinterpret_cast<const char*>(source.data),
+                         source.column_stride);
     }
   }
 }
 
-// Both sides one plane of rows at a time, or what of it is between begin and end.
+// Copies as many whole rows of the last two dimensions at a time as lie in [begin, end), or a part
+// of one row.
 template <class T, class Arch>
 void copy_rows(const Loop& loop, T* out, const T* x) {
-  const int last = loop.rank - 1, before = last > 0 ? last - 1 : 0;
-  const int64_t width = loop.sizes[last];
-  const int64_t to_step = loop.strides[0][last], from_step = loop.strides[1][last];
+  const int last = loop.rank - 1, second_last = last > 0 ? last - 1 : 0;
+  const int64_t row_size = loop.sizes[last];
+  const int64_t out_stride = loop.strides[0][last], x_stride = loop.strides[1][last];
   for_elements(loop.numel(), [&](int64_t begin, int64_t end) {
-    Cursor at(loop, 2, begin);
+    Cursor cursor(loop, 2, begin);
     while (begin < end) {
-      const int64_t n = min(width - at.column, end - begin);
-      const int64_t rows = n == width ? min(at.rows_left(loop), (end - begin) / width) : 1;
-      copy_plane<T, Arch>(
-          rows, n, {out + at.offset[0] + at.column * to_step, to_step, loop.strides[0][before]},
-          {x + at.offset[1] + at.column * from_step, from_step, loop.strides[1][before]});
+      const int64_t n = min(row_size - cursor.column, end - begin);
+      const int64_t rows =
+          n == row_size ? min(cursor.rows_left(loop), (end - begin) / row_size) : 1;
+      copy_plane<T, Arch>(rows, n,
+                          {out + cursor.offset[0] + cursor.column * out_stride, out_stride,
+                           loop.strides[0][second_last]},
+                          {x + cursor.offset[1] + cursor.column * x_stride, x_stride,
+                           loop.strides[1][second_last]});
       begin += rows * n;
-      at.next_row(loop, 2, rows);
+      cursor.next_row(loop, 2, rows);
     }
   });
 }
 
-// A tile of rows x columns: out has its columns side by side, x its rows.
+// out[i, j] = x[i, j] for a tile of which `out` has contiguous rows, and x contiguous columns.
 template <class T, class Arch>
-void transpose_tile(int64_t rows, int64_t columns, T* out, int64_t out_row, const T* x,
-                    int64_t x_column) {
+void transpose_tile(int64_t rows, int64_t columns, T* out, int64_t out_stride, const T* x,
+                    int64_t x_stride) {
   int64_t done = 0;
   if constexpr (std::is_floating_point_v<T>) {
     done = columns - columns % lanes_of<T, Arch>;
-    if (done > 0) pack_columns<T, Arch>(x, x_column, rows, done, out, out_row);
+    if (done > 0) pack_columns<T, Arch>(x, x_stride, rows, done, out, out_stride);
   }
   for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = done; j < columns; ++j) out[i * out_row + j] = x[j * x_column + i];
+    for (int64_t j = done; j < columns; ++j) out[i * out_stride + j] = x[j * x_stride + i];
   }
 }
 
-// The last dimension is side by side in out, and `row` is in x: tiles, so that whole cache lines
-// of both are used while they are there.
+// The last dimension is contiguous in `out`, and dimension `row` is contiguous in x. The copy is
+// tiled, so that the cache lines of both are fully used before they are evicted.
 template <class T, class Arch>
 void copy_transposed(const Loop& loop, int row, T* out, const T* x) {
   constexpr int64_t tile = 64;
@@ -77,19 +85,19 @@ void copy_transposed(const Loop& loop, int row, T* out, const T* x) {
     for (int k = 0; k < 2; ++k) outer.strides[k][outer.rank] = loop.strides[k][d];
     ++outer.rank;
   }
-  outer.sizes[outer.rank] = 1;  // the column of a Cursor, which moves by rows
+  outer.sizes[outer.rank] = 1;  // a Cursor moves by rows: its last dimension is a single column
   ++outer.rank;
   const int64_t rows = loop.sizes[row], columns = loop.sizes[last];
   const int64_t row_tiles = ceil_div(rows, tile), column_tiles = ceil_div(columns, tile);
   const int64_t tiles = row_tiles * column_tiles * outer.numel();
   for_ranges(tiles, min(rows, tile) * min(columns, tile), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      const Cursor at(outer, 2, t / (row_tiles * column_tiles));
+      const Cursor cursor(outer, 2, t / (row_tiles * column_tiles));
       const int64_t i = t / column_tiles % row_tiles * tile, j = t % column_tiles * tile;
       transpose_tile<T, Arch>(
           min(rows - i, tile), min(columns - j, tile),
-          out + at.offset[0] + i * loop.strides[0][row] + j, loop.strides[0][row],
-          x + at.offset[1] + i + j * loop.strides[1][last], loop.strides[1][last]);
+          out + cursor.offset[0] + i * loop.strides[0][row] + j, loop.strides[0][row],
+          x + cursor.offset[1] + i + j * loop.strides[1][last], loop.strides[1][last]);
     }
   });
 }
@@ -141,11 +149,11 @@ void scale_by(int64_t n, T* y, T a) {
 }
 
 template <class From, class To, class Arch>
-void convert(int64_t n, void* to, const void* from) {
+void convert(int64_t n, void* out, const void* x) {
   for_elements(n, [&](int64_t begin, int64_t end) {
-    To* out = static_cast<To*>(to);
-    const From* x = static_cast<const From*>(from);
-    for (int64_t i = begin; i < end; ++i) out[i] = pointwise::converted<To>(x[i]);
+    To* typed_out = static_cast<To*>(out);
+    const From* typed_x = static_cast<const From*>(x);
+    for (int64_t i = begin; i < end; ++i) typed_out[i] = pointwise::convert_element<To>(typed_x[i]);
   });
 }
 

@@ -1,6 +1,6 @@
 // Layer normalisation of rows: y = (x - mean) rstd weight + bias, and its derivatives.
-// Deviations are taken from a rounded mean, and the rest of the mean, which a float cannot hold
-// beside a large one, is kept apart: a spread of 1e-3 around 1e4 keeps its digits.
+// The mean is held as a rounded centre plus a residual, which T cannot represent together if the
+// centre is large: so a spread of 1e-3 around 1e4 keeps its digits.
 #pragma once
 
 #include "ops/cpu/reduce.h"
@@ -12,8 +12,8 @@ struct Pair {
   V a, b;
 };
 
-// Two sums in one pass over [begin, end), at most sum_block elements: terms(i, left) is a pair of
-// vectors, like a term of sum_terms.
+// Two sums in one pass over [begin, end), of at most sum_block elements; terms(i, left) returns a
+// pair of vectors (row_sums.h).
 template <class T, class Arch, class Terms>
 REGRAD_INLINE Pair<Vec<T, Arch>> sum_pairs(int64_t begin, int64_t end, const Terms& terms) {
   using V = Vec<T, Arch>;
@@ -60,7 +60,7 @@ REGRAD_INLINE Pair<Vec<T, Arch>> sum_row_pairs(int64_t count, int64_t n, const T
   return {fold_group<Sum, T, Arch>(count, a), fold_group<Sum, T, Arch>(count, b)};
 }
 
-// sum (x - centre) and sum (x - centre)^2 of a row
+// sum(x - centre) and sum((x - centre)^2) of a row
 template <class T, class Arch>
 __attribute__((noinline)) Pair<T> deviations(int64_t n, const T* x, T centre) {
   using V = Vec<T, Arch>;
@@ -72,9 +72,9 @@ __attribute__((noinline)) Pair<T> deviations(int64_t n, const T* x, T centre) {
   return {sums.a.get(0), sums.b.get(0)};
 }
 
-// The same in double, where the squares do not fit T.
+// The same in double, for squares that overflow T.
 template <class T, class Arch>
-Pair<double> wide_deviations(int64_t n, const T* x, T centre) {
+Pair<double> deviations_in_double(int64_t n, const T* x, T centre) {
   Pair<double> sums{0, 0};
   for (int64_t i = 0; i < n; ++i) {
     const double deviation = static_cast<double>(x[i]) - static_cast<double>(centre);
@@ -84,68 +84,71 @@ Pair<double> wide_deviations(int64_t n, const T* x, T centre) {
   return sums;
 }
 
-// A row's mean is centre + rest.
+// The mean of a row is centre + residual.
 template <class T, class Arch>
 struct Moments {
-  OfRows<T, Arch> centre, rest, rstd;
+  RowValues<T, Arch> centre, residual, rstd;
 };
 
-// Around the true mean, for a row of which a few elements say little.
+// Two passes over row r: its mean, then the deviations from it. For rows whose first elements are a
+// bad estimate of the mean.
 template <class T, class Arch>
-__attribute__((noinline)) void careful_moments(int64_t r, int64_t n, Moments<T, Arch>* found,
-                                               const T* x, T eps) {
-  const T centre = static_cast<T>(sum_of<T, Arch>(n, x) / static_cast<double>(n));
-  const Pair<T> near = deviations<T, Arch>(n, x, centre);
-  Pair<double> sums{static_cast<double>(near.a), static_cast<double>(near.b)};
-  if (!(sums.b < __builtin_inf())) sums = wide_deviations<T, Arch>(n, x, centre);
-  const double rest = sums.a / static_cast<double>(n);
-  const double spread = sums.b / static_cast<double>(n) - rest * rest;
+__attribute__((noinline)) void two_pass_moments(int64_t r, int64_t n, Moments<T, Arch>* moments,
+                                                const T* x, T eps) {
+  const T centre = static_cast<T>(sum_elements<T, Arch>(n, x) / static_cast<double>(n));
+  const Pair<T> sums_in_t = deviations<T, Arch>(n, x, centre);
+  Pair<double> sums{static_cast<double>(sums_in_t.a), static_cast<double>(sums_in_t.b)};
+  if (!(sums.b < __builtin_inf())) sums = deviations_in_double<T, Arch>(n, x, centre);
+  const double residual = sums.a / static_cast<double>(n);
+  const double spread = sums.b / static_cast<double>(n) - residual * residual;
   const double variance = spread < 0 ? 0 : spread;
-  found->centre.at[r] = centre;
-  found->rest.at[r] = static_cast<T>(rest);
-  found->rstd.at[r] = static_cast<T>(1 / __builtin_sqrt(variance + static_cast<double>(eps)));
+  moments->centre.values[r] = centre;
+  moments->residual.values[r] = static_cast<T>(residual);
+  moments->rstd.values[r] = static_cast<T>(1 / __builtin_sqrt(variance + static_cast<double>(eps)));
 }
 
-// In one pass, around the mean of the first few elements. Where that lies as far from the row's
-// mean as the elements do, the difference of squares would lose more than one bit.
+// One pass over each row of a group, with the mean of its first few elements as the centre. If the
+// residual is as large as the standard deviation, the difference of squares would lose more than
+// one bit, and the row gets two passes.
 template <class T, class Arch>
-void moments_of_rows(int64_t count, int64_t n, Moments<T, Arch>* found, const T* x, T eps) {
+void row_moments(int64_t count, int64_t n, Moments<T, Arch>* moments, const T* x, T eps) {
   using V = Vec<T, Arch>;
-  const int64_t few = min(n, lanes_of<T, Arch>);
+  const int64_t sample = min(n, lanes_of<T, Arch>);
   const V size(static_cast<T>(n));
-  const V first = fold_terms<Sum, T, Arch>(count, few, T(0),
+  const V first = fold_terms<Sum, T, Arch>(count, sample, T(0),
                                            [&](int64_t r, int64_t i, int64_t left) REGRAD_LAMBDA {
                                              return load<T, Arch>(x + r * n + i, left);
                                            });
-  (first / V(static_cast<T>(few))).store_unaligned(found->centre.at);
+  (first / V(static_cast<T>(sample))).store_unaligned(moments->centre.values);
   const auto [sum, squares] =
       sum_row_pairs<T, Arch>(count, n, [&](int64_t r, int64_t i, int64_t left) REGRAD_LAMBDA {
-        const T centre = found->centre.at[r];
+        const T centre = moments->centre.values[r];
         const V deviation = load<T, Arch>(x + r * n + i, left, centre) - V(centre);
         return Pair<V>{deviation, deviation * deviation};
       });
-  const V rest = sum / size, square = squares / size;
-  const V variance = bounded_below(square - rest * rest, 0);
-  rest.store_unaligned(found->rest.at);
-  (V(T(1)) / v_sqrt(variance + V(eps))).store_unaligned(found->rstd.at);
-  const auto is_safe = (rest * rest * V(T(2)) <= square) & (square < V(infinity<T>()));
+  const V residual = sum / size, square = squares / size;
+  const V variance = clamp_below(square - residual * residual, 0);
+  residual.store_unaligned(moments->residual.values);
+  (V(T(1)) / v_sqrt(variance + V(eps))).store_unaligned(moments->rstd.values);
+  const auto is_safe = (residual * residual * V(T(2)) <= square) & (square < V(infinity<T>()));
   if (xsimd::all(is_safe)) return;
   alignas(64) T safe[lanes_of<T, Arch>];
   v_select(is_safe, V(T(1)), V(T(0))).store_unaligned(safe);
   for (int64_t r = 0; r < count; ++r) {
-    if (safe[r] == 0) careful_moments<T, Arch>(r, n, found, x + r * n, eps);
+    if (safe[r] == 0) two_pass_moments<T, Arch>(r, n, moments, x + r * n, eps);
   }
 }
 
-// y = ((x - centre) - rest) rstd weight + bias of one row
+// y = ((x - centre) - residual) rstd weight + bias, for one row
 template <bool has_weight, bool has_bias, class T, class Arch>
-REGRAD_INLINE void normalise_row(int64_t n, T* y, const T* x, const Moments<T, Arch>& found,
+REGRAD_INLINE void normalise_row(int64_t n, T* y, const T* x, const Moments<T, Arch>& moments,
                                  int64_t r, const T* weight, const T* bias) {
   using V = Vec<T, Arch>;
-  const T rstd = found.rstd.at[r];
-  const V centre(found.centre.at[r]), factor(rstd), rest(-found.rest.at[r] * rstd);
+  const T rstd = moments.rstd.values[r];
+  const V centre(moments.centre.values[r]), factor(rstd),
+      residual(-moments.residual.values[r] * rstd);
   for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
-    V value = multiply_add(load<T, Arch>(x + i, n - i) - centre, factor, rest);
+    V value = multiply_add(load<T, Arch>(x + i, n - i) - centre, factor, residual);
     if constexpr (has_weight && has_bias) {
       value = multiply_add(value, load<T, Arch>(weight + i, n - i), load<T, Arch>(bias + i, n - i));
     } else if constexpr (has_weight) {
@@ -157,10 +160,10 @@ REGRAD_INLINE void normalise_row(int64_t n, T* y, const T* x, const Moments<T, A
   }
 }
 
-// More rows at once would not leave room in the nearest cache for all that is read and written.
+// Rows per group, so that everything read and written for a group fits the L1 cache.
 template <class T, class Arch>
 REGRAD_INLINE int64_t norm_group(int64_t n) {
-  return n <= 256 ? group_of<T, Arch>(2 * n) : 1;
+  return n <= 256 ? rows_per_group<T, Arch>(2 * n) : 1;
 }
 
 template <class T, class Arch>
@@ -175,21 +178,22 @@ void layer_norm(Rows rows, T* y, T* mean, T* rstd, const T* x, const T* weight, 
   for_ranges(rows.outer, 4 * n, [&](int64_t begin, int64_t end) {
     for (int64_t first = begin; first < end; first += group) {
       const int64_t count = min(group, end - first);
-      Moments<T, Arch> found;
-      moments_of_rows<T, Arch>(count, n, &found, x + first * n, eps);
+      Moments<T, Arch> moments;
+      row_moments<T, Arch>(count, n, &moments, x + first * n, eps);
       for (int64_t r = 0; r < count; ++r) {
         const int64_t row = first + r;
-        mean[row] = found.centre.at[r] + found.rest.at[r];
-        rstd[row] = found.rstd.at[r];
-        write(n, y + row * n, x + row * n, found, r, weight, bias);
+        mean[row] = moments.centre.values[r] + moments.residual.values[r];
+        rstd[row] = moments.rstd.values[r];
+        write(n, y + row * n, x + row * n, moments, r, weight, bias);
       }
     }
   });
 }
 
-// What of a row's mean was lost when it was rounded to T, where that shows in the result.
+// The part of a row's mean that was lost when it was rounded to T; 0 where that would not change
+// the result.
 template <class T, class Arch>
-T rest_of_mean(int64_t n, const T* x, T mean, T rstd) {
+T mean_residual(int64_t n, const T* x, T mean, T rstd) {
   const T in_deviations = mean * rstd;
   if (in_deviations < T(16) && in_deviations > T(-16)) return T(0);
   return deviations<T, Arch>(n, x, mean).a / static_cast<T>(n);
@@ -203,7 +207,7 @@ struct NormGradients {
   const T* mean;
   const T* rstd;
   const T* weight;
-  // Sums of g xhat and of g over a few rows, n numbers each; null when not wanted.
+  // Sums of g xhat and of g over some rows, n numbers each; null if not needed.
   T* weight_sum;
   T* bias_sum;
 };
@@ -211,12 +215,12 @@ struct NormGradients {
 template <class T, class Arch>
 struct NormBackward {
   using V = Vec<T, Arch>;
-  // What all elements of a row share: xhat = (x - mean) rstd - shift, and the means of u = g weight
-  // and of u xhat.
-  OfRows<T, Arch> shift, mean_u, mean_product;
+  // Values of each row: xhat = (x - mean) rstd - shift, and the means of u = g weight and of u
+  // xhat. Then dx = rstd (u - mean_u - xhat mean_product).
+  RowValues<T, Arch> shift, mean_u, mean_product;
 
   template <bool has_weight>
-  static REGRAD_INLINE V weighted(V gradient, const T* weight, int64_t i, int64_t left) {
+  static REGRAD_INLINE V apply_weight(V gradient, const T* weight, int64_t i, int64_t left) {
     if constexpr (has_weight)
       return gradient * load<T, Arch>(weight + i, left);
     else
@@ -225,43 +229,43 @@ struct NormBackward {
 
   template <bool has_weight>
   __attribute__((noinline)) void prepare(int64_t count, int64_t n, int64_t first,
-                                         const NormGradients<T>& at) {
+                                         const NormGradients<T>& p) {
     for (int64_t r = 0; r < count; ++r) {
-      const T mean = at.mean[first + r], rstd = at.rstd[first + r];
-      shift.at[r] = rest_of_mean<T, Arch>(n, at.x + (first + r) * n, mean, rstd) * rstd;
+      const T mean = p.mean[first + r], rstd = p.rstd[first + r];
+      shift.values[r] = mean_residual<T, Arch>(n, p.x + (first + r) * n, mean, rstd) * rstd;
     }
     const auto [sum_u, sum_product] =
         sum_row_pairs<T, Arch>(count, n, [&](int64_t r, int64_t i, int64_t left) REGRAD_LAMBDA {
           const int64_t o = first + r;
-          const V g = load<T, Arch>(at.g + o * n + i, left);
-          const V x = load<T, Arch>(at.x + o * n + i, left);
-          const V u = weighted<has_weight>(g, at.weight, i, left);
-          const V xhat = (x - V(at.mean[o])) * V(at.rstd[o]) - V(shift.at[r]);
+          const V g = load<T, Arch>(p.g + o * n + i, left);
+          const V x = load<T, Arch>(p.x + o * n + i, left);
+          const V u = apply_weight<has_weight>(g, p.weight, i, left);
+          const V xhat = (x - V(p.mean[o])) * V(p.rstd[o]) - V(shift.values[r]);
           return Pair<V>{u, u * xhat};
         });
-    (sum_u / V(static_cast<T>(n))).store_unaligned(mean_u.at);
-    (sum_product / V(static_cast<T>(n))).store_unaligned(mean_product.at);
+    (sum_u / V(static_cast<T>(n))).store_unaligned(mean_u.values);
+    (sum_product / V(static_cast<T>(n))).store_unaligned(mean_product.values);
   }
 
-  template <bool has_weight, bool has_dx, bool adds>
-  REGRAD_INLINE void write(int64_t n, int64_t r, int64_t o, const NormGradients<T>& at) {
-    const T* gradients = at.g + o * n;
-    const T* from = at.x + o * n;
-    const T* weight = at.weight;
-    T* to = has_dx ? at.dx + o * n : nullptr;
-    T* weight_sums = at.weight_sum;
-    T* bias_sums = at.bias_sum;
-    const V mean(at.mean[o]), rstd(at.rstd[o]), by(shift.at[r]);
-    const V all_u(mean_u.at[r]), all_product(mean_product.at[r]);
+  template <bool has_weight, bool has_dx, bool has_sums>
+  REGRAD_INLINE void write(int64_t n, int64_t r, int64_t o, const NormGradients<T>& p) {
+    const T* g_row = p.g + o * n;
+    const T* x = p.x + o * n;
+    const T* weight = p.weight;
+    T* dx = has_dx ? p.dx + o * n : nullptr;
+    T* weight_sums = p.weight_sum;
+    T* bias_sums = p.bias_sum;
+    const V mean(p.mean[o]), rstd(p.rstd[o]), row_shift(shift.values[r]);
+    const V row_mean_u(mean_u.values[r]), row_mean_product(mean_product.values[r]);
     for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
       const int64_t left = n - i;
-      const V g = load<T, Arch>(gradients + i, left);
-      const V xhat = (load<T, Arch>(from + i, left) - mean) * rstd - by;
-      const V u = weighted<has_weight>(g, weight, i, left);
+      const V g = load<T, Arch>(g_row + i, left);
+      const V xhat = (load<T, Arch>(x + i, left) - mean) * rstd - row_shift;
+      const V u = apply_weight<has_weight>(g, weight, i, left);
       if constexpr (has_dx) {
-        store<T, Arch>(to + i, left, rstd * ((u - all_u) - xhat * all_product));
+        store<T, Arch>(dx + i, left, rstd * ((u - row_mean_u) - xhat * row_mean_product));
       }
-      if constexpr (adds) {
+      if constexpr (has_sums) {
         store<T, Arch>(weight_sums + i, left,
                        multiply_add(g, xhat, load<T, Arch>(weight_sums + i, left)));
         store<T, Arch>(bias_sums + i, left, load<T, Arch>(bias_sums + i, left) + g);
@@ -269,41 +273,41 @@ struct NormBackward {
     }
   }
 
-  // Rows [begin, end), a group at most.
-  template <bool has_weight, bool has_dx, bool adds>
-  static void rows(int64_t n, int64_t begin, int64_t end, const NormGradients<T>& at) {
-    NormBackward found;
-    found.template prepare<has_weight>(end - begin, n, begin, at);
+  // Rows [begin, end), at most a group.
+  template <bool has_weight, bool has_dx, bool has_sums>
+  static void rows(int64_t n, int64_t begin, int64_t end, const NormGradients<T>& p) {
+    NormBackward backward;
+    backward.template prepare<has_weight>(end - begin, n, begin, p);
     for (int64_t o = begin; o < end; ++o) {
-      found.template write<has_weight, has_dx, adds>(n, o - begin, o, at);
+      backward.template write<has_weight, has_dx, has_sums>(n, o - begin, o, p);
     }
   }
 
-  static void some(int64_t n, int64_t begin, int64_t end, const NormGradients<T>& at) {
-    const bool adds = at.weight_sum != nullptr;
-    if (at.dx == nullptr) return rows<false, false, true>(n, begin, end, at);
-    if (at.weight == nullptr) {
-      return (adds ? rows<false, true, true> : rows<false, true, false>)(n, begin, end, at);
+  static void dispatch(int64_t n, int64_t begin, int64_t end, const NormGradients<T>& p) {
+    const bool has_sums = p.weight_sum != nullptr;
+    if (p.dx == nullptr) return rows<false, false, true>(n, begin, end, p);
+    if (p.weight == nullptr) {
+      return (has_sums ? rows<false, true, true> : rows<false, true, false>)(n, begin, end, p);
     }
-    (adds ? rows<true, true, true> : rows<true, true, false>)(n, begin, end, at);
+    (has_sums ? rows<true, true, true> : rows<true, true, false>)(n, begin, end, p);
   }
 };
 
-// Rows [begin, end): 64 at a time are summed in T, and those sums in double.
+// Rows [begin, end). The sums of 64 rows at a time are made in T, and added to `totals` in double.
 template <class T, class Arch>
-void layer_norm_backward_rows(int64_t n, int64_t begin, int64_t end, NormGradients<T> at,
+void layer_norm_backward_rows(int64_t n, int64_t begin, int64_t end, NormGradients<T> p,
                               double* totals, T* sums) {
-  const bool adds = at.weight_sum != nullptr || at.bias_sum != nullptr;
+  const bool has_sums = p.weight_sum != nullptr || p.bias_sum != nullptr;
   const int64_t group = norm_group<T, Arch>(n);
-  at.weight_sum = adds ? sums : nullptr;
-  at.bias_sum = adds ? sums + n : nullptr;
+  p.weight_sum = has_sums ? sums : nullptr;
+  p.bias_sum = has_sums ? sums + n : nullptr;
   for (int64_t first = begin; first < end; first += 64) {
     const int64_t last = min(first + 64, end);
-    if (adds) __builtin_memset(sums, 0, static_cast<std::size_t>(2 * n) * sizeof(T));
+    if (has_sums) __builtin_memset(sums, 0, static_cast<std::size_t>(2 * n) * sizeof(T));
     for (int64_t o = first; o < last; o += group) {
-      NormBackward<T, Arch>::some(n, o, min(o + group, last), at);
+      NormBackward<T, Arch>::dispatch(n, o, min(o + group, last), p);
     }
-    if (!adds) continue;
+    if (!has_sums) continue;
     for (int64_t i = 0; i < 2 * n; ++i) {
       const double before = first == begin ? 0 : totals[i];
       totals[i] = before + static_cast<double>(sums[i]);
@@ -311,7 +315,7 @@ void layer_norm_backward_rows(int64_t n, int64_t begin, int64_t end, NormGradien
   }
 }
 
-// out[i] = the sum of totals[c][i], in the order of c; the first row of totals is used up.
+// out[i] = the sum of totals[c][i] in the order of c; the first row of totals is overwritten.
 template <class T, class Arch>
 void combine_rows(int64_t chunks, int64_t n, T* out, double* totals, int64_t stride) {
   for (int64_t c = 1; c < chunks; ++c) {
@@ -324,16 +328,17 @@ template <class T, class Arch>
 void layer_norm_backward(Rows rows, T* dx, T* dweight, T* dbias, const T* g, const T* x,
                          const T* mean, const T* rstd, const T* weight) {
   const int64_t n = rows.n;
-  // Not too few rows to a chunk: each has sums of its own to clear and to add up.
-  const int64_t each = max(max(chunk_size(rows.outer, 4 * n), 16), ceil_div(rows.outer, 64));
-  const int64_t chunks = ceil_div(rows.outer, each);
-  const NormGradients<T> at{dx, g, x, mean, rstd, weight, dweight, dbias};
-  // For each chunk: 2 n totals; then, for each chunk, 2 n sums.
+  // At least 16 rows per chunk, as each chunk has its own sums to clear and to combine.
+  const int64_t chunk_rows = max(max(chunk_size(rows.outer, 4 * n), 16), ceil_div(rows.outer, 64));
+  const int64_t chunks = ceil_div(rows.outer, chunk_rows);
+  const NormGradients<T> p{dx, g, x, mean, rstd, weight, dweight, dbias};
+  // 2 n totals for each chunk, followed by 2 n sums for each chunk.
   const auto bytes = static_cast<std::size_t>(chunks * 2 * n) * (sizeof(double) + sizeof(T));
   auto* totals = static_cast<double*>(scratch(Scratch::reduce, bytes));
   T* sums = reinterpret_cast<T*>(totals + chunks * 2 * n);
   parallel_for(chunks, [&](int64_t chunk) {
-    layer_norm_backward_rows<T, Arch>(n, chunk * each, min((chunk + 1) * each, rows.outer), at,
+    layer_norm_backward_rows<T, Arch>(n, chunk * chunk_rows,
+                                      min((chunk + 1) * chunk_rows, rows.outer), p,
                                       totals + chunk * 2 * n, sums + chunk * 2 * n);
   });
   if (dweight != nullptr) combine_rows<T, Arch>(chunks, n, dweight, totals, 2 * n);

@@ -1,8 +1,9 @@
-// Threads for the kernels: one small pool and one way to use it, parallel_for().
-// The caller works beside the pool and waits only for chunks that a worker has already taken, so
-// a busy machine costs at most one chunk of time. What a chunk is must depend on the work alone,
-// never on num_threads(): that is what makes results the same bits for any number of threads.
-// Nothing from the standard library is included: kernels of every instruction set include this.
+// The thread pool of the kernels, and parallel_for(), the one way to use it.
+// The caller takes chunks too and waits only for those that a worker has already taken, so that on
+// a busy machine it waits for at most one chunk per worker. How work is cut into chunks must depend
+// on the work alone, never on num_threads(), so that results have the same bits for any number of
+// threads. Kernels of every instruction set include this header, so it includes nothing of the
+// standard library that would compile to functions.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +15,13 @@ namespace regrad {
 int num_threads();
 void set_num_threads(int count);
 
-// body(context, i) for every i in [0, chunks), in any order and on any thread. Serial when called
-// from inside a chunk, or while another thread is using the pool. The first exception thrown by a
-// chunk stops the handing out of further chunks and is rethrown here.
+// Calls body(context, i) for every i in [0, chunks), in any order and on any thread; serially if
+// called from inside a chunk, or while another thread is using the pool. After an exception no
+// further chunks are run, and the first exception is rethrown here.
 void run_chunks(int64_t chunks, void (*body)(void* context, int64_t chunk), void* context);
 
 // The same for a lambda: parallel_for(chunks, [&](int64_t chunk) { ... });
-// Always inlined, so that no function of one instruction set is shared with another.
+// Always inlined: the linker must not share a copy compiled for one instruction set with another.
 template <class Body>
 [[gnu::always_inline]] inline void parallel_for(int64_t chunks, Body&& body) {
   if (chunks <= 1) {

@@ -1,4 +1,4 @@
-// Kernels of each element: one argument, two, comparisons, choice.
+// Pointwise kernels: functions of one and two arguments, comparisons, where.
 #pragma once
 
 #include "ops/cpu/loop.h"
@@ -34,8 +34,8 @@ struct UnaryKernel {
     const T* g = static_cast<const T*>(operands[1]);
     const T* s = static_cast<const T*>(operands[2]);
     for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
-      const V at = load<T, Arch>(s + i, n - i);
-      const V factor = second ? Formula::curvature(at, p, q) : Formula::slope(at, p, q);
+      const V value = load<T, Arch>(s + i, n - i);
+      const V factor = second ? Formula::curvature(value, p, q) : Formula::slope(value, p, q);
       store<T, Arch>(out + i, n - i, load<T, Arch>(g + i, n - i) * factor);
     }
   }
@@ -92,7 +92,7 @@ struct BinaryKernel {
     const T* a = static_cast<const T*>(operands[1]);
     const T* b = static_cast<const T*>(operands[2]);
     if constexpr (!std::is_floating_point_v<T>) {
-      for (int64_t i = 0; i < n; ++i) out[i] = pointwise::apply_whole<function>(a[i], b[i]);
+      for (int64_t i = 0; i < n; ++i) out[i] = pointwise::apply_integer<function>(a[i], b[i]);
     } else {
       for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
         store<T, Arch>(out + i, n - i,
@@ -106,7 +106,7 @@ struct BinaryKernel {
   }
 };
 
-// Plain loops: compilers turn them into vectors of the instruction set at hand.
+// A plain loop, which the compiler vectorises.
 template <Compare function, class T, class Arch>
 struct CompareKernel {
   static void block(const void*, int64_t n, void* const* operands) {
@@ -122,7 +122,7 @@ struct CompareKernel {
 
 template <class T, class Arch>
 struct WhereKernel {
-  // Both sides' bits under a mask: compilers do not make vectors of a choice between two loads.
+  // A bitwise select with a mask: compilers do not vectorise a choice between two loads.
   using Word = std::conditional_t<sizeof(T) == 8, uint64_t,
                                   std::conditional_t<sizeof(T) == 4, uint32_t, uint8_t>>;
 
@@ -132,13 +132,13 @@ struct WhereKernel {
     const char* yes = static_cast<const char*>(operands[2]);
     const char* no = static_cast<const char*>(operands[3]);
     for (int64_t i = 0; i < n; ++i) {
-      const int64_t at = i * int64_t{sizeof(Word)};
+      const int64_t offset = i * int64_t{sizeof(Word)};
       Word if_true, if_false;
-      __builtin_memcpy(&if_true, yes + at, sizeof(Word));
-      __builtin_memcpy(&if_false, no + at, sizeof(Word));
+      __builtin_memcpy(&if_true, yes + offset, sizeof(Word));
+      __builtin_memcpy(&if_false, no + offset, sizeof(Word));
       const auto mask = static_cast<Word>(Word{0} - Word{condition[i]});
       const auto chosen = static_cast<Word>((if_true & mask) | (if_false & ~mask));
-      __builtin_memcpy(out + at, &chosen, sizeof(Word));
+      __builtin_memcpy(out + offset, &chosen, sizeof(Word));
     }
   }
   static void run(const Loop& loop, T* out, const bool* condition, const T* yes, const T* no) {

@@ -1,4 +1,4 @@
-// The transform of Box and Muller (1958), and single numbers of Philox for what is not a kernel.
+// The Box-Muller transform (1958), and single Philox numbers for code that is not a kernel.
 #include "ops/random.h"
 
 #include "ops/cpu/random.h"
@@ -15,13 +15,13 @@ void transform(int64_t blocks, T* values, const uint64_t* even, const uint64_t* 
   for (int64_t i = 0; i < blocks; i += lanes) {
     alignas(16) T radius[lanes], angle[lanes], sine[lanes];
     for (int64_t j = 0; j < lanes; ++j) {
-      random_bits::to_radius(even[i + j], radius + j);
-      random_bits::to_fraction(odd[i + j], angle + j);
+      random_bits::to_uniform_positive(even[i + j], radius + j);
+      random_bits::to_uniform(odd[i + j], angle + j);
     }
-    const V length = v_sqrt(v_log(V::load_unaligned(radius)) * V(T(-2)));
-    const V around = (V::load_unaligned(angle) - V(T(0.5))) * V(T(6.28318530717958647692));
-    (length * v_cos(around)).store_unaligned(radius);
-    (length * v_sin(around)).store_unaligned(sine);
+    const V radii = v_sqrt(v_log(V::load_unaligned(radius)) * V(T(-2)));
+    const V angles = (V::load_unaligned(angle) - V(T(0.5))) * V(T(6.28318530717958647692));
+    (radii * v_cos(angles)).store_unaligned(radius);
+    (radii * v_sin(angles)).store_unaligned(sine);
     for (int64_t j = 0; j < lanes; ++j) {
       values[2 * (i + j)] = radius[j];
       values[2 * (i + j) + 1] = sine[j];

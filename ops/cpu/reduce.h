@@ -1,5 +1,5 @@
-// Sums, extremes and their positions along n. Long rows are cut into pieces of a fixed size, so
-// that the result has the same bits on any number of threads.
+// Sums, maxima, minima and their indices along n. Long rows are cut into pieces of a fixed size, so
+// that the result has the same bits for any number of threads.
 #pragma once
 
 #include "ops/cpu/row_sums.h"
@@ -10,7 +10,7 @@ namespace regrad::simd {
 inline constexpr int64_t row_piece = 32768;
 
 template <class T, class Arch>
-double sum_of(int64_t n, const T* x) {
+double sum_elements(int64_t n, const T* x) {
   if constexpr (std::is_floating_point_v<T>) {
     return sum_terms<T, Arch>(
         n, [&](int64_t i, int64_t left) REGRAD_LAMBDA { return load<T, Arch>(x + i, left); });
@@ -19,9 +19,9 @@ double sum_of(int64_t n, const T* x) {
   }
 }
 
-// The greatest (sign 1) or least (sign -1) of n > 0 numbers; NaN when one is.
+// The maximum (sign 1) or minimum (sign -1) of n > 0 numbers; NaN if one of them is.
 template <int sign, class T, class Arch>
-T extreme_of(int64_t n, const T* x) {
+T extremum(int64_t n, const T* x) {
   if constexpr (!std::is_floating_point_v<T>) {
     T best = x[0];
     for (int64_t i = 1; i < n; ++i) best = (sign > 0 ? x[i] > best : x[i] < best) ? x[i] : best;
@@ -29,41 +29,42 @@ T extreme_of(int64_t n, const T* x) {
   } else {
     using V = Vec<T, Arch>;
     constexpr int64_t lanes = lanes_of<T, Arch>;
-    using Best = Better<sign>;
+    using Best = Extremum<sign>;
     V a = load<T, Arch>(x, n, x[0]), b = a, c = a, d = a;
     int64_t i = lanes;
     for (; i + 4 * lanes <= n; i += 4 * lanes) {
-      a = Best::of(a, V::load_unaligned(x + i));
-      b = Best::of(b, V::load_unaligned(x + i + lanes));
-      c = Best::of(c, V::load_unaligned(x + i + 2 * lanes));
-      d = Best::of(d, V::load_unaligned(x + i + 3 * lanes));
+      a = Best::apply(a, V::load_unaligned(x + i));
+      b = Best::apply(b, V::load_unaligned(x + i + lanes));
+      c = Best::apply(c, V::load_unaligned(x + i + 2 * lanes));
+      d = Best::apply(d, V::load_unaligned(x + i + 3 * lanes));
     }
-    for (; i < n; i += lanes) a = Best::of(a, load<T, Arch>(x + i, n - i, x[0]));
-    return fold_lanes<Best>(Best::of(Best::of(a, b), Best::of(c, d)));
+    for (; i < n; i += lanes) a = Best::apply(a, load<T, Arch>(x + i, n - i, x[0]));
+    return fold_lanes<Best>(Best::apply(Best::apply(a, b), Best::apply(c, d)));
   }
 }
 
-// How each reduction treats one run of a row, combines partial results, and combines columns.
+// How each reduction reduces a contiguous run (reduce_run), combines elements in T (combine), lanes
+// (Combine), and partial results (combine_totals).
 template <Reduction, class T, class Arch>
 struct Reducer;
 
 template <class T, class Arch>
 struct Reducer<Reduction::sum, T, Arch> {
   using Total = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
-  static constexpr int64_t rows_at_once = 32;  // summed in T before they are added in double
-  static Total of(int64_t n, const T* x) {
+  static constexpr int64_t rows_per_partial = 32;  // summed in T before they are added to a Total
+  static Total reduce_run(int64_t n, const T* x) {
     if constexpr (std::is_floating_point_v<T>) {
-      return sum_of<T, Arch>(n, x);
+      return sum_elements<T, Arch>(n, x);
     } else {
       uint64_t total = 0;
       for (int64_t i = 0; i < n; ++i) total += static_cast<uint64_t>(x[i]);
       return total;
     }
   }
-  static REGRAD_INLINE Total combine(Total a, Total b) { return a + b; }
+  static REGRAD_INLINE Total combine_totals(Total a, Total b) { return a + b; }
   using Combine = Sum;
-  static REGRAD_INLINE T start() { return T(0); }
-  static REGRAD_INLINE T add(T a, T b) {
+  static REGRAD_INLINE T identity() { return T(0); }
+  static REGRAD_INLINE T combine(T a, T b) {
     if constexpr (std::is_floating_point_v<T>)
       return a + b;
     else
@@ -74,37 +75,37 @@ struct Reducer<Reduction::sum, T, Arch> {
 template <int sign, class T, class Arch>
 struct Extreme {
   using Total = T;
-  static constexpr int64_t rows_at_once = 1 << 20;
-  static Total of(int64_t n, const T* x) { return extreme_of<sign, T, Arch>(n, x); }
-  using Combine = Better<sign>;
-  static REGRAD_INLINE T start() { return sign > 0 ? -infinity<T>() : infinity<T>(); }
-  static REGRAD_INLINE T add(T a, T b) {
+  static constexpr int64_t rows_per_partial = 1 << 20;
+  static Total reduce_run(int64_t n, const T* x) { return extremum<sign, T, Arch>(n, x); }
+  using Combine = Extremum<sign>;
+  static REGRAD_INLINE T identity() { return sign > 0 ? -infinity<T>() : infinity<T>(); }
+  static REGRAD_INLINE T combine(T a, T b) {
     const bool keep = (sign > 0 ? a > b : a < b) || is_nan(a);
     return keep ? a : b;
   }
-  static REGRAD_INLINE Total combine(Total a, Total b) { return add(a, b); }
+  static REGRAD_INLINE Total combine_totals(Total a, Total b) { return combine(a, b); }
 };
 template <class T, class Arch>
 struct Reducer<Reduction::max, T, Arch> : Extreme<1, T, Arch> {};
 template <class T, class Arch>
 struct Reducer<Reduction::min, T, Arch> : Extreme<-1, T, Arch> {};
 
-// Many rows, each of at most short_row elements.
+// Rows of at most short_row elements.
 template <class R, class T, class Arch>
 void reduce_short_rows(int64_t count, int64_t n, T* out, const T* x) {
   constexpr int64_t lanes = lanes_of<T, Arch>;
   for (int64_t first = 0; first < count; first += lanes) {
-    const int64_t some = min(lanes, count - first);
+    const int64_t row_count = min(lanes, count - first);
     const T* rows = x + first * n;
-    const auto all = fold_terms<typename R::Combine, T, Arch>(
-        some, n, R::start(), [&](int64_t r, int64_t i, int64_t left) REGRAD_LAMBDA {
-          return load<T, Arch>(rows + r * n + i, left, R::start());
+    const auto results = fold_terms<typename R::Combine, T, Arch>(
+        row_count, n, R::identity(), [&](int64_t r, int64_t i, int64_t left) REGRAD_LAMBDA {
+          return load<T, Arch>(rows + r * n + i, left, R::identity());
         });
-    store<T, Arch>(out + first, some, all);
+    store<T, Arch>(out + first, row_count, results);
   }
 }
 
-// Rows whose elements lie side by side.
+// Contiguous rows.
 template <class R, class T, class Arch>
 void reduce_rows(int64_t outer, int64_t n, T* out, const T* x) {
   using Total = typename R::Total;
@@ -116,7 +117,7 @@ void reduce_rows(int64_t outer, int64_t n, T* out, const T* x) {
           return reduce_short_rows<R, T, Arch>(end - begin, n, out + begin, x + begin * n);
         }
       }
-      for (int64_t o = begin; o < end; ++o) out[o] = static_cast<T>(R::of(n, x + o * n));
+      for (int64_t o = begin; o < end; ++o) out[o] = static_cast<T>(R::reduce_run(n, x + o * n));
     });
     return;
   }
@@ -128,13 +129,15 @@ void reduce_rows(int64_t outer, int64_t n, T* out, const T* x) {
         scratch(Scratch::reduce, static_cast<std::size_t>(rows * pieces) * sizeof(Total)));
     for_ranges(rows * pieces, row_piece, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t at = i % pieces * row_piece;
-        partial[i] = R::of(min(row_piece, n - at), x + (first + i / pieces) * n + at);
+        const int64_t offset = i % pieces * row_piece;
+        partial[i] =
+            R::reduce_run(min(row_piece, n - offset), x + (first + i / pieces) * n + offset);
       }
     });
     for (int64_t o = 0; o < rows; ++o) {
       Total total = partial[o * pieces];
-      for (int64_t i = 1; i < pieces; ++i) total = R::combine(total, partial[o * pieces + i]);
+      for (int64_t i = 1; i < pieces; ++i)
+        total = R::combine_totals(total, partial[o * pieces + i]);
       out[first + o] = static_cast<T>(total);
     }
   }
@@ -153,12 +156,12 @@ void accumulate_columns(int64_t rows, int64_t columns, T* acc, const T* x, int64
     const T* c = b + stride;
     const T* d = c + stride;
     for (int64_t j = 0; j < columns; ++j) {
-      acc[j] = R::add(acc[j], R::add(R::add(a[j], b[j]), R::add(c[j], d[j])));
+      acc[j] = R::combine(acc[j], R::combine(R::combine(a[j], b[j]), R::combine(c[j], d[j])));
     }
   }
   for (; i < rows; ++i) {
     const T* a = x + i * stride;
-    for (int64_t j = 0; j < columns; ++j) acc[j] = R::add(acc[j], a[j]);
+    for (int64_t j = 0; j < columns; ++j) acc[j] = R::combine(acc[j], a[j]);
   }
 }
 
@@ -167,31 +170,32 @@ template <class R, class T, class Arch>
 void reduce_block(int64_t rows, int64_t columns, typename R::Total* totals, const T* x,
                   int64_t stride) {
   alignas(64) T acc[column_block];
-  for (int64_t i = 0; i < rows; i += R::rows_at_once) {
-    accumulate_columns<R, T, Arch>(min(R::rows_at_once, rows - i), columns, acc, x + i * stride,
+  for (int64_t i = 0; i < rows; i += R::rows_per_partial) {
+    accumulate_columns<R, T, Arch>(min(R::rows_per_partial, rows - i), columns, acc, x + i * stride,
                                    stride);
     for (int64_t j = 0; j < columns; ++j) {
       const auto part = static_cast<typename R::Total>(acc[j]);
-      totals[j] = i == 0 ? part : R::combine(totals[j], part);
+      totals[j] = i == 0 ? part : R::combine_totals(totals[j], part);
     }
   }
 }
 
-// The same for narrow rows: `group` of them side by side count as one wide row, and what the
-// columns of one then have in common is combined last.
+// The same for narrow rows: `group` consecutive rows are treated as one wide row; the columns of it
+// that belong to one column are combined at the end.
 template <class R, class T, class Arch>
 void reduce_narrow(int64_t rows, int64_t columns, typename R::Total* totals, const T* x) {
   typename R::Total wide[column_block];
   const int64_t group = min(max(64 / columns, 1), rows);
   reduce_block<R, T, Arch>(rows / group, group * columns, wide, x, group * columns);
-  const int64_t rest = rows % group * columns;
+  const int64_t remainder = rows % group * columns;
   const T* last = x + (rows - rows % group) * columns;
-  for (int64_t j = 0; j < rest; ++j) {
-    wide[j] = R::combine(wide[j], static_cast<typename R::Total>(last[j]));
+  for (int64_t j = 0; j < remainder; ++j) {
+    wide[j] = R::combine_totals(wide[j], static_cast<typename R::Total>(last[j]));
   }
   for (int64_t j = 0; j < columns; ++j) {
     totals[j] = wide[j];
-    for (int64_t i = 1; i < group; ++i) totals[j] = R::combine(totals[j], wide[i * columns + j]);
+    for (int64_t i = 1; i < group; ++i)
+      totals[j] = R::combine_totals(totals[j], wide[i * columns + j]);
   }
 }
 
@@ -207,14 +211,14 @@ void reduce_columns(Rows rows, T* out, const T* x) {
     const int64_t first = block * column_block, begin = p * piece;
     const int64_t columns = min(column_block, rows.inner - first);
     const int64_t count = min(piece, rows.n - begin);
-    const T* from = x + (o * rows.n + begin) * rows.inner + first;
-    if (rows.inner < 64) return reduce_narrow<R, T, Arch>(count, columns, totals, from);
-    reduce_block<R, T, Arch>(count, columns, totals, from, rows.inner);
+    const T* block_x = x + (o * rows.n + begin) * rows.inner + first;
+    if (rows.inner < 64) return reduce_narrow<R, T, Arch>(count, columns, totals, block_x);
+    reduce_block<R, T, Arch>(count, columns, totals, block_x, rows.inner);
   };
   const auto finish = [&](int64_t o, int64_t block, const Total* totals) {
     const int64_t columns = min(column_block, rows.inner - block * column_block);
-    T* to = out + o * rows.inner + block * column_block;
-    for (int64_t j = 0; j < columns; ++j) to[j] = static_cast<T>(totals[j]);
+    T* block_out = out + o * rows.inner + block * column_block;
+    for (int64_t j = 0; j < columns; ++j) block_out[j] = static_cast<T>(totals[j]);
   };
   if (pieces == 1) {
     for_ranges(rows.outer * blocks, rows.n * width, [&](int64_t begin, int64_t end) {
@@ -234,7 +238,7 @@ void reduce_columns(Rows rows, T* out, const T* x) {
     });
     for (int64_t p = 1; p < pieces; ++p) {
       for (int64_t j = 0; j < min(width, rows.inner - i % blocks * column_block); ++j) {
-        partial[j] = R::combine(partial[j], partial[p * width + j]);
+        partial[j] = R::combine_totals(partial[j], partial[p * width + j]);
       }
     }
     finish(i / blocks, i % blocks, partial);
@@ -255,24 +259,25 @@ void reduce(Rows rows, T* out, const T* x) {
 }
 
 template <class T, class Arch>
-int64_t first_equal(int64_t n, const T* x, T wanted) {
+int64_t first_equal(int64_t n, const T* x, T value) {
   int64_t i = 0;
   if constexpr (std::is_floating_point_v<T>) {
-    if (is_nan(wanted)) {
+    if (is_nan(value)) {
       while (i < n && !is_nan(x[i])) ++i;
       return i;
     }
-    const Vec<T, Arch> equal(wanted);
+    const Vec<T, Arch> equal(value);
     while (i + lanes_of<T, Arch> <= n &&
            !xsimd::any(Vec<T, Arch>::load_unaligned(x + i) == equal)) {
       i += lanes_of<T, Arch>;
     }
   }
-  while (i < n && !(x[i] == wanted)) ++i;
+  while (i < n && !(x[i] == value)) ++i;
   return i;
 }
 
-// The position along n of each column's extreme: the first of equals, the first NaN if any.
+// The index along n of each column's extremum: the first of equals, or the first NaN if there is
+// one.
 template <int sign, class T, class Arch>
 void arg_columns(int64_t n, int64_t columns, int64_t* out, const T* x, int64_t stride) {
   T best[column_block];
@@ -292,12 +297,12 @@ void arg_columns(int64_t n, int64_t columns, int64_t* out, const T* x, int64_t s
 }
 
 template <int sign, class T, class Arch>
-void arg_extreme(Rows rows, int64_t* out, const T* x) {
+void arg_extremum(Rows rows, int64_t* out, const T* x) {
   if (rows.inner == 1) {
     for_ranges(rows.outer, rows.n, [&](int64_t begin, int64_t end) {
       for (int64_t o = begin; o < end; ++o) {
         const T* row = x + o * rows.n;
-        out[o] = first_equal<T, Arch>(rows.n, row, extreme_of<sign, T, Arch>(rows.n, row));
+        out[o] = first_equal<T, Arch>(rows.n, row, extremum<sign, T, Arch>(rows.n, row));
       }
     });
     return;
@@ -317,7 +322,7 @@ void arg_extreme(Rows rows, int64_t* out, const T* x) {
 template <class T, class Arch>
 void arg_reduce(Rows rows, int sign, int64_t* out, const T* x) {
   if (rows.n == 0 || rows.outer * rows.inner == 0) return;
-  (sign > 0 ? arg_extreme<1, T, Arch> : arg_extreme<-1, T, Arch>)(rows, out, x);
+  (sign > 0 ? arg_extremum<1, T, Arch> : arg_extremum<-1, T, Arch>)(rows, out, x);
 }
 
 }  // namespace regrad::simd

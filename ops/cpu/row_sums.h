@@ -1,6 +1,7 @@
-// Sums along rows that lie side by side, of one row or of many short ones at a time.
-// A float's sum is made of partial sums of at most 1,024 elements, which are added in double.
-// A term(i, left) is a vector of what belongs to elements i and up; lanes that are missing hold 0.
+// Sums along contiguous rows, of one row or of a group of short rows at a time.
+// A sum is made of partial sums in T of at most 1,024 elements, which are added in double.
+// term(i, left) returns the vector of summands of elements i, i + 1, ..., of which `left` exist;
+// lanes beyond those hold 0.
 #pragma once
 
 #include "ops/cpu/chunks.h"
@@ -11,7 +12,8 @@ namespace regrad::simd {
 
 inline constexpr int64_t sum_block = 1024;
 
-// The terms of [begin, end), lane by lane: four sums, so that none waits for the one before.
+// The terms of [begin, end) summed lane by lane, in four accumulators to hide the latency of the
+// addition.
 template <class T, class Arch, class Term>
 REGRAD_INLINE Vec<T, Arch> sum_span(int64_t begin, int64_t end, const Term& term) {
   using V = Vec<T, Arch>;
@@ -28,8 +30,7 @@ REGRAD_INLINE Vec<T, Arch> sum_span(int64_t begin, int64_t end, const Term& term
   return (a + b) + (c + d);
 }
 
-// The same for terms that take longer than an addition: one at a time, so that what they are
-// computed with stays in registers.
+// The same for expensive terms: a single accumulator, so that their constants stay in registers.
 template <class T, class Arch, class Term>
 REGRAD_INLINE Vec<T, Arch> sum_long_span(int64_t begin, int64_t end, const Term& term) {
   Vec<T, Arch> sum(T(0));
@@ -47,24 +48,24 @@ REGRAD_INLINE double sum_terms(int64_t n, const Term& term) {
   return total;
 }
 
-// ---- groups: short rows are taken many at a time, each step for all of them before the next, and
-// what a row has one of (its maximum, its sum) is one lane of a vector
+// ---- groups: several short rows are processed together, one step for all of them before the next;
+// a value per row (its maximum, its sum) is a lane of a vector
 
-inline constexpr int64_t group_elements = 2048;  // read; with what is written, in the nearest cache
+inline constexpr int64_t group_elements = 2048;  // read by a group; its data fits the L1 cache
 inline constexpr int64_t short_row = 128;
 
 template <class T, class Arch>
-REGRAD_INLINE int64_t group_of(int64_t n) {
+REGRAD_INLINE int64_t rows_per_group(int64_t n) {
   return max(1, min(lanes_of<T, Arch>, group_elements / max(n, 1)));
 }
 
-// A number of each row of a group, with room for whole vectors.
+// One value for each row of a group, padded to a full vector.
 template <class T, class Arch>
-struct alignas(64) OfRows {
-  T at[lanes_of<T, Arch>];
+struct alignas(64) RowValues {
+  T values[lanes_of<T, Arch>];
 };
 
-// Lane r of the result: the lanes of rows[r] combined.
+// Lane r of the result is the lanes of rows[r] combined.
 template <class Combine, class T, class Arch>
 REGRAD_INLINE Vec<T, Arch> fold_group(int64_t count, Vec<T, Arch>* rows) {
   if (count == 1) return Vec<T, Arch>(fold_lanes<Combine>(rows[0]));
@@ -72,26 +73,26 @@ REGRAD_INLINE Vec<T, Arch> fold_group(int64_t count, Vec<T, Arch>* rows) {
   return fold_rows<Combine, T, Arch>(rows);
 }
 
-// Lane r of the result: term(r, i, left) combined over row r and the lanes, with `start` first.
+// Lane r of the result is `start` combined with all term(r, i, left) of row r.
 template <class Combine, class T, class Arch, class Term>
 REGRAD_INLINE Vec<T, Arch> fold_terms(int64_t count, int64_t n, T start, const Term& term) {
   Vec<T, Arch> rows[lanes_of<T, Arch>];
   for (int64_t r = 0; r < count; ++r) {
     Vec<T, Arch> all(start);
-    for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) all = Combine::of(all, term(r, i, n - i));
+    for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) all = Combine::apply(all, term(r, i, n - i));
     rows[r] = all;
   }
   return fold_group<Combine, T, Arch>(count, rows);
 }
 
-// A vector whose lanes add up to a number.
+// The number in lane 0, and 0 in the others.
 template <class T, class Arch>
 REGRAD_INLINE Vec<T, Arch> first_lane(double number) {
   const T rounded = static_cast<T>(number);
   return FirstLanes<T, Arch>(1).load(&rounded, T(0));
 }
 
-// Lane r of the result: the sum of row r, of which span(r, begin, end) sums up a part.
+// Lane r of the result is the sum of row r; span(r, begin, end) sums a part of it, lane by lane.
 template <class T, class Arch, class Span>
 REGRAD_INLINE Vec<T, Arch> sum_rows(int64_t count, int64_t n, const Span& span) {
   using V = Vec<T, Arch>;

@@ -1,4 +1,4 @@
-// What works along rows and columns, for one instruction set: see table.cpp.
+// Kernels along rows and columns, for one instruction set: see table.cpp.
 #include "ops/cpu/families.h"
 #include "ops/cpu/loss.h"
 #include "ops/cpu/normalise.h"

@@ -7,9 +7,9 @@
 namespace regrad::simd::scalar {
 namespace {
 
-// The normal distribution and its density. In long double: x^2 loses digits that an exponent needs.
-// Beyond 40 a double is at the limits.
-long double bounded(double x) {
+// The normal distribution and its density, in long double, as the rounding error of x^2 would be
+// amplified by the exponential. For |x| > 40 the results no longer change in double.
+long double clamped(double x) {
   return x == x ? static_cast<long double>(std::clamp(x, -40., 40.)) : x;
 }
 
@@ -46,21 +46,21 @@ void erf(double* x, int count) noexcept {
 
 void gelu(double* x, int count) noexcept {
   for (int i = 0; i < count; ++i) {
-    if (!(x[i] > 40)) x[i] = static_cast<double>(bounded(x[i]) * normal(bounded(x[i])));
+    if (!(x[i] > 40)) x[i] = static_cast<double>(clamped(x[i]) * normal(clamped(x[i])));
   }
 }
 
 void gelu_slope(double* x, int count) noexcept {
   for (int i = 0; i < count; ++i) {
-    const long double at = bounded(x[i]);
-    x[i] = static_cast<double>(normal(at) + at * density(at));
+    const long double t = clamped(x[i]);
+    x[i] = static_cast<double>(normal(t) + t * density(t));
   }
 }
 
 void gelu_curvature(double* x, int count) noexcept {
   for (int i = 0; i < count; ++i) {
-    const long double at = bounded(x[i]);
-    x[i] = static_cast<double>(density(at) * (2 - at * at));
+    const long double t = clamped(x[i]);
+    x[i] = static_cast<double>(density(t) * (2 - t * t));
   }
 }
 

@@ -1,5 +1,5 @@
-// Functions of the C library on a few numbers in place, compiled for the baseline processor: what
-// the vector functions of math.h fall back on where a vector algorithm does not pay.
+// C library functions applied to a few numbers in place, compiled for the baseline instruction set:
+// the fallback of the vector functions of math.h where a vector algorithm is not worth it.
 #pragma once
 
 namespace regrad::simd::scalar {
@@ -9,10 +9,10 @@ void sin(double* x, int count) noexcept;
 void cos(float* x, int count) noexcept;
 void cos(double* x, int count) noexcept;
 void erf(double* x, int count) noexcept;
-void gelu(double* x, int count) noexcept;  // x Phi(x), its slope, and the slope's slope
+void gelu(double* x, int count) noexcept;  // x Phi(x), and its first and second derivative
 void gelu_slope(double* x, int count) noexcept;
 void gelu_curvature(double* x, int count) noexcept;
-void pow(float* x, const float* y, int count) noexcept;  // x[i] becomes x[i] to the power y[i]
+void pow(float* x, const float* y, int count) noexcept;  // x[i] = pow(x[i], y[i])
 void pow(double* x, const double* y, int count) noexcept;
 
 }  // namespace regrad::simd::scalar

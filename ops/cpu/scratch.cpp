@@ -9,8 +9,8 @@ void register_thread_exit() noexcept;  // autograd/storage.h
 
 namespace {
 
-// Trivially destructible: a destructor that computes as its thread, or the program, ends finds either
-// a buffer or none.
+// Trivially destructible: if a destructor computes while its thread or the program ends, it finds
+// either a valid buffer or none.
 struct Buffer {
   void* data;
   std::size_t size;
@@ -33,7 +33,7 @@ void* scratch(Scratch slot, std::size_t bytes) {
   Buffer& buffer = buffers[static_cast<int>(slot)];
   if (buffer.size < bytes) {
     register_thread_exit();
-    release(buffer);  // first: the old contents are not needed, and both at once could be too much
+    release(buffer);  // first, as the old contents are not needed, and both might not fit in memory
     const std::size_t size = (bytes + bytes / 4 + 4095) & ~std::size_t{4095};
     void* data = std::aligned_alloc(64, size);
     if (data == nullptr) throw std::bad_alloc();

@@ -1,6 +1,6 @@
-// Working memory of the kernels: a few buffers per thread that grow as needed, are used again by
-// the next call, and are freed when the thread ends. A buffer is valid until the same thread asks
-// for the same slot again; its contents are undefined.
+// Workspace of the kernels: a few buffers per thread, which grow as needed, are reused by the next
+// call, and are freed when the thread ends. A buffer is valid until the same thread requests the
+// same slot again; its contents are uninitialised.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@ namespace regrad {
 // One name per use, so that a kernel that calls another keeps its own buffer.
 enum class Scratch { gemm_a, gemm_b, gemm_shared_b, attention, attention_shared, reduce, count };
 
-// At least `bytes` bytes at a multiple of 64. Throws std::bad_alloc.
+// At least `bytes` bytes, aligned to 64. Throws std::bad_alloc.
 void* scratch(Scratch slot, std::size_t bytes);
 
 }  // namespace regrad

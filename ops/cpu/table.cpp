@@ -1,7 +1,7 @@
 // The table of kernels for one instruction set. Compiled once for each, with
 // REGRAD_ARCH (an xsimd architecture), REGRAD_TABLE (the function's name), REGRAD_NAME ("avx2").
-// The largest families of kernels are compiled beside it (families.h, gemm.cpp, attention.cpp), so
-// that a change to one compiles little.
+// The largest families of kernels have source files of their own (families.h, gemm.cpp,
+// attention.cpp), so that a change to one recompiles little.
 #include "ops/cpu/additive.h"
 #include "ops/cpu/families.h"
 #include "ops/cpu/gemm.h"

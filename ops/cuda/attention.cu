@@ -1,7 +1,8 @@
-// softmax(scale q kᵀ + bias) v and its derivatives (shapes: ops/kernels/attention.h), where flash.cu does
-// not serve: for some queries at a time, so that of the scores only a part of a fixed size is ever
-// stored. The products are the library's; here is what lies between them.
-//   With P the weights and dP = g vᵀ:  dS = P (dP - sum(P dP)),  dq = scale dS k,
+// softmax(scale q kᵀ + bias) v and its derivatives (shapes: ops/kernels/attention.h), for calls
+// that flash.cu does not support. Queries are processed in tiles, so that only a bounded number of
+// scores is stored at a time. Matrix products are cuBLASLt's; the kernels here are the steps
+// between them.
+//   With P the softmax and dP = g vᵀ:  dS = P (dP - sum(P dP)),  dq = scale dS k,
 //   dk = scale dSᵀ q,  dv = Pᵀ g,  dbias = dS.
 #include "ops/cuda/attention.h"
 #include "ops/cuda/device.h"
@@ -11,121 +12,123 @@
 namespace regrad::gpu {
 namespace {
 
-constexpr int64_t most_scores = int64_t{1} << 24;
+constexpr int64_t max_scores = int64_t{1} << 24;
 
-// Queries [begin, begin + count) of every member of the batch; scores are [members, count, keys].
+// Queries [begin, begin + count) of every batch entry; scores are [batches, count, keys].
 template <class T>
 struct Tile {
   AttentionCall<T> call;
-  int64_t members, begin, count;
+  int64_t batches, begin, count;
   T* scores;
 };
 
-// One query's row of scores, and what may be attended to.
+// One query's row of scores, and its masks.
 template <class T>
 struct Query {
   T* scores;
   const T* bias;
   const bool* mask;
-  int64_t bias_step, mask_step, allowed;  // keys from `allowed` on are in the future
+  int64_t bias_stride, mask_stride, visible_keys;  // later keys are causally masked
   T scale;
 
   __device__ Query(const Tile<T>& tile, int64_t row) {
     const AttentionCall<T>& call = tile.call;
-    const int64_t member = row / tile.count, i = tile.begin + row % tile.count;
+    const int64_t batch = row / tile.count, i = tile.begin + row % tile.count;
     scores = tile.scores + row * call.keys;
     bias = call.bias.data == nullptr
                ? nullptr
-               : call.bias.data + offset_of(call, call.bias.batch, member) + i * call.bias.row;
+               : call.bias.data + batch_offset(call, call.bias.batch, batch) + i * call.bias.row;
     mask = call.mask.data == nullptr
                ? nullptr
-               : call.mask.data + offset_of(call, call.mask.batch, member) + i * call.mask.row;
-    bias_step = call.bias.column;
-    mask_step = call.mask.column;
-    allowed = call.causal && i + 1 < call.keys ? i + 1 : call.keys;
+               : call.mask.data + batch_offset(call, call.mask.batch, batch) + i * call.mask.row;
+    bias_stride = call.bias.column;
+    mask_stride = call.mask.column;
+    visible_keys = call.causal && i + 1 < call.keys ? i + 1 : call.keys;
     scale = call.scale;
   }
-  __device__ bool allows(int64_t j) const {
-    return j < allowed && (mask == nullptr || mask[j * mask_step]);
+  __device__ bool is_visible(int64_t j) const {
+    return j < visible_keys && (mask == nullptr || mask[j * mask_stride]);
   }
   __device__ T score(int64_t j) const {
-    if (!allows(j)) return -infinity<T>();
+    if (!is_visible(j)) return -infinity<T>();
     return bias == nullptr ? scale * scores[j]
-                           : multiply_add(scale, scores[j], bias[j * bias_step]);
+                           : multiply_add(scale, scores[j], bias[j * bias_stride]);
   }
 };
 
-// The products q kᵀ become weights in their place.
+// Replaces the products q kᵀ by P, in place.
 template <int threads, class T>
-__global__ void to_weights(Tile<T> tile) {
-  using Members = Team<threads>;
-  const int rank = Members::rank();
+__global__ void softmax_kernel(Tile<T> tile) {
+  using Threads = Team<threads>;
+  const int rank = Threads::rank();
   const AttentionCall<T>& call = tile.call;
-  for (int64_t row = Members::first(); row < tile.members * tile.count; row += Members::step()) {
+  for (int64_t row = Threads::first(); row < tile.batches * tile.count; row += Threads::step()) {
     const Query<T> query(tile, row);
-    T greatest = -infinity<T>();
-    for (int64_t j = rank; j < call.keys; j += threads) greatest = v_max(greatest, query.score(j));
-    const T shift = shift_of(Members::all(greatest, Larger()));
+    T row_max = -infinity<T>();
+    for (int64_t j = rank; j < call.keys; j += threads) row_max = v_max(row_max, query.score(j));
+    const T shift = softmax_shift(Threads::reduce(row_max, Max()));
     double sum = 0;
     for (int64_t j = rank; j < call.keys; j += threads) {
-      const T power = v_exp(query.score(j) - shift);
-      query.scores[j] = power;
-      sum += static_cast<double>(power);
+      const T e = v_exp(query.score(j) - shift);
+      query.scores[j] = e;
+      sum += static_cast<double>(e);
     }
-    sum = Members::all(sum, Sum());
-    const T by = sum == 0 ? T(0) : static_cast<T>(1 / sum);
-    for (int64_t j = rank; j < call.keys; j += threads) query.scores[j] *= by;
+    sum = Threads::reduce(sum, Sum());
+    const T inverse_sum = sum == 0 ? T(0) : static_cast<T>(1 / sum);
+    for (int64_t j = rank; j < call.keys; j += threads) query.scores[j] *= inverse_sum;
   }
 }
 
-// From the weights P and from dP: dS in the place of dP, scale dS in that of P.
+// Given P and dP: replaces dP by dS, and P by scale dS.
 template <int threads, class T>
-__global__ void to_slopes(Tile<T> tile, T* slopes) {
-  using Members = Team<threads>;
-  const int rank = Members::rank();
+__global__ void dscores_kernel(Tile<T> tile, T* dscores) {
+  using Threads = Team<threads>;
+  const int rank = Threads::rank();
   const int64_t keys = tile.call.keys;
-  for (int64_t row = Members::first(); row < tile.members * tile.count; row += Members::step()) {
-    T* const weight = tile.scores + row * keys;
-    T* const slope = slopes + row * keys;
+  for (int64_t row = Threads::first(); row < tile.batches * tile.count; row += Threads::step()) {
+    T* const probs = tile.scores + row * keys;
+    T* const dscores_row = dscores + row * keys;
     double sum = 0;
     for (int64_t j = rank; j < keys; j += threads) {
-      if (weight[j] != T(0)) sum += static_cast<double>(weight[j]) * static_cast<double>(slope[j]);
+      if (probs[j] != T(0))
+        sum += static_cast<double>(probs[j]) * static_cast<double>(dscores_row[j]);
     }
-    const T mean = static_cast<T>(Members::all(sum, Sum()));
+    const T delta = static_cast<T>(Threads::reduce(sum, Sum()));
     for (int64_t j = rank; j < keys; j += threads) {
-      slope[j] = weight[j] == T(0) ? T(0) : weight[j] * (slope[j] - mean);
-      weight[j] = tile.call.scale * slope[j];
+      dscores_row[j] = probs[j] == T(0) ? T(0) : probs[j] * (dscores_row[j] - delta);
+      probs[j] = tile.call.scale * dscores_row[j];
     }
   }
 }
 
-// Each number of dbias is one thread's: it adds what the members that share it, and the queries and
-// keys along which it repeats, give.
+// Accumulates dS into dbias, with a thread for each element of dbias: it sums over the batch
+// entries, queries and keys over which the element is broadcast.
 template <class T>
-struct AddToBias {
+struct AddToDbias {
   Tile<T> tile;
-  const T* slopes;
-  __device__ void operator()(int64_t at) const {
+  const T* dscores;
+  __device__ void operator()(int64_t index) const {
     const AttentionCall<T>& call = tile.call;
-    const bool of_all_keys = call.dbias.column == 0, of_all_queries = call.dbias.row == 0;
-    const int64_t columns = of_all_keys ? 1 : call.keys, rows = of_all_queries ? 1 : tile.count;
-    const int64_t column = at % columns, row = at / columns % rows, group = at / columns / rows;
+    const bool sums_keys = call.dbias.column == 0, sums_queries = call.dbias.row == 0;
+    const int64_t columns = sums_keys ? 1 : call.keys, rows = sums_queries ? 1 : tile.count;
+    const int64_t column = index % columns, row = index / columns % rows,
+                  group = index / columns / rows;
     double sum = 0;
-    for (int64_t member = group * call.shared; member < (group + 1) * call.shared; ++member) {
-      for (int64_t i = row; i < (of_all_queries ? tile.count : row + 1); ++i) {
-        const T* slope = slopes + (member * tile.count + i) * call.keys;
-        for (int64_t j = column; j < (of_all_keys ? call.keys : column + 1); ++j) {
-          sum += static_cast<double>(slope[j]);
+    for (int64_t batch = group * call.shared; batch < (group + 1) * call.shared; ++batch) {
+      for (int64_t i = row; i < (sums_queries ? tile.count : row + 1); ++i) {
+        const T* dscores_row = dscores + (batch * tile.count + i) * call.keys;
+        for (int64_t j = column; j < (sums_keys ? call.keys : column + 1); ++j) {
+          sum += static_cast<double>(dscores_row[j]);
         }
       }
     }
-    const int64_t to = offset_of(call, call.dbias.batch, group * call.shared) +
-                       (tile.begin + row) * call.dbias.row + column * call.dbias.column;
-    call.dbias.data[to] += static_cast<T>(sum);
+    const int64_t offset = batch_offset(call, call.dbias.batch, group * call.shared) +
+                           (tile.begin + row) * call.dbias.row + column * call.dbias.column;
+    call.dbias.data[offset] += static_cast<T>(sum);
   }
 };
 
-// An operand of a product: rows and columns by strides, from `first` on.
+// An operand of a matrix product, with its strides.
 template <class T>
 struct Matrix {
   T* data;
@@ -134,7 +137,7 @@ struct Matrix {
 };
 
 template <class T>
-Matrix<T> rows_of(const AttentionOperand<T>& x, int64_t first) {
+Matrix<T> rows_from(const AttentionOperand<T>& x, int64_t first) {
   Matrix<T> result{x.data + first * x.row, x.row, x.column};
   std::copy(x.batch, x.batch + 6, result.batch);
   return result;
@@ -146,14 +149,14 @@ Matrix<T> transposed(Matrix<T> x) {
   return x;
 }
 
-// [members, rows, columns]
+// A contiguous array [batches, rows, columns] as an operand.
 template <class T>
 Matrix<T> contiguous_matrix(const AttentionCall<T>& call, T* data, int64_t rows, int64_t columns) {
   Matrix<T> result{data, columns, 1};
-  int64_t step = rows * columns;
+  int64_t stride = rows * columns;
   for (int d = call.batch_rank - 1; d >= 0; --d) {
-    result.batch[d] = step;
-    step *= call.batch_sizes[d];
+    result.batch[d] = stride;
+    stride *= call.batch_sizes[d];
   }
   return result;
 }
@@ -167,18 +170,18 @@ Matrix<T> matrix_of(const Tile<T>& tile, T* scores) {
 template <class T, class A, class B>
 void multiply(const AttentionCall<T>& call, int64_t m, int64_t k, int64_t n, const Matrix<T>& c,
               const Matrix<A>& a, const Matrix<B>& b, bool accumulate = false) {
-  Gemm<T> product;
-  product.m = m, product.k = k, product.n = n;
-  product.a = a.data, product.a_row = a.row, product.a_col = a.column;
-  product.b = b.data, product.b_row = b.row, product.b_col = b.column;
-  product.c = c.data, product.c_row = c.row, product.accumulate = accumulate;
-  product.batch_rank = call.batch_rank;
+  Gemm<T> gemm_call;
+  gemm_call.m = m, gemm_call.k = k, gemm_call.n = n;
+  gemm_call.a = a.data, gemm_call.a_row = a.row, gemm_call.a_col = a.column;
+  gemm_call.b = b.data, gemm_call.b_row = b.row, gemm_call.b_col = b.column;
+  gemm_call.c = c.data, gemm_call.c_row = c.row, gemm_call.accumulate = accumulate;
+  gemm_call.batch_rank = call.batch_rank;
   for (int d = 0; d < call.batch_rank; ++d) {
-    product.batch_sizes[d] = call.batch_sizes[d];
-    product.a_batch[d] = a.batch[d], product.b_batch[d] = b.batch[d];
-    product.c_batch[d] = c.batch[d];
+    gemm_call.batch_sizes[d] = call.batch_sizes[d];
+    gemm_call.a_batch[d] = a.batch[d], gemm_call.b_batch[d] = b.batch[d];
+    gemm_call.c_batch[d] = c.batch[d];
   }
-  gemm(product);
+  gemm(gemm_call);
 }
 
 template <class T>
@@ -186,112 +189,118 @@ __device__ inline bool is_finite(T x) {
   return x - x == T(0);
 }
 
-// Of b [members, k, n], the finite numbers, with zeros for the others; and which members have any.
+// Copies b [batches, k, n], with zeros instead of NaNs and infinities, and notes which batch
+// entries have any.
 template <class T, class B>
-struct TakeFinite {
+struct ReplaceNonFinite {
   AttentionCall<T> call;
   Matrix<B> b;
   int64_t k, n;
-  T* finite;
-  int* has_others;
-  __device__ void operator()(int64_t at) const {
-    const int64_t column = at % n, row = at / n % k, member = at / n / k;
-    const T x = b.data[offset_of(call, b.batch, member) + row * b.row + column * b.column];
-    finite[at] = is_finite(x) ? x : T(0);
-    if (!is_finite(x)) has_others[member] = 1;
+  T* finite_b;
+  int* has_nonfinite;
+  __device__ void operator()(int64_t i) const {
+    const int64_t column = i % n, row = i / n % k, batch = i / n / k;
+    const T x = b.data[batch_offset(call, b.batch, batch) + row * b.row + column * b.column];
+    finite_b[i] = is_finite(x) ? x : T(0);
+    if (!is_finite(x)) has_nonfinite[batch] = 1;
   }
 };
 
-// c [members, m, n] += a b for what in b is not finite and has a weight that is not 0.
+// c [batches, m, n] += a b for the NaNs and infinities in b whose weight in a is not 0.
 template <class T, class A, class B>
-struct AddOthers {
+struct AddNonFinite {
   AttentionCall<T> call;
   Matrix<T> c;
   Matrix<A> a;
   Matrix<B> b;
   int64_t m, k, n;
-  const int* has_others;
-  __device__ void operator()(int64_t at) const {
-    const int64_t column = at % n, row = at / n % m, member = at / n / m;
-    if (has_others[member] == 0) return;
-    T* const to = c.data + offset_of(call, c.batch, member) + row * c.row + column * c.column;
-    const A* const weights = a.data + offset_of(call, a.batch, member) + row * a.row;
-    const B* const from = b.data + offset_of(call, b.batch, member) + column * b.column;
+  const int* has_nonfinite;
+  __device__ void operator()(int64_t i) const {
+    const int64_t column = i % n, row = i / n % m, batch = i / n / m;
+    if (has_nonfinite[batch] == 0) return;
+    T* const element =
+        c.data + batch_offset(call, c.batch, batch) + row * c.row + column * c.column;
+    const A* const a_row = a.data + batch_offset(call, a.batch, batch) + row * a.row;
+    const B* const b_column = b.data + batch_offset(call, b.batch, batch) + column * b.column;
     for (int64_t p = 0; p < k; ++p) {
-      const T weight = weights[p * a.column], x = from[p * b.row];
-      if (weight != T(0) && !is_finite(x)) *to += weight * x;
+      const T weight = a_row[p * a.column], x = b_column[p * b.row];
+      if (weight != T(0) && !is_finite(x)) *element += weight * x;
     }
   }
 };
 
-// The same for weights a: one of 0 leaves out what it is multiplied with, even NaN and infinity.
+// The same as multiply() for weights a: a weight of 0 skips its factor, even if that is NaN or
+// infinite.
 template <class T, class A, class B>
 void multiply_weights(const AttentionCall<T>& call, int64_t m, int64_t k, int64_t n,
                       const Matrix<T>& c, const Matrix<A>& a, const Matrix<B>& b,
                       bool accumulate = false) {
-  if (!has_closed_keys(call)) return multiply(call, m, k, n, c, a, b, accumulate);
-  const int64_t members = members_of(call);
-  const Scratch<T> finite(members * k * n);
-  const Scratch<int> has_others(members);
-  succeed(
-      cudaMemsetAsync(has_others.data(), 0, static_cast<size_t>(members) * sizeof(int), stream()),
-      "attention");
-  for_each(members * k * n, TakeFinite<T, B>{call, b, k, n, finite.data(), has_others.data()});
-  multiply(call, m, k, n, c, a, contiguous_matrix(call, finite.data(), k, n), accumulate);
-  for_each(members * m * n, AddOthers<T, A, B>{call, c, a, b, m, k, n, has_others.data()});
+  if (!has_masked_keys(call)) return multiply(call, m, k, n, c, a, b, accumulate);
+  const int64_t batches = batch_count(call);
+  const Scratch<T> finite_b(batches * k * n);
+  const Scratch<int> has_nonfinite(batches);
+  check_cuda(cudaMemsetAsync(has_nonfinite.data(), 0, static_cast<size_t>(batches) * sizeof(int),
+                             stream()),
+             "attention");
+  for_each(batches * k * n,
+           ReplaceNonFinite<T, B>{call, b, k, n, finite_b.data(), has_nonfinite.data()});
+  multiply(call, m, k, n, c, a, contiguous_matrix(call, finite_b.data(), k, n), accumulate);
+  for_each(batches * m * n, AddNonFinite<T, A, B>{call, c, a, b, m, k, n, has_nonfinite.data()});
 }
 
 template <class T>
-void find_weights(const Tile<T>& tile) {
+void compute_probs(const Tile<T>& tile) {
   const AttentionCall<T>& call = tile.call;
   multiply(call, tile.count, call.depth, call.keys, matrix_of(tile, tile.scores),
-           rows_of(call.q, tile.begin), transposed(rows_of(call.k, 0)));
-  launch_rows(tile.members * tile.count, call.keys, to_weights<warp_threads, T>,
-              to_weights<block_threads, T>, tile);
+           rows_from(call.q, tile.begin), transposed(rows_from(call.k, 0)));
+  launch_rows(tile.batches * tile.count, call.keys, softmax_kernel<warp_threads, T>,
+              softmax_kernel<block_threads, T>, tile);
 }
 
-// body(tile) for tile after tile of queries.
+// Calls body(tile) for each tile of queries.
 template <class T, class Body>
-void each_tile(AttentionCall<T> call, const Body& body) {
-  call.scale = call.depth == 0 ? T(0) : call.scale;  // 1 / sqrt(0) of nothing
-  const int64_t members = members_of(call);
-  if (members == 0) return;
-  const int64_t fit = most_scores / std::max<int64_t>(1, members * call.keys);
-  const int64_t each = std::min(std::max<int64_t>(fit, 1), call.queries);
-  const Scratch<T> scores(members * each * call.keys);
+void for_each_tile(AttentionCall<T> call, const Body& body) {
+  call.scale = call.depth == 0 ? T(0) : call.scale;  // it may be 1 / sqrt(0)
+  const int64_t batches = batch_count(call);
+  if (batches == 0) return;
+  const int64_t max_queries = max_scores / std::max<int64_t>(1, batches * call.keys);
+  const int64_t tile_queries = std::min(std::max<int64_t>(max_queries, 1), call.queries);
+  const Scratch<T> scores(batches * tile_queries * call.keys);
   int64_t begin = 0;
-  do {  // once at least: without queries, the derivatives of the keys are zeros
-    body(Tile<T>{call, members, begin, std::min(each, call.queries - begin), scores.data()});
-    begin += each;
+  do {  // at least once: without queries, dk and dv must still be set to zeros
+    body(
+        Tile<T>{call, batches, begin, std::min(tile_queries, call.queries - begin), scores.data()});
+    begin += tile_queries;
   } while (begin < call.queries);
 }
 
 template <class T>
-void backward_of_tile(const Tile<T>& tile, T* slopes) {
+void tile_backward(const Tile<T>& tile, T* dscores) {
   const AttentionCall<T>& call = tile.call;
-  const bool adds = tile.begin > 0;  // to what the tiles before gave
-  const Matrix<T> weight = matrix_of(tile, tile.scores), slope = matrix_of(tile, slopes);
-  const auto g = rows_of(call.g, tile.begin);
-  find_weights(tile);
+  const bool accumulate = tile.begin > 0;  // onto the results of the tiles before
+  const Matrix<T> probs = matrix_of(tile, tile.scores), dscores_row = matrix_of(tile, dscores);
+  const auto g = rows_from(call.g, tile.begin);
+  compute_probs(tile);
   if (call.dv.data != nullptr) {
-    multiply_weights(call, call.keys, tile.count, call.width, rows_of(call.dv, 0),
-                     transposed(weight), g, adds);
+    multiply_weights(call, call.keys, tile.count, call.width, rows_from(call.dv, 0),
+                     transposed(probs), g, accumulate);
   }
-  multiply(call, tile.count, call.width, call.keys, slope, g, transposed(rows_of(call.v, 0)));
-  launch_rows(tile.members * tile.count, call.keys, to_slopes<warp_threads, T>,
-              to_slopes<block_threads, T>, tile, slopes);
+  multiply(call, tile.count, call.width, call.keys, dscores_row, g,
+           transposed(rows_from(call.v, 0)));
+  launch_rows(tile.batches * tile.count, call.keys, dscores_kernel<warp_threads, T>,
+              dscores_kernel<block_threads, T>, tile, dscores);
   if (call.dbias.data != nullptr) {
     const int64_t columns = call.dbias.column == 0 ? 1 : call.keys;
     const int64_t rows = call.dbias.row == 0 ? 1 : tile.count;
-    for_each(tile.members / call.shared * rows * columns, AddToBias<T>{tile, slopes});
+    for_each(tile.batches / call.shared * rows * columns, AddToDbias<T>{tile, dscores});
   }
   if (call.dq.data != nullptr) {
-    multiply_weights(call, tile.count, call.keys, call.depth, rows_of(call.dq, tile.begin), weight,
-                     rows_of(call.k, 0));
+    multiply_weights(call, tile.count, call.keys, call.depth, rows_from(call.dq, tile.begin), probs,
+                     rows_from(call.k, 0));
   }
   if (call.dk.data != nullptr) {
-    multiply_weights(call, call.keys, tile.count, call.depth, rows_of(call.dk, 0),
-                     transposed(weight), rows_of(call.q, tile.begin), adds);
+    multiply_weights(call, call.keys, tile.count, call.depth, rows_from(call.dk, 0),
+                     transposed(probs), rows_from(call.q, tile.begin), accumulate);
   }
 }
 
@@ -300,19 +309,19 @@ void backward_of_tile(const Tile<T>& tile, T* slopes) {
 template <class T>
 void attention(const AttentionCall<T>& call) {
   if (flash_attention(call)) return;
-  each_tile(call, [&](const Tile<T>& tile) {
-    find_weights(tile);
-    multiply_weights(call, tile.count, call.keys, call.width, rows_of(call.out, tile.begin),
-                     matrix_of(tile, tile.scores), rows_of(call.v, 0));
+  for_each_tile(call, [&](const Tile<T>& tile) {
+    compute_probs(tile);
+    multiply_weights(call, tile.count, call.keys, call.width, rows_from(call.out, tile.begin),
+                     matrix_of(tile, tile.scores), rows_from(call.v, 0));
   });
 }
 
 template <class T>
 void attention_backward(const AttentionCall<T>& call) {
   if (flash_attention_backward(call)) return;
-  each_tile(call, [&](const Tile<T>& tile) {
-    const Scratch<T> slopes(tile.members * tile.count * call.keys);
-    backward_of_tile(tile, slopes.data());
+  for_each_tile(call, [&](const Tile<T>& tile) {
+    const Scratch<T> dscores(tile.batches * tile.count * call.keys);
+    tile_backward(tile, dscores.data());
   });
 }
 

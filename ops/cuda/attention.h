@@ -1,4 +1,4 @@
-// What both kernels of attention (flash.cu, attention.cu) know of a call: where its members are.
+// Helpers of both attention kernels (flash.cu, attention.cu).
 #pragma once
 
 #include "ops/kernels/attention.h"
@@ -6,34 +6,34 @@
 
 namespace regrad::gpu {
 
-// How far from its data an operand's member of the batch begins.
+// The offset of a batch entry, given an operand's batch strides.
 template <class T>
-__host__ __device__ inline int64_t offset_of(const AttentionCall<T>& call, const int64_t* steps,
-                                             int64_t member) {
-  int64_t at = 0;
+__host__ __device__ inline int64_t batch_offset(const AttentionCall<T>& call,
+                                                const int64_t* strides, int64_t batch) {
+  int64_t offset = 0;
   for (int d = call.batch_rank - 1; d >= 0; --d) {
-    at += member % call.batch_sizes[d] * steps[d];
-    member /= call.batch_sizes[d];
+    offset += batch % call.batch_sizes[d] * strides[d];
+    batch /= call.batch_sizes[d];
   }
-  return at;
+  return offset;
 }
 
 template <class T>
-__host__ __device__ inline int64_t members_of(const AttentionCall<T>& call) {
-  int64_t members = 1;
-  for (int d = 0; d < call.batch_rank; ++d) members *= call.batch_sizes[d];
-  return members;
+__host__ __device__ inline int64_t batch_count(const AttentionCall<T>& call) {
+  int64_t batches = 1;
+  for (int d = 0; d < call.batch_rank; ++d) batches *= call.batch_sizes[d];
+  return batches;
 }
 
-// Whether a weight can be 0 because a key is closed to a query; then what it is multiplied with may
-// be anything.
+// Whether a key may be masked for a query, so that its weight is 0; then its value, even NaN or
+// infinite, must be ignored.
 template <class T>
-__host__ __device__ inline bool has_closed_keys(const AttentionCall<T>& call) {
+__host__ __device__ inline bool has_masked_keys(const AttentionCall<T>& call) {
   return call.causal || call.mask.data != nullptr || call.bias.data != nullptr;
 }
 
-// Whether flash.cu has done it: float32, heads up to 128 wide that fit into this GPU's shared
-// memory, no derivative of a bias.
+// These return false, and do nothing, for what flash.cu does not support: it requires float32,
+// depth and width of at most 128, enough shared memory on this GPU, and no dbias.
 bool flash_attention(const AttentionCall<float>&);
 bool flash_attention_backward(const AttentionCall<float>&);
 inline bool flash_attention(const AttentionCall<double>&) { return false; }

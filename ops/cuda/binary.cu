@@ -1,4 +1,4 @@
-// Functions of two numbers, as ops/kernels/elements.h defines them.
+// Functions of two arguments and comparisons (ops/kernels/elements.h).
 #include "ops/cuda/families.h"
 #include "ops/cuda/loop.h"
 #include "ops/cuda/numbers.h"
@@ -13,13 +13,13 @@ struct Apply {
     if constexpr (std::is_floating_point_v<T>) {
       return pointwise::apply_binary<function>(a, b);
     } else {
-      return pointwise::apply_whole<function>(a, b);
+      return pointwise::apply_integer<function>(a, b);
     }
   }
 };
 
 template <Compare function, class T>
-struct Holds {
+struct Comparison {
   __device__ bool operator()(T a, T b) const { return pointwise::compare<function>(a, b); }
 };
 
@@ -29,7 +29,7 @@ void binary(const Loop& loop, T* out, const T* a, const T* b) {
 }
 template <Compare function, class T>
 void compare(const Loop& loop, bool* out, const T* a, const T* b) {
-  run_loop(loop, Holds<function, T>{}, out, a, b);
+  run_loop(loop, Comparison<function, T>{}, out, a, b);
 }
 
 template <class T, int... B, int... C>

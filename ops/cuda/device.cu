@@ -1,4 +1,4 @@
-// The device as the host sees it: one stream, memory, and what comes and goes between the two.
+// The host's side of the device: one stream, memory allocation, transfers, and checks of indices.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -14,68 +14,69 @@
 
 namespace regrad::gpu {
 
-void succeed(cudaError_t status, const char* what) {
+void check_cuda(cudaError_t status, const char* what) {
   if (status != cudaSuccess) {
     throw Error(std::string("cuda: ") + what + ": " + cudaGetErrorString(status));
   }
 }
 
 cudaStream_t stream() {
-  static const cudaStream_t only = [] {
-    cudaStream_t made{};
-    succeed(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "the stream");
-    return made;
+  static const cudaStream_t instance = [] {
+    cudaStream_t created{};
+    check_cuda(cudaStreamCreateWithFlags(&created, cudaStreamNonBlocking), "the stream");
+    return created;
   }();
-  return only;
+  return instance;
 }
 
 namespace {
 
-// Blocks that were freed wait for the next of their size. Nothing has to be waited for: all work is
-// in one stream, so whoever gets a block next writes it after its last reader.
+// A caching allocator: freed blocks are reused for allocations of the same size. No synchronisation
+// is needed, as all work is in one stream: the next owner writes a block after its last reader.
 struct Cache {
   std::mutex mutex;
   std::multimap<int64_t, void*> free_blocks;
 };
 
-Cache& cache() {
-  static Cache* const only = new Cache;  // tensors may be freed as late as at exit
-  return *only;
+Cache& block_cache() {
+  static Cache* const instance = new Cache;  // tensors may be freed as late as at exit
+  return *instance;
 }
 
-// At least 512 bytes, and from there an eighth of a power of two: at most an eighth is wasted.
-int64_t rounded(int64_t bytes) {
-  int64_t step = 512;
-  while (step * 16 <= bytes) step *= 2;
-  return (bytes + step - 1) / step * step + (bytes == 0 ? step : 0);
+// Sizes are rounded up to multiples of 512 bytes, or of an eighth of the largest power of two in
+// them, so that at most an eighth is wasted.
+int64_t rounded_size(int64_t bytes) {
+  int64_t granularity = 512;
+  while (granularity * 16 <= bytes) granularity *= 2;
+  return (bytes + granularity - 1) / granularity * granularity + (bytes == 0 ? granularity : 0);
 }
 
-void release_free_blocks(Cache& all) {
-  for (const auto& [bytes, block] : all.free_blocks) cudaFreeAsync(block, stream());
-  all.free_blocks.clear();
+void release_free_blocks(Cache& cache) {
+  for (const auto& [bytes, block] : cache.free_blocks) cudaFreeAsync(block, stream());
+  cache.free_blocks.clear();
   cudaStreamSynchronize(stream());
 }
 
 }  // namespace
 
 void* try_to_allocate(int64_t bytes) {
-  const int64_t size = rounded(bytes);
-  Cache& all = cache();
-  const std::lock_guard lock(all.mutex);
-  if (const auto found = all.free_blocks.find(size); found != all.free_blocks.end()) {
-    void* const block = found->second;
-    all.free_blocks.erase(found);
+  const int64_t size = rounded_size(bytes);
+  Cache& cache = block_cache();
+  const std::lock_guard lock(cache.mutex);
+  if (const auto match = cache.free_blocks.find(size); match != cache.free_blocks.end()) {
+    void* const block = match->second;
+    cache.free_blocks.erase(match);
     return block;
   }
   void* block = nullptr;
   cudaError_t status = cudaMallocAsync(&block, static_cast<size_t>(size), stream());
   if (status != cudaSuccess) {
     cudaGetLastError();
-    release_free_blocks(all);
+    release_free_blocks(cache);
     status = cudaMallocAsync(&block, static_cast<size_t>(size), stream());
   }
   if (status == cudaErrorMemoryAllocation) return cudaGetLastError(), nullptr;
-  succeed(status, "memory");
+  check_cuda(status, "memory");
   return block;
 }
 
@@ -88,40 +89,40 @@ void* allocate(int64_t bytes) {
 }
 
 void release(void* block, int64_t bytes) {
-  Cache& all = cache();
-  const std::lock_guard lock(all.mutex);
+  Cache& cache = block_cache();
+  const std::lock_guard lock(cache.mutex);
   try {
-    all.free_blocks.emplace(rounded(bytes), block);
-  } catch (const std::bad_alloc&) {  // of the host: then the block is not kept
+    cache.free_blocks.emplace(rounded_size(bytes), block);
+  } catch (const std::bad_alloc&) {  // no host memory: the block is not cached
     cudaFreeAsync(block, stream());
   }
 }
 
 namespace {
 
-// Pinned memory through which small uploads go, so that the host need not wait for them: two
-// halves by turns, each with the event after which it may be written again.
+// A staging buffer of pinned memory for uploads, so that the host need not wait for them. Its two
+// halves are used alternately; each has an event after which it may be overwritten.
 class Staging {
  public:
-  void upload(char* to, const char* from, int64_t bytes) {
+  void upload(char* destination, const char* source, int64_t bytes) {
     const std::lock_guard lock(mutex_);
     while (bytes > 0) {
-      const int64_t part = std::min(bytes, half);
-      if (at_ + part > half) next_half();
-      char* const here = memory_ + turn_ * half + at_;
-      std::memcpy(here, from, static_cast<size_t>(part));
-      succeed(
-          cudaMemcpyAsync(to, here, static_cast<size_t>(part), cudaMemcpyHostToDevice, stream()),
-          "upload");
-      at_ += (part + 63) / 64 * 64;
-      to += part, from += part, bytes -= part;
+      const int64_t bytes_in_part = std::min(bytes, half);
+      if (position_ + bytes_in_part > half) next_half();
+      char* const staged = memory_ + half_index_ * half + position_;
+      std::memcpy(staged, source, static_cast<size_t>(bytes_in_part));
+      check_cuda(cudaMemcpyAsync(destination, staged, static_cast<size_t>(bytes_in_part),
+                                 cudaMemcpyHostToDevice, stream()),
+                 "upload");
+      position_ += (bytes_in_part + 63) / 64 * 64;
+      destination += bytes_in_part, source += bytes_in_part, bytes -= bytes_in_part;
     }
   }
 
   Staging() {
-    succeed(cudaMallocHost(&memory_, 2 * static_cast<size_t>(half)), "pinned memory");
-    for (cudaEvent_t& event : read_) {
-      succeed(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
+    check_cuda(cudaMallocHost(&memory_, 2 * static_cast<size_t>(half)), "pinned memory");
+    for (cudaEvent_t& event : reads_done_) {
+      check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
     }
   }
 
@@ -129,90 +130,93 @@ class Staging {
   static constexpr int64_t half = int64_t{8} << 20;
 
   void next_half() {
-    succeed(cudaEventRecord(read_[turn_], stream()), "upload");
-    turn_ = 1 - turn_;
-    at_ = 0;
-    if (used_both_) succeed(cudaEventSynchronize(read_[turn_]), "upload");
-    used_both_ = true;
+    check_cuda(cudaEventRecord(reads_done_[half_index_], stream()), "upload");
+    half_index_ = 1 - half_index_;
+    position_ = 0;
+    if (both_used_) check_cuda(cudaEventSynchronize(reads_done_[half_index_]), "upload");
+    both_used_ = true;
   }
 
   std::mutex mutex_;
   char* memory_ = nullptr;
-  cudaEvent_t read_[2] = {};
-  int turn_ = 0;
-  int64_t at_ = 0;
-  bool used_both_ = false;
+  cudaEvent_t reads_done_[2] = {};
+  int half_index_ = 0;
+  int64_t position_ = 0;
+  bool both_used_ = false;
 };
 
-// What was asked of bad_index() since the last download. Each question has places in the device's
-// memory, one for each of its parts, where the part's first bad position and what stands there
-// arrive.
-struct Found {
-  int64_t position, value;  // position: `nothing` where all are good
+// The checks that bad_index() has enqueued since the last download. An index array is checked in
+// parts; each part has a result in device memory: its first bad index and where that is.
+struct BadIndex {
+  int64_t position, value;  // position is no_position if all indices are good
 };
 
-struct Question {
+struct IndexCheck {
   const char* op;
   int64_t size;
-  bool is_target;  // something besides [0, size) was allowed
-  int64_t first, parts;
+  bool is_target;        // an index outside [0, size) is allowed: the indices are targets of a loss
+  int64_t first, parts;  // the range of its results
 };
 
-constexpr int64_t nothing = INT64_MAX, most_places = 4096, most_parts = 64, least_part = 1 << 16;
+constexpr int64_t no_position = INT64_MAX, max_results = 4096, max_parts = 64,
+                  min_part_size = 1 << 16;
 
-struct Questions {
+struct PendingChecks {
   std::mutex mutex;
-  std::vector<Question> asked;
-  Found* places = nullptr;   // on the device
-  Found* answers = nullptr;  // pinned
-  int64_t used() const { return asked.empty() ? 0 : asked.back().first + asked.back().parts; }
+  std::vector<IndexCheck> pending;
+  BadIndex* device_results = nullptr;
+  BadIndex* host_results = nullptr;  // pinned memory
+  int64_t used() const { return pending.empty() ? 0 : pending.back().first + pending.back().parts; }
 };
 
-Questions& questions() {
-  static Questions* const only = new Questions;
-  return *only;
+PendingChecks& pending_checks() {
+  static PendingChecks* const instance = new PendingChecks;
+  return *instance;
 }
 
-struct Least {
+struct Min {
   __device__ int64_t operator()(int64_t a, int64_t b) const { return a < b ? a : b; }
 };
 
-// A block for each part.
-__global__ void find_bad(int64_t n, const int64_t* index, int64_t size, int64_t allowed,
-                         bool is_allowed, int64_t part, Found* found) {
-  const int64_t begin = blockIdx.x * part, end = begin + part < n ? begin + part : n;
-  int64_t least = nothing;
+// A block checks one part.
+__global__ void find_bad_index(int64_t n, const int64_t* index, int64_t size, int64_t allowed,
+                               bool has_allowed, int64_t part_size, BadIndex* result) {
+  const int64_t begin = blockIdx.x * part_size, end = begin + part_size < n ? begin + part_size : n;
+  int64_t min_position = no_position;
   for (int64_t i = begin + threadIdx.x; i < end; i += block_threads) {
-    const bool fits = (index[i] >= 0 && index[i] < size) || (is_allowed && index[i] == allowed);
-    if (!fits && i < least) least = i;
+    const bool is_good = (index[i] >= 0 && index[i] < size) || (has_allowed && index[i] == allowed);
+    if (!is_good && i < min_position) min_position = i;
   }
-  least = Team<block_threads>::all(least, Least());
-  if (threadIdx.x == 0) found[blockIdx.x] = {least, least == nothing ? 0 : index[least]};
+  min_position = Team<block_threads>::reduce(min_position, Min());
+  if (threadIdx.x == 0)
+    result[blockIdx.x] = {min_position, min_position == no_position ? 0 : index[min_position]};
 }
 
-[[noreturn]] void report(const Question& asked, const Found& found) {
-  const std::string at = " " + std::to_string(found.value) + " at position " +
-                         std::to_string(found.position) + " is out of range; ";
-  const std::string size = std::to_string(asked.size);
-  throw Error(asked.op + (asked.is_target ? ": target" + at + "there are " + size + " classes"
-                                          : ": index" + at + "it must be in [0, " + size + ")"));
+[[noreturn]] void throw_bad_index(const IndexCheck& check, const BadIndex& result) {
+  const std::string text = " " + std::to_string(result.value) + " at position " +
+                           std::to_string(result.position) + " is out of range; ";
+  const std::string size = std::to_string(check.size);
+  throw Error(check.op + (check.is_target ? ": target" + text + "there are " + size + " classes"
+                                          : ": index" + text + "it must be in [0, " + size + ")"));
 }
 
-// Takes the answers after the stream has come this far, and throws the first bad one.
-void answer(Questions& all) {
-  for (const Question& asked : std::exchange(all.asked, {})) {
-    for (int64_t part = 0; part < asked.parts; ++part) {
-      const Found& found = all.answers[asked.first + part];
-      if (found.position != nothing) report(asked, found);
+// Throws the first error of the downloaded results, and clears the checks. The stream must have
+// been synchronised.
+void throw_errors(PendingChecks& checks) {
+  for (const IndexCheck& check : std::exchange(checks.pending, {})) {
+    for (int64_t part = 0; part < check.parts; ++part) {
+      const BadIndex& result = checks.host_results[check.first + part];
+      if (result.position != no_position) throw_bad_index(check, result);
     }
   }
 }
 
-void ask_for_answers(const Questions& all) {
-  if (all.asked.empty()) return;
-  succeed(cudaMemcpyAsync(all.answers, all.places, static_cast<size_t>(all.used()) * sizeof(Found),
-                          cudaMemcpyDeviceToHost, stream()),
-          "download");
+void download_results(const PendingChecks& checks) {
+  if (checks.pending.empty()) return;
+  check_cuda(cudaMemcpyAsync(checks.host_results, checks.device_results,
+                             static_cast<size_t>(checks.used()) * sizeof(BadIndex),
+                             cudaMemcpyDeviceToHost, stream()),
+             "download");
 }
 
 }  // namespace
@@ -220,43 +224,44 @@ void ask_for_answers(const Questions& all) {
 int64_t bad_index(const char* op, int64_t n, const int64_t* index, int64_t size,
                   const int64_t* allowed) {
   if (n == 0) return -1;
-  Questions& all = questions();
-  const std::lock_guard lock(all.mutex);
-  if (all.places == nullptr) {
-    constexpr int64_t bytes = most_places * static_cast<int64_t>(sizeof(Found));
-    if (all.answers == nullptr) {
-      succeed(cudaMallocHost(&all.answers, static_cast<size_t>(bytes)), "pinned memory");
+  PendingChecks& checks = pending_checks();
+  const std::lock_guard lock(checks.mutex);
+  if (checks.device_results == nullptr) {
+    constexpr int64_t bytes = max_results * static_cast<int64_t>(sizeof(BadIndex));
+    if (checks.host_results == nullptr) {
+      check_cuda(cudaMallocHost(&checks.host_results, static_cast<size_t>(bytes)), "pinned memory");
     }
-    all.places = static_cast<Found*>(allocate(bytes));
+    checks.device_results = static_cast<BadIndex*>(allocate(bytes));
   }
-  if (all.used() + most_parts > most_places) {
-    ask_for_answers(all);
-    succeed(cudaStreamSynchronize(stream()), "a check of indices");
-    answer(all);
+  if (checks.used() + max_parts > max_results) {
+    download_results(checks);
+    check_cuda(cudaStreamSynchronize(stream()), "a check of indices");
+    throw_errors(checks);
   }
-  const int64_t part = std::max(least_part, (n + most_parts - 1) / most_parts);
-  const int64_t parts = (n + part - 1) / part, first = all.used();
-  all.asked.push_back({op, size, allowed != nullptr, first, parts});
-  launch(find_bad, parts, block_threads, n, index, size, allowed == nullptr ? 0 : *allowed,
-         allowed != nullptr, part, all.places + first);
+  const int64_t part_size = std::max(min_part_size, (n + max_parts - 1) / max_parts);
+  const int64_t parts = (n + part_size - 1) / part_size, first = checks.used();
+  checks.pending.push_back({op, size, allowed != nullptr, first, parts});
+  launch(find_bad_index, parts, block_threads, n, index, size, allowed == nullptr ? 0 : *allowed,
+         allowed != nullptr, part_size, checks.device_results + first);
   return -1;
 }
 
-void upload(void* to, const void* from, int64_t bytes) {
+void upload(void* destination, const void* source, int64_t bytes) {
   static Staging* const staging = new Staging;
-  staging->upload(static_cast<char*>(to), static_cast<const char*>(from), bytes);
+  staging->upload(static_cast<char*>(destination), static_cast<const char*>(source), bytes);
 }
 
-void download(void* to, const void* from, int64_t bytes) {
-  Questions& all = questions();
-  const std::lock_guard lock(all.mutex);
+void download(void* destination, const void* source, int64_t bytes) {
+  PendingChecks& checks = pending_checks();
+  const std::lock_guard lock(checks.mutex);
   if (bytes > 0) {
-    succeed(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream()),
-            "download");
+    check_cuda(cudaMemcpyAsync(destination, source, static_cast<size_t>(bytes),
+                               cudaMemcpyDeviceToHost, stream()),
+               "download");
   }
-  ask_for_answers(all);
-  succeed(cudaStreamSynchronize(stream()), "a kernel before this download");
-  answer(all);
+  download_results(checks);
+  check_cuda(cudaStreamSynchronize(stream()), "a kernel before this download");
+  throw_errors(checks);
 }
 
 }  // namespace regrad::gpu

@@ -1,19 +1,19 @@
-// Memory of the GPU and the ways to and from it: DeviceMemory of ops/kernels/table.h (device.cu).
+// Memory of the GPU and transfers: DeviceMemory and bad_index of ops/kernels/table.h (device.cu).
 #pragma once
 
 #include <cstdint>
 
 namespace regrad::gpu {
 
-void* try_to_allocate(int64_t bytes);  // null: there is no room
+void* try_to_allocate(int64_t bytes);  // null: out of memory
 void* allocate(int64_t bytes);
 void release(void* block, int64_t bytes);
-void upload(void* to, const void* from, int64_t bytes);
-void download(void* to, const void* from, int64_t bytes);
+void upload(void* destination, const void* source, int64_t bytes);
+void download(void* destination, const void* source, int64_t bytes);
 int64_t bad_index(const char* op, int64_t n, const int64_t* index, int64_t size,
                   const int64_t* allowed);
 
-// Memory for the length of a call: freed in the order of the stream.
+// Temporary device memory; it may be reused by whatever is enqueued after its destruction.
 template <class T>
 class Scratch {
  public:

@@ -40,6 +40,6 @@ template <class T>
 void gemm(const Gemm<T>&);  // gemm.cu
 
 template <class From, class To>
-void convert(int64_t n, void* to, const void* from);  // move.cu
+void convert(int64_t n, void* out, const void* x);  // move.cu
 
 }  // namespace regrad::gpu

@@ -1,6 +1,6 @@
-// How work reaches the GPU: kernels are functions of pointers and sizes, started on the one stream
-// in which everything happens in order. Only plain runtime calls, so that the sources also compile
-// against tests/gpu, which runs them on the CPU.
+// Launches kernels, which are functions of pointers and sizes, on the one stream in which
+// everything is executed in order. Only plain runtime calls are used, so that the sources also
+// compile against tests/gpu, which runs them on the CPU.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -11,10 +11,11 @@
 namespace regrad::gpu {
 
 cudaStream_t stream();                               // device.cu
-void succeed(cudaError_t status, const char* what);  // an Error that names what, unless it is fine
+void check_cuda(cudaError_t status,
+                const char* what);  // an Error that names what, unless it is fine
 
 constexpr int block_threads = 256;
-constexpr int64_t most_blocks = 1 << 16;
+constexpr int64_t max_blocks = 1 << 16;
 constexpr unsigned all_lanes = 0xffffffffu;
 
 struct Launch {
@@ -24,22 +25,22 @@ struct Launch {
 };
 
 template <class... Parameters>
-void start(const Launch& how, void (*kernel)(Parameters...), Parameters... arguments) {
+void launch_with(const Launch& shape, void (*kernel)(Parameters...), Parameters... arguments) {
   cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(how.blocks));
-  config.blockDim = dim3(static_cast<unsigned>(how.threads));
-  config.dynamicSmemBytes = static_cast<size_t>(how.shared_bytes);
+  config.gridDim = dim3(static_cast<unsigned>(shape.blocks));
+  config.blockDim = dim3(static_cast<unsigned>(shape.threads));
+  config.dynamicSmemBytes = static_cast<size_t>(shape.shared_bytes);
   config.stream = stream();
-  succeed(cudaLaunchKernelEx(&config, kernel, arguments...), "launch");
+  check_cuda(cudaLaunchKernelEx(&config, kernel, arguments...), "launch");
 }
 
-// Starts kernel(arguments...) with `blocks` blocks of `threads` threads.
+// Launches kernel(arguments...) with `blocks` blocks of `threads` threads.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), int64_t blocks, int threads, Arguments... arguments) {
-  start({blocks, threads}, kernel, static_cast<Parameters>(arguments)...);
+  launch_with({blocks, threads}, kernel, static_cast<Parameters>(arguments)...);
 }
 
-// The memory that a block started by launch_shared() has.
+// The dynamic shared memory of a block that launch_shared() launched.
 template <class T>
 __device__ inline T* shared_memory() {
 #ifdef __CUDACC__
@@ -50,51 +51,52 @@ __device__ inline T* shared_memory() {
 #endif
 }
 
-// Whether a block can have so much of it on this GPU.
+// Whether a block can have `bytes` of shared memory on this GPU.
 inline bool fits_shared(int64_t bytes) {
-  static const int most = [] {
-    int found = 0, device = 0;
-    succeed(cudaGetDevice(&device), "the device");
-    succeed(cudaDeviceGetAttribute(&found, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
-            "the size of shared memory");
-    return found;
+  static const int max_bytes = [] {
+    int value = 0, device = 0;
+    check_cuda(cudaGetDevice(&device), "the device");
+    check_cuda(cudaDeviceGetAttribute(&value, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+               "the size of shared memory");
+    return value;
   }();
-  return bytes <= most;
+  return bytes <= max_bytes;
 }
 
-// As launch(), with `bytes` of shared memory for each block; false where they do not fit.
+// Like launch(), with `bytes` of shared memory for each block; false if this GPU has less.
 template <class... Parameters, class... Arguments>
 bool launch_shared(void (*kernel)(Parameters...), int64_t blocks, int threads, int64_t bytes,
                    Arguments... arguments) {
   if (!fits_shared(bytes)) return false;
-  succeed(
+  check_cuda(
       cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                            cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
       "shared memory");
-  start({blocks, threads, bytes}, kernel, static_cast<Parameters>(arguments)...);
+  launch_with({blocks, threads, bytes}, kernel, static_cast<Parameters>(arguments)...);
   return true;
 }
 
-// As many threads in a block as n items keep busy: whole warps.
+// The number of threads in a block for n items: a multiple of the warp size, at most block_threads.
 inline int threads_for(int64_t n) {
   return n < block_threads ? static_cast<int>((n + 31) / 32 * 32) : block_threads;
 }
 
 template <class Body>
-__global__ void each_element(int64_t n, Body body) {
+__global__ void for_each_kernel(int64_t n, Body body) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step) {
     body(i);
   }
 }
 
-// body(i) for every i in [0, n), in any order. body: a struct whose operator()(int64_t) const is
-// __device__.
+// Calls body(i) for every i in [0, n), in any order. A Body is a struct with a __device__
+// operator()(int64_t) const.
 template <class Body>
 void for_each(int64_t n, const Body& body) {
   if (n <= 0) return;
   const int threads = threads_for(n);
-  launch(each_element<Body>, std::min((n + threads - 1) / threads, most_blocks), threads, n, body);
+  launch(for_each_kernel<Body>, std::min((n + threads - 1) / threads, max_blocks), threads, n,
+         body);
 }
 
 }  // namespace regrad::gpu

@@ -28,7 +28,7 @@ CudaBackend load() {
   }
   void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return {nullptr, fmt::format("cannot load {}: {}", path, dlerror())};
-  // Its table is this library's struct: another version's may have another shape.
+  // The table's layout must be the same: that of another version of regrad may differ.
   using Open = const Backend* (*)(size_t size_of_table, const char** why_not);
   const auto open = reinterpret_cast<Open>(dlsym(library, "regrad_cuda_backend"));
   if (open == nullptr) return {nullptr, fmt::format("{} is not regrad's CUDA backend", path)};
@@ -40,8 +40,8 @@ CudaBackend load() {
 }  // namespace
 
 const CudaBackend& cuda_backend() {
-  static const CudaBackend& found = *new CudaBackend(load());  // asked for as late as at exit
-  return found;
+  static const CudaBackend& backend = *new CudaBackend(load());  // never destroyed: used until exit
+  return backend;
 }
 
 }  // namespace regrad

@@ -1,5 +1,5 @@
-// The CUDA backend is a library of its own, libregrad_cuda.so, which is loaded when it is first
-// asked for: a program that stays on the cpu never touches a driver.
+// The CUDA backend is a separate library, libregrad_cuda.so, which is loaded on first use: a
+// program that uses only the CPU never loads a driver.
 #pragma once
 
 #include <string>
@@ -10,10 +10,11 @@ namespace regrad {
 
 struct CudaBackend {
   const Backend* table = nullptr;
-  std::string why_not;  // where there is no table: no such library, no GPU, ...
+  std::string why_not;  // if there is no table, the reason: no such library, no GPU, ...
 };
 
-// Looked for once: where REGRAD_CUDA names a file, there; else beside this library.
+// Loads the backend once: from the file that REGRAD_CUDA names, otherwise from this library's
+// folder.
 const CudaBackend& cuda_backend();
 
 }  // namespace regrad

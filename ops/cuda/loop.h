@@ -1,7 +1,8 @@
 // Drives a pointwise Loop on the GPU: out = body(inputs...) for every element.
-// Threads take groups of `width` neighbours along the last dimension, 16 bytes of the widest
-// operand, where every operand has them side by side in aligned memory or repeats one element;
-// elsewhere single ones. Only loops of more than one dimension divide, by multiplication.
+// A thread processes packs of `width` adjacent elements of the last dimension (16 bytes of the
+// widest operand) if in every operand these are contiguous and aligned, or broadcast; otherwise
+// single elements. Loops of more than one dimension divide indices, which is done by
+// multiplication.
 #pragma once
 
 #include <tuple>
@@ -12,8 +13,8 @@
 
 namespace regrad::gpu {
 
-// x / divisor for 0 <= x < 2^31 by a product and a shift (Granlund and Montgomery, "Division by
-// invariant integers using multiplication", 1994); beyond that, plainly.
+// x / divisor by a multiplication and a shift for 0 <= x < 2^31 (Granlund and Montgomery, "Division
+// by invariant integers using multiplication", 1994); by a division beyond that.
 class Divisor {
  public:
   Divisor() = default;
@@ -37,118 +38,119 @@ class Divisor {
   int shift_ = 0;
 };
 
-// Neighbours that are read or written at once.
+// Adjacent elements that are loaded or stored with one instruction.
 template <class T, int width>
 struct alignas(sizeof(T) * width) Pack {
-  T at[width];
+  T values[width];
 };
 
 inline bool is_aligned(const void* pointer, int64_t bytes) {
   return reinterpret_cast<uintptr_t>(pointer) % static_cast<uintptr_t>(bytes) == 0;
 }
 
-// A loop as the kernel sees it: positions count groups.
+// A loop as the kernel sees it: the last dimension counts packs.
 template <int operands>
-struct Grid {
+struct LoopLayout {
   int rank;
-  int64_t groups;  // whole ones
-  int64_t rest;    // single elements behind them, in a loop of one dimension
-  Divisor sizes[8];
+  int64_t packs;
+  int64_t remainder;  // single elements after the packs, in a loop of one dimension
+  Divisor size_divisors[8];
   int64_t size[8];
   int64_t strides[operands][8];
 };
 
-// Where each operand's elements of group g begin.
+// The offset of each operand's elements of pack g.
 template <int operands>
-__device__ inline void find(const Grid<operands>& grid, int64_t g, int width,
-                            int64_t (&offset)[operands]) {
+__device__ inline void compute_offsets(const LoopLayout<operands>& layout, int64_t g, int width,
+                                       int64_t (&offset)[operands]) {
   for (int k = 0; k < operands; ++k) offset[k] = 0;
-  for (int d = grid.rank - 1; d > 0; --d) {
-    const int64_t rest = grid.sizes[d].divide(g);
-    const int64_t index = (g - rest * grid.size[d]) * (d == grid.rank - 1 ? width : 1);
-    for (int k = 0; k < operands; ++k) offset[k] += index * grid.strides[k][d];
-    g = rest;
+  for (int d = layout.rank - 1; d > 0; --d) {
+    const int64_t quotient = layout.size_divisors[d].divide(g);
+    const int64_t index = (g - quotient * layout.size[d]) * (d == layout.rank - 1 ? width : 1);
+    for (int k = 0; k < operands; ++k) offset[k] += index * layout.strides[k][d];
+    g = quotient;
   }
-  const int64_t index = grid.rank == 1 ? g * width : g;
-  for (int k = 0; k < operands; ++k) offset[k] += index * grid.strides[k][0];
+  const int64_t index = layout.rank == 1 ? g * width : g;
+  for (int k = 0; k < operands; ++k) offset[k] += index * layout.strides[k][0];
 }
 
 template <class T, int width>
-__device__ inline Pack<T, width> load_group(const T* from, int64_t stride) {
+__device__ inline Pack<T, width> load_pack(const T* source, int64_t stride) {
   if constexpr (width == 1) {
-    return {*from};
+    return {*source};
   } else {
-    if (stride == 1) return *reinterpret_cast<const Pack<T, width>*>(from);
-    Pack<T, width> group;
-    for (int i = 0; i < width; ++i) group.at[i] = *from;
-    return group;
+    if (stride == 1) return *reinterpret_cast<const Pack<T, width>*>(source);
+    Pack<T, width> pack;
+    for (int i = 0; i < width; ++i) pack.values[i] = *source;
+    return pack;
   }
 }
 
 template <class Out, int width, class Body, class... In>
-__device__ inline Pack<Out, width> apply_group(const Body& body, const Pack<In, width>&... x) {
+__device__ inline Pack<Out, width> apply_pack(const Body& body, const Pack<In, width>&... x) {
   Pack<Out, width> result;
 #pragma unroll
-  for (int i = 0; i < width; ++i) result.at[i] = body(x.at[i]...);
+  for (int i = 0; i < width; ++i) result.values[i] = body(x.values[i]...);
   return result;
 }
 
-// Loops of one dimension. A thread's next group is on its way while it works on one: an operand
-// that is also the result is read where nobody else writes.
+// Loops of one dimension. A thread loads its next pack before it stores the current one; an operand
+// may be the output itself, as no other thread writes these elements.
 template <int width, class Body, class Out, class... In, std::size_t... input>
-__device__ inline void run_flat(std::index_sequence<input...>, const Grid<1 + sizeof...(In)>& grid,
-                                const Body& body, Out* out, const In*... in) {
+__device__ inline void run_flat(std::index_sequence<input...>,
+                                const LoopLayout<1 + sizeof...(In)>& layout, const Body& body,
+                                Out* out, const In*... in) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  const auto read = [&](int64_t g) {
-    return std::tuple<Pack<In, width>...>(load_group<In, width>(
-        in + g * width * grid.strides[input + 1][0], grid.strides[input + 1][0])...);
+  const auto load_packs = [&](int64_t g) {
+    return std::tuple<Pack<In, width>...>(load_pack<In, width>(
+        in + g * width * layout.strides[input + 1][0], layout.strides[input + 1][0])...);
   };
-  const auto write = [&](int64_t g, const std::tuple<Pack<In, width>...>& x) {
-    *reinterpret_cast<Pack<Out, width>*>(out + g * width * grid.strides[0][0]) =
-        apply_group<Out, width>(body, std::get<input>(x)...);
+  const auto store_packs = [&](int64_t g, const std::tuple<Pack<In, width>...>& x) {
+    *reinterpret_cast<Pack<Out, width>*>(out + g * width * layout.strides[0][0]) =
+        apply_pack<Out, width>(body, std::get<input>(x)...);
   };
-  for (int64_t g = first; g < grid.groups; g += 2 * step) {
-    const bool has_next = g + step < grid.groups;
-    const auto one = read(g), next = read(has_next ? g + step : g);
-    write(g, one);
-    if (has_next) write(g + step, next);
+  for (int64_t g = first; g < layout.packs; g += 2 * step) {
+    const bool has_next = g + step < layout.packs;
+    const auto current = load_packs(g), next = load_packs(has_next ? g + step : g);
+    store_packs(g, current);
+    if (has_next) store_packs(g + step, next);
   }
-  if (first < grid.rest) {
-    const int64_t i = grid.groups * width + first;
-    out[i * grid.strides[0][0]] = body(in[i * grid.strides[input + 1][0]]...);
+  if (first < layout.remainder) {
+    const int64_t i = layout.packs * width + first;
+    out[i * layout.strides[0][0]] = body(in[i * layout.strides[input + 1][0]]...);
   }
 }
 
 template <int width, class Body, class Out, class... In, std::size_t... input>
-__device__ inline void run_groups(std::index_sequence<input...>,
-                                  const Grid<1 + sizeof...(In)>& grid, const Body& body, Out* out,
-                                  const In*... in) {
+__device__ inline void run_strided(std::index_sequence<input...>,
+                                   const LoopLayout<1 + sizeof...(In)>& layout, const Body& body,
+                                   Out* out, const In*... in) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  [[maybe_unused]] const int last = grid.rank - 1;
-  for (int64_t g = first; g < grid.groups; g += step) {
+  [[maybe_unused]] const int last = layout.rank - 1;
+  for (int64_t g = first; g < layout.packs; g += step) {
     int64_t offset[1 + sizeof...(In)];
-    find(grid, g, width, offset);
-    *reinterpret_cast<Pack<Out, width>*>(out + offset[0]) = apply_group<Out, width>(
-        body, load_group<In, width>(in + offset[input + 1], grid.strides[input + 1][last])...);
+    compute_offsets(layout, g, width, offset);
+    *reinterpret_cast<Pack<Out, width>*>(out + offset[0]) = apply_pack<Out, width>(
+        body, load_pack<In, width>(in + offset[input + 1], layout.strides[input + 1][last])...);
   }
 }
 
 template <int width, class Body, class Out, class... In>
-__global__ void pointwise_kernel(Grid<1 + sizeof...(In)> grid, Body body, Out* out,
+__global__ void pointwise_kernel(LoopLayout<1 + sizeof...(In)> layout, Body body, Out* out,
                                  const In*... in) {
   constexpr std::index_sequence_for<In...> inputs;
-  if (grid.rank == 1) return run_flat<width>(inputs, grid, body, out, in...);
-  run_groups<width>(inputs, grid, body, out, in...);
+  if (layout.rank == 1) return run_flat<width>(inputs, layout, body, out, in...);
+  run_strided<width>(inputs, layout, body, out, in...);
 }
 
-// Whether groups of `width` neighbours serve the loop's operand k, whose elements have `bytes`.
-inline bool groups_fit(const Loop& loop, int k, int64_t width, const void* data, int64_t bytes) {
+// Whether packs of `width` elements, of `bytes` each, can be used for operand k.
+inline bool packs_fit(const Loop& loop, int k, int64_t width, const void* data, int64_t bytes) {
   const int last = loop.rank - 1;
-  const int64_t along = loop.strides[k][last];
-  if (k > 0 && along == 0) return true;
-  if (along != 1 || !is_aligned(data, width * bytes)) return false;
+  const int64_t stride = loop.strides[k][last];
+  if (k > 0 && stride == 0) return true;
+  if (stride != 1 || !is_aligned(data, width * bytes)) return false;
   for (int d = 0; d < last; ++d) {
     if (loop.strides[k][d] % width != 0) return false;
   }
@@ -156,31 +158,32 @@ inline bool groups_fit(const Loop& loop, int k, int64_t width, const void* data,
 }
 
 template <int operands>
-Grid<operands> grid_of(const Loop& loop, int64_t width) {
-  Grid<operands> grid{};
-  grid.rank = loop.rank;
+LoopLayout<operands> loop_layout_of(const Loop& loop, int64_t width) {
+  LoopLayout<operands> layout{};
+  layout.rank = loop.rank;
   const int last = loop.rank - 1;
   int64_t outer = 1;
   for (int d = 0; d < loop.rank; ++d) {
-    grid.size[d] = d == last ? loop.sizes[d] / width : loop.sizes[d];
-    grid.sizes[d] = Divisor(grid.size[d]);
-    outer *= grid.size[d];
-    for (int k = 0; k < operands; ++k) grid.strides[k][d] = loop.strides[k][d];
+    layout.size[d] = d == last ? loop.sizes[d] / width : loop.sizes[d];
+    layout.size_divisors[d] = Divisor(layout.size[d]);
+    outer *= layout.size[d];
+    for (int k = 0; k < operands; ++k) layout.strides[k][d] = loop.strides[k][d];
   }
-  grid.groups = outer;
-  grid.rest = last == 0 ? loop.sizes[0] % width : 0;
-  return grid;
+  layout.packs = outer;
+  layout.remainder = last == 0 ? loop.sizes[0] % width : 0;
+  return layout;
 }
 
 template <int width, class Body, class Out, class... In>
-void start_loop(const Loop& loop, const Body& body, Out* out, const In*... in) {
-  const auto grid = grid_of<1 + sizeof...(In)>(loop, width);
-  constexpr int64_t plenty = 1 << 18;  // groups: enough to give each thread two
-  const int64_t items = std::max(grid.groups, grid.rest);
+void launch_loop(const Loop& loop, const Body& body, Out* out, const In*... in) {
+  const auto layout = loop_layout_of<1 + sizeof...(In)>(loop, width);
+  constexpr int64_t two_per_thread = 1 << 18;  // packs
+  const int64_t items = std::max(layout.packs, layout.remainder);
   const int threads = threads_for(items);
-  const int64_t each = threads * (grid.rank == 1 && items >= plenty ? 2 : 1);
+  const int64_t per_block = threads * (layout.rank == 1 && items >= two_per_thread ? 2 : 1);
   launch(pointwise_kernel<width, Body, Out, In...>,
-         std::min((items + each - 1) / each, most_blocks), threads, grid, body, out, in...);
+         std::min((items + per_block - 1) / per_block, max_blocks), threads, layout, body, out,
+         in...);
 }
 
 // A Body is a struct with Out operator()(In...) const on the device.
@@ -192,16 +195,16 @@ void run_loop(Loop loop, const Body& body, Out* out, const In*... in) {
     loop.sizes[0] = 1;
     for (auto& strides : loop.strides) strides[0] = 1;
   }
-  constexpr std::size_t widest = std::max({sizeof(Out), sizeof(In)...});
-  constexpr int width = static_cast<int>(16 / widest);
+  constexpr std::size_t max_bytes = std::max({sizeof(Out), sizeof(In)...});
+  constexpr int width = static_cast<int>(16 / max_bytes);
   int k = 1;
-  bool fits = groups_fit(loop, 0, width, out, sizeof(Out));
-  ((fits = groups_fit(loop, k++, width, in, sizeof(In)) && fits), ...);
-  if (fits) return start_loop<width>(loop, body, out, in...);
-  start_loop<1>(loop, body, out, in...);
+  bool use_packs = packs_fit(loop, 0, width, out, sizeof(Out));
+  ((use_packs = packs_fit(loop, k++, width, in, sizeof(In)) && use_packs), ...);
+  if (use_packs) return launch_loop<width>(loop, body, out, in...);
+  launch_loop<1>(loop, body, out, in...);
 }
 
-// One loop over n elements that lie side by side in every operand.
+// A loop over n elements, contiguous in every operand.
 inline Loop flat_loop(int64_t n) {
   Loop loop;
   loop.rank = 1;

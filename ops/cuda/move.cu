@@ -1,5 +1,5 @@
-// Kernels that move elements: copies between any strides, choice, picking by index, conversion.
-// What an element means does not matter to them, so that all types of one size share a kernel.
+// Kernels that move elements: copies between arbitrary strides, fill, where, indexing, conversions.
+// All but the conversions treat elements as words, so that types of one size share a kernel.
 #include "ops/cuda/families.h"
 #include "ops/cuda/loop.h"
 #include "ops/kernels/elements.h"
@@ -13,45 +13,46 @@ using Word =
 using Quad = Pack<uint32_t, 4>;  // 16 bytes
 
 template <class T>
-struct Same {
+struct Identity {
   __device__ T operator()(T x) const { return x; }
 };
 
-// ---- copies from one order of dimensions to another
+// ---- copies that permute dimensions
 
 constexpr int tile = 32, tile_rows = block_threads / tile;
 
-// Dimension `a` is side by side in out, `b` in x; the others are outside.
+// Dimension `a` is contiguous in out, dimension `b` in x; `outer` loops over the others.
 struct Transposition {
   int64_t a_size, b_size, out_b, x_a;  // out_b: the stride of b in out
   int64_t a_tiles, tiles;              // of a; of a and b
-  Divisor by_a_tiles, by_tiles;
-  Grid<2> outer;
+  Divisor a_tiles_divisor, tiles_divisor;
+  LoopLayout<2> outer;
 };
 
-// Both sides are read and written along what is side by side there. A tile's rows are one word
-// apart in its banks, so that columns meet no conflict.
+// Tiles go through shared memory, so that both reads and writes are coalesced. The tile's rows are
+// padded by one word, so that reading a column causes no bank conflicts.
 template <class W>
-__global__ void transpose_kernel(Transposition of, W* out, const W* x) {
+__global__ void transpose_kernel(Transposition p, W* out, const W* x) {
   __shared__ W words[tile][tile + 1];
-  const int64_t o = of.by_tiles.divide(blockIdx.x), t = blockIdx.x - o * of.tiles;
-  const int64_t b_tile = of.by_a_tiles.divide(t), a_tile = t - b_tile * of.a_tiles;
+  const int64_t o = p.tiles_divisor.divide(blockIdx.x), t = blockIdx.x - o * p.tiles;
+  const int64_t b_tile = p.a_tiles_divisor.divide(t), a_tile = t - b_tile * p.a_tiles;
   int64_t offset[2];
-  find(of.outer, o, 1, offset);
-  const int along = static_cast<int>(threadIdx.x) % tile;
-  const int across = static_cast<int>(threadIdx.x) / tile;
-  for (int i = across; i < tile; i += tile_rows) {
-    const int64_t a = a_tile * tile + i, b = b_tile * tile + along;
-    if (a < of.a_size && b < of.b_size) words[i][along] = x[offset[1] + a * of.x_a + b];
+  compute_offsets(p.outer, o, 1, offset);
+  const int column = static_cast<int>(threadIdx.x) % tile;
+  const int row = static_cast<int>(threadIdx.x) / tile;
+  for (int i = row; i < tile; i += tile_rows) {
+    const int64_t a = a_tile * tile + i, b = b_tile * tile + column;
+    if (a < p.a_size && b < p.b_size) words[i][column] = x[offset[1] + a * p.x_a + b];
   }
   __syncthreads();
-  for (int i = across; i < tile; i += tile_rows) {
-    const int64_t a = a_tile * tile + along, b = b_tile * tile + i;
-    if (a < of.a_size && b < of.b_size) out[offset[0] + a + b * of.out_b] = words[along][i];
+  for (int i = row; i < tile; i += tile_rows) {
+    const int64_t a = a_tile * tile + column, b = b_tile * tile + i;
+    if (a < p.a_size && b < p.b_size) out[offset[0] + a + b * p.out_b] = words[column][i];
   }
 }
 
-// The dimension along which operand k lies side by side, if it is long enough for a tile to pay.
+// The dimension along which operand k is contiguous, if it is long enough to be worth a tile, or
+// -1.
 inline int unit_dimension(const Loop& loop, int k) {
   for (int d = loop.rank - 1; d >= 0; --d) {
     if (loop.strides[k][d] == 1 && loop.sizes[d] >= 8) return d;
@@ -65,28 +66,28 @@ template <class W>
 bool transpose(const Loop& loop, W* out, const W* x) {
   const int a = unit_dimension(loop, 0), b = unit_dimension(loop, 1);
   if (a < 0 || b < 0 || a == b || loop.strides[1][a] == 0 || loop.strides[0][b] == 0) return false;
-  Loop rest = flat_loop(1);
-  rest.rank = 0;
+  Loop outer_loop = flat_loop(1);
+  outer_loop.rank = 0;
   for (int d = 0; d < loop.rank; ++d) {
     if (d == a || d == b) continue;
-    rest.sizes[rest.rank] = loop.sizes[d];
-    for (int k = 0; k < 2; ++k) rest.strides[k][rest.rank] = loop.strides[k][d];
-    ++rest.rank;
+    outer_loop.sizes[outer_loop.rank] = loop.sizes[d];
+    for (int k = 0; k < 2; ++k) outer_loop.strides[k][outer_loop.rank] = loop.strides[k][d];
+    ++outer_loop.rank;
   }
-  rest.rank = std::max(rest.rank, 1);
-  Transposition of{};
-  of.outer = grid_of<2>(rest, 1);
-  of.a_size = loop.sizes[a];
-  of.b_size = loop.sizes[b];
-  of.out_b = loop.strides[0][b];
-  of.x_a = loop.strides[1][a];
-  of.a_tiles = tiles_of(of.a_size);
-  of.tiles = of.a_tiles * tiles_of(of.b_size);
-  of.by_a_tiles = Divisor(of.a_tiles);
-  of.by_tiles = Divisor(of.tiles);
-  const int64_t blocks = of.tiles * of.outer.groups;
+  outer_loop.rank = std::max(outer_loop.rank, 1);
+  Transposition p{};
+  p.outer = loop_layout_of<2>(outer_loop, 1);
+  p.a_size = loop.sizes[a];
+  p.b_size = loop.sizes[b];
+  p.out_b = loop.strides[0][b];
+  p.x_a = loop.strides[1][a];
+  p.a_tiles = tiles_of(p.a_size);
+  p.tiles = p.a_tiles * tiles_of(p.b_size);
+  p.a_tiles_divisor = Divisor(p.a_tiles);
+  p.tiles_divisor = Divisor(p.tiles);
+  const int64_t blocks = p.tiles * p.outer.packs;
   if (blocks > INT32_MAX) return false;
-  launch(transpose_kernel<W>, blocks, block_threads, of, out, x);
+  launch(transpose_kernel<W>, blocks, block_threads, p, out, x);
   return true;
 }
 
@@ -94,12 +95,12 @@ template <class T>
 void copy(const Loop& loop, T* out, const T* x) {
   using W = Word<sizeof(T)>;
   if (loop.numel() == 0) return;
-  auto* to = reinterpret_cast<W*>(out);
-  const auto* from = reinterpret_cast<const W*>(x);
-  if (!transpose(loop, to, from)) run_loop(loop, Same<W>{}, to, from);
+  auto* out_words = reinterpret_cast<W*>(out);
+  const auto* x_words = reinterpret_cast<const W*>(x);
+  if (!transpose(loop, out_words, x_words)) run_loop(loop, Identity<W>{}, out_words, x_words);
 }
 
-// ---- fill and choice
+// ---- fill and where
 
 template <class T>
 struct Constant {
@@ -113,18 +114,18 @@ void fill(int64_t n, T* out, T value) {
 }
 
 template <class W>
-struct Choose {
+struct Select {
   __device__ W operator()(bool condition, W yes, W no) const { return condition ? yes : no; }
 };
 
 template <class T>
 void where(const Loop& loop, T* out, const bool* condition, const T* yes, const T* no) {
   using W = Word<sizeof(T)>;
-  run_loop(loop, Choose<W>{}, reinterpret_cast<W*>(out), condition, reinterpret_cast<const W*>(yes),
+  run_loop(loop, Select<W>{}, reinterpret_cast<W*>(out), condition, reinterpret_cast<const W*>(yes),
            reinterpret_cast<const W*>(no));
 }
 
-// ---- picking by index: an index out of range, which the next download reports, picks nothing
+// ---- reading by index; an index out of range, which the next download reports, is skipped
 
 template <class W>
 struct TakeRows {
@@ -132,12 +133,12 @@ struct TakeRows {
   const W* x;
   const int64_t* index;
   int64_t rows, count, inner;
-  Divisor by_inner, by_count;
-  __device__ void operator()(int64_t at) const {
-    const int64_t row = by_inner.divide(at), o = by_count.divide(row);
-    const int64_t from = index[row - o * count];
-    if (from < 0 || from >= rows) return;
-    out[at] = x[(o * rows + from) * inner + (at - row * inner)];
+  Divisor inner_divisor, count_divisor;
+  __device__ void operator()(int64_t i) const {
+    const int64_t row = inner_divisor.divide(i), o = count_divisor.divide(row);
+    const int64_t x_row = index[row - o * count];
+    if (x_row < 0 || x_row >= rows) return;
+    out[i] = x[(o * rows + x_row) * inner + (i - row * inner)];
   }
 };
 
@@ -168,12 +169,12 @@ struct Gather {
   const W* x;
   const int64_t* index;
   int64_t rows, inner;
-  Divisor by_inner, by_count;
-  __device__ void operator()(int64_t at) const {
-    const int64_t row = by_inner.divide(at), o = by_count.divide(row);
-    const int64_t from = index[at];
-    if (from < 0 || from >= rows) return;
-    out[at] = x[(o * rows + from) * inner + (at - row * inner)];
+  Divisor inner_divisor, count_divisor;
+  __device__ void operator()(int64_t i) const {
+    const int64_t row = inner_divisor.divide(i), o = count_divisor.divide(row);
+    const int64_t x_row = index[i];
+    if (x_row < 0 || x_row >= rows) return;
+    out[i] = x[(o * rows + x_row) * inner + (i - row * inner)];
   }
 };
 
@@ -187,7 +188,7 @@ void gather(Rows x, int64_t count, T* out, const T* x_data, const int64_t* index
 
 template <class From, class To>
 struct Convert {
-  __device__ To operator()(From x) const { return pointwise::converted<To>(x); }
+  __device__ To operator()(From x) const { return pointwise::convert_element<To>(x); }
 };
 
 }  // namespace
@@ -204,8 +205,8 @@ MoveKernels<T> move_kernels() {
 }
 
 template <class From, class To>
-void convert(int64_t n, void* to, const void* from) {
-  run_loop(flat_loop(n), Convert<From, To>{}, static_cast<To*>(to), static_cast<const From*>(from));
+void convert(int64_t n, void* out, const void* x) {
+  run_loop(flat_loop(n), Convert<From, To>{}, static_cast<To*>(out), static_cast<const From*>(x));
 }
 
 template MoveKernels<float> move_kernels<float>();

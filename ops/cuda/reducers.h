@@ -1,5 +1,5 @@
-// What each reduction makes of its elements: a Total of a few of them, of two Totals, and the
-// result. Totals travel between threads, so that they are plain values.
+// The reductions: each reduces a few elements to a Total, combines two Totals, and converts a Total
+// to the result. Threads exchange Totals, so that these are plain values.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ __device__ inline bool is_nan(T x) {
   return !(x == x);
 }
 
-// What no element is worse than, for the greatest (sign 1) or the least (sign -1).
+// The identity of the maximum (sign 1) or the minimum (sign -1).
 template <int sign, class T>
-__device__ inline T worst() {
+__device__ inline T extremum_identity() {
   using Limits = std::numeric_limits<T>;
   if constexpr (std::is_floating_point_v<T>) {
     return sign > 0 ? -Limits::infinity() : Limits::infinity();
@@ -27,16 +27,16 @@ __device__ inline T worst() {
   }
 }
 
-// A few floats are added in pairs, and such sums in double; whole numbers wrap around.
+// Up to four floats are added pairwise in T, and these sums in double; integers wrap around.
 template <class T>
-struct SumOf {
+struct SumReducer {
   using Element = T;
   using Result = T;
   using Total = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
-  __device__ static Total none() { return 0; }
-  // Of the elements at positions first, first + step, ...
+  __device__ static Total identity() { return 0; }
+  // The Total of the elements at positions first, first + step, ...
   template <int count>
-  __device__ static Total of(const T (&x)[count], int64_t, int64_t) {
+  __device__ static Total reduce_elements(const T (&x)[count], int64_t, int64_t) {
     if constexpr (!std::is_floating_point_v<T>) {
       Total total = 0;
       for (int i = 0; i < count; ++i) total += static_cast<Total>(x[i]);
@@ -51,77 +51,77 @@ struct SumOf {
     }
   }
   __device__ static Total combine(Total a, Total b) { return a + b; }
-  __device__ static Total from_lane(Total a, int distance) {
+  __device__ static Total shuffle_xor(Total a, int distance) {
     return __shfl_xor_sync(all_lanes, a, distance);
   }
   __device__ static Result result(Total a) { return static_cast<Result>(a); }
 };
 
-// The greatest (sign 1) or the least (sign -1); NaN when one is.
+// The maximum (sign 1) or the minimum (sign -1); NaN if one element is.
 template <int sign, class T>
-struct ExtremeOf {
+struct ExtremumReducer {
   using Element = T;
   using Result = T;
   using Total = T;
-  __device__ static Total none() { return worst<sign, T>(); }
+  __device__ static Total identity() { return extremum_identity<sign, T>(); }
   template <int count>
-  __device__ static Total of(const T (&x)[count], int64_t, int64_t) {
-    Total best = x[0];
-    for (int i = 1; i < count; ++i) best = combine(best, x[i]);
-    return best;
+  __device__ static Total reduce_elements(const T (&x)[count], int64_t, int64_t) {
+    Total extremum = x[0];
+    for (int i = 1; i < count; ++i) extremum = combine(extremum, x[i]);
+    return extremum;
   }
   __device__ static Total combine(Total a, Total b) {
     return (sign > 0 ? a > b : a < b) || is_nan(a) ? a : b;
   }
-  __device__ static Total from_lane(Total a, int distance) {
+  __device__ static Total shuffle_xor(Total a, int distance) {
     return __shfl_xor_sync(all_lanes, a, distance);
   }
   __device__ static Result result(Total a) { return a; }
 };
 
-// Its position: the first of equals, the first NaN if any.
+// The index of the extremum: the first of equals, or the first NaN if there is one.
 template <int sign, class T>
-struct PositionOf {
+struct ArgExtremumReducer {
   using Element = T;
   using Result = int64_t;
   struct Total {
     T value;
     int64_t position;
   };
-  __device__ static Total none() { return {worst<sign, T>(), INT64_MAX}; }
+  __device__ static Total identity() { return {extremum_identity<sign, T>(), INT64_MAX}; }
   template <int count>
-  __device__ static Total of(const T (&x)[count], int64_t first, int64_t step) {
-    Total best{x[0], first};
-    for (int i = 1; i < count; ++i) best = combine(best, {x[i], first + i * step});
-    return best;
+  __device__ static Total reduce_elements(const T (&x)[count], int64_t first, int64_t step) {
+    Total extremum{x[0], first};
+    for (int i = 1; i < count; ++i) extremum = combine(extremum, {x[i], first + i * step});
+    return extremum;
   }
   __device__ static Total combine(Total a, Total b) {
     if (is_nan(a.value) != is_nan(b.value)) return is_nan(a.value) ? a : b;
     if (a.value == b.value || is_nan(a.value)) return a.position < b.position ? a : b;
     return (sign > 0 ? a.value > b.value : a.value < b.value) ? a : b;
   }
-  __device__ static Total from_lane(Total a, int distance) {
+  __device__ static Total shuffle_xor(Total a, int distance) {
     return {__shfl_xor_sync(all_lanes, a.value, distance),
             __shfl_xor_sync(all_lanes, a.position, distance)};
   }
   __device__ static Result result(Total a) { return a.position; }
 };
 
-// The Totals of the parts of a row, which a first pass has left, as the elements of a second one.
+// The second pass of a reduction in two: its elements are the Totals of the first.
 template <class Reducer>
-struct PartsOf : Reducer {
+struct CombineTotals : Reducer {
   using Element = typename Reducer::Total;
   template <int count>
-  __device__ static Element of(const Element (&x)[count], int64_t, int64_t) {
+  __device__ static Element reduce_elements(const Element (&x)[count], int64_t, int64_t) {
     Element total = x[0];
     for (int i = 1; i < count; ++i) total = Reducer::combine(total, x[i]);
     return total;
   }
 };
 
-// A first pass, whose results are Totals.
+// The first pass of a reduction in two: its results are Totals.
 template <class Reducer>
-struct ToParts : Reducer {
+struct WithTotals : Reducer {
   using Result = typename Reducer::Total;
   __device__ static Result result(Result a) { return a; }
 };

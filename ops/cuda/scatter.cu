@@ -1,8 +1,8 @@
-// Elements added where an index says, without atomic additions: what is added to one element is
-// added in an order that depends on the indices alone. A few rows are added one after the other.
-// More are sorted by their index, so that those of one element stand side by side, and cut into
-// runs: a thread adds up its column of a run, and those that reach into further runs are joined.
-// An index out of range, which the next download reports, adds nothing.
+// Scatter-add without atomics, so that the summands of an element are added in an order that
+// depends on the indices alone. A few rows are added one after the other. More are sorted by index,
+// so that those of one element are adjacent, and cut into runs of fixed length: a thread sums one
+// column of a run, and a second kernel combines the sums of elements that extend over several runs.
+// An index out of range, which the next download reports, is skipped.
 #include "ops/cuda/families.h"
 #include "ops/cuda/loop.h"
 #include "ops/cuda/sort.h"
@@ -10,10 +10,10 @@
 namespace regrad::gpu {
 namespace {
 
-constexpr int64_t few_rows = 32, many_columns = 16384, run = 32;
+constexpr int64_t max_ordered_rows = 32, max_sorted_columns = 16384, run_length = 32;
 
 template <class T>
-__device__ inline T sum_of(T a, T b) {
+__device__ inline T add_elements(T a, T b) {
   if constexpr (std::is_floating_point_v<T>) {
     return a + b;
   } else {
@@ -21,7 +21,7 @@ __device__ inline T sum_of(T a, T b) {
   }
 }
 
-// ---- one after the other, each column by its own thread
+// ---- rows added one after the other, with a thread for each column
 
 template <class T>
 struct AddInOrder {
@@ -29,25 +29,25 @@ struct AddInOrder {
   const T* g;
   const int64_t* index;
   int64_t rows, count, inner;
-  bool one_index;  // for all columns, or one for each
-  Divisor by_inner;
-  __device__ void operator()(int64_t at) const {
-    const int64_t o = by_inner.divide(at), s = at - o * inner;
+  bool is_row_index;  // index[i] is the row of all columns; false: each element has its own index
+  Divisor inner_divisor;
+  __device__ void operator()(int64_t column) const {
+    const int64_t o = inner_divisor.divide(column), s = column - o * inner;
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t from = (o * count + i) * inner + s;
-      const int64_t row = index[one_index ? i : from];
+      const int64_t g_index = (o * count + i) * inner + s;
+      const int64_t row = index[is_row_index ? i : g_index];
       if (row < 0 || row >= rows) continue;
-      T& to = out[(o * rows + row) * inner + s];
-      to = sum_of(to, g[from]);
+      T& element = out[(o * rows + row) * inner + s];
+      element = add_elements(element, g[g_index]);
     }
   }
 };
 
 template <class T>
-void add_in_order(Rows out, int64_t count, bool one_index, T* out_data, const T* g,
+void add_in_order(Rows out, int64_t count, bool is_row_index, T* out_data, const T* g,
                   const int64_t* index) {
   for_each(out.outer * out.inner, AddInOrder<T>{out_data, g, index, out.n, count, out.inner,
-                                                one_index, Divisor(out.inner)});
+                                                is_row_index, Divisor(out.inner)});
 }
 
 // ---- sorted
@@ -66,105 +66,109 @@ struct ElementKeys {
   int64_t* keys;
   const int64_t* index;
   int64_t outer, rows, count, inner;
-  Divisor by_inner, by_count;
-  __device__ void operator()(int64_t at) const {
-    const int64_t line = by_inner.divide(at), o = by_count.divide(line);
-    const int64_t row = index[at];
+  Divisor inner_divisor, count_divisor;
+  __device__ void operator()(int64_t i) const {
+    const int64_t row_index = inner_divisor.divide(i), o = count_divisor.divide(row_index);
+    const int64_t row = index[i];
     const bool in_range = row >= 0 && row < rows;
-    keys[at] = (in_range ? (o * rows + row) * inner + (at - line * inner) : outer * rows * inner);
+    keys[i] =
+        (in_range ? (o * rows + row) * inner + (i - row_index * inner) : outer * rows * inner);
   }
 };
 
-// Row positions[p] of g goes to row keys[p] of out.
+// Row positions[p] of g is added to row keys[p] of out; keys are sorted.
 template <class T>
-struct Additions {
+struct SortedAdditions {
   int64_t outer, rows, count, inner;
   int64_t runs;
   T* out;
   const T* g;
   const int64_t *keys, *positions;
   T *heads, *tails;  // [outer, runs, inner]
-  Divisor by_inner, by_runs;
+  Divisor inner_divisor, runs_divisor;
 
-  __device__ bool continues(int64_t p) const {  // at p what stood at p - 1
+  __device__ bool continues_at(int64_t p) const {  // the key of p is that of p - 1
     return p > 0 && p < count && keys[p - 1] == keys[p];
   }
-  __device__ int64_t end_of(int64_t r) const {
-    return (r + 1) * run < count ? (r + 1) * run : count;
+  __device__ int64_t run_end(int64_t r) const {
+    return (r + 1) * run_length < count ? (r + 1) * run_length : count;
   }
   __device__ void add(int64_t o, int64_t key, int64_t s, T value) const {
     if (key >= rows) return;
-    T& to = out[(o * rows + key) * inner + s];
-    to = sum_of(to, value);
+    T& element = out[(o * rows + key) * inner + s];
+    element = add_elements(element, value);
   }
 };
 
-// What a run adds to one element: all there is, or a part of it, its head where it began in an
-// earlier run, its tail where it goes on in the next.
+// Sums one column of a run. Sums of elements that lie within the run are added to out. The sum of
+// an element that began in an earlier run is stored in heads, that of one that continues in the
+// next run in tails.
 template <class T>
 struct AddRun {
-  Additions<T> of;
-  __device__ void operator()(int64_t at) const {
-    const int64_t line = of.by_inner.divide(at), o = of.by_runs.divide(line);
-    const int64_t r = line - o * of.runs, s = at - line * of.inner;
-    const int64_t end = of.end_of(r);
-    for (int64_t p = r * run; p < end;) {
-      const int64_t begin = p, key = of.keys[p];
+  SortedAdditions<T> work;
+  __device__ void operator()(int64_t i) const {
+    const int64_t row_index = work.inner_divisor.divide(i), o = work.runs_divisor.divide(row_index);
+    const int64_t r = row_index - o * work.runs, s = i - row_index * work.inner;
+    const int64_t end = work.run_end(r);
+    for (int64_t p = r * run_length; p < end;) {
+      const int64_t begin = p, key = work.keys[p];
       T total = T(0);
       do {
-        total = sum_of(total, of.g[(o * of.count + of.positions[p]) * of.inner + s]);
+        total = add_elements(total, work.g[(o * work.count + work.positions[p]) * work.inner + s]);
         ++p;
-      } while (p < end && of.keys[p] == key);
-      if (begin == r * run && of.continues(begin)) {
-        of.heads[at] = total;
-      } else if (p == end && of.continues(end)) {
-        of.tails[at] = total;
+      } while (p < end && work.keys[p] == key);
+      if (begin == r * run_length && work.continues_at(begin)) {
+        work.heads[i] = total;
+      } else if (p == end && work.continues_at(end)) {
+        work.tails[i] = total;
       } else {
-        of.add(o, key, s, total);
+        work.add(o, key, s, total);
       }
     }
   }
 };
 
+// Adds the sum of each element that extends over several runs: a tail, and the heads that follow
+// it.
 template <class T>
-struct JoinRuns {
-  Additions<T> of;
-  __device__ void operator()(int64_t at) const {
-    const int64_t line = of.by_inner.divide(at), o = of.by_runs.divide(line);
-    const int64_t r = line - o * of.runs, s = at - line * of.inner;
-    const int64_t begin = r * run, end = of.end_of(r), key = of.keys[end - 1];
-    const bool began_before = of.keys[begin] == key && of.continues(begin);
-    if (!of.continues(end) || began_before) return;
-    T total = of.tails[at];
-    int64_t next = at;
-    for (int64_t p = end; p < of.count && of.keys[p] == key; p += run) {
-      next += of.inner;
-      total = sum_of(total, of.heads[next]);
+struct CombineRuns {
+  SortedAdditions<T> work;
+  __device__ void operator()(int64_t i) const {
+    const int64_t row_index = work.inner_divisor.divide(i), o = work.runs_divisor.divide(row_index);
+    const int64_t r = row_index - o * work.runs, s = i - row_index * work.inner;
+    const int64_t begin = r * run_length, end = work.run_end(r), key = work.keys[end - 1];
+    const bool is_middle = work.keys[begin] == key && work.continues_at(begin);
+    if (!work.continues_at(end) || is_middle) return;
+    T total = work.tails[i];
+    int64_t head_index = i;
+    for (int64_t p = end; p < work.count && work.keys[p] == key; p += run_length) {
+      head_index += work.inner;
+      total = add_elements(total, work.heads[head_index]);
     }
-    of.add(o, key, s, total);
+    work.add(o, key, s, total);
   }
 };
 
 template <class T>
 void add_sorted(Rows out, int64_t count, T* out_data, const T* g, int64_t* keys) {
   const sorting::Sorted sorted(count, out.n, keys);
-  const int64_t runs = (count + run - 1) / run, parts = out.outer * runs * out.inner;
+  const int64_t runs = (count + run_length - 1) / run_length, parts = out.outer * runs * out.inner;
   const Scratch<T> heads(parts), tails(parts);
-  const Additions<T> of{out.outer,
-                        out.n,
-                        count,
-                        out.inner,
-                        runs,
-                        out_data,
-                        g,
-                        sorted.keys(),
-                        sorted.positions(),
-                        heads.data(),
-                        tails.data(),
-                        Divisor(out.inner),
-                        Divisor(runs)};
-  for_each(parts, AddRun<T>{of});
-  for_each(parts, JoinRuns<T>{of});
+  const SortedAdditions<T> work{out.outer,
+                                out.n,
+                                count,
+                                out.inner,
+                                runs,
+                                out_data,
+                                g,
+                                sorted.keys(),
+                                sorted.positions(),
+                                heads.data(),
+                                tails.data(),
+                                Divisor(out.inner),
+                                Divisor(runs)};
+  for_each(parts, AddRun<T>{work});
+  for_each(parts, CombineRuns<T>{work});
 }
 
 }  // namespace
@@ -172,7 +176,7 @@ void add_sorted(Rows out, int64_t count, T* out_data, const T* g, int64_t* keys)
 template <class T>
 void add_rows(Rows out, int64_t count, T* out_data, const T* g, const int64_t* index) {
   if (out.outer * out.n * out.inner * count == 0) return;
-  if (count <= few_rows) return add_in_order(out, count, true, out_data, g, index);
+  if (count <= max_ordered_rows) return add_in_order(out, count, true, out_data, g, index);
   const Scratch<int64_t> keys(count);
   for_each(count, RowKeys{keys.data(), index, out.n});
   add_sorted(out, count, out_data, g, keys.data());
@@ -181,14 +185,14 @@ void add_rows(Rows out, int64_t count, T* out_data, const T* g, const int64_t* i
 template <class T>
 void scatter_add(Rows out, int64_t count, T* out_data, const T* g, const int64_t* index) {
   if (out.outer * out.n * out.inner * count == 0) return;
-  if (count <= few_rows || out.outer * out.inner >= many_columns) {
+  if (count <= max_ordered_rows || out.outer * out.inner >= max_sorted_columns) {
     return add_in_order(out, count, false, out_data, g, index);
   }
-  const int64_t all = out.outer * count * out.inner;
-  const Scratch<int64_t> keys(all);
-  for_each(all, ElementKeys{keys.data(), index, out.outer, out.n, count, out.inner,
-                            Divisor(out.inner), Divisor(count)});
-  add_sorted({1, out.outer * out.n * out.inner, 1}, all, out_data, g, keys.data());
+  const int64_t total_count = out.outer * count * out.inner;
+  const Scratch<int64_t> keys(total_count);
+  for_each(total_count, ElementKeys{keys.data(), index, out.outer, out.n, count, out.inner,
+                                    Divisor(out.inner), Divisor(count)});
+  add_sorted({1, out.outer * out.n * out.inner, 1}, total_count, out_data, g, keys.data());
 }
 
 template <class T>

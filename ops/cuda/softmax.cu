@@ -1,6 +1,6 @@
-// Softmax and its family along n.
+// Softmax, log-softmax and logsumexp along n, and their derivatives.
 #include "ops/cuda/families.h"
-#include "ops/cuda/line.h"
+#include "ops/cuda/slice.h"
 
 namespace regrad::gpu {
 namespace {
@@ -8,39 +8,40 @@ namespace {
 template <class T>
 struct Softmax {
   T* y;
-  const T* from;
-  template <class Line>
-  __device__ void operator()(const Line& line) const {
-    const Numbers x(line, from);
-    const Shifted<T> all = exponentials(line, x);
-    const T by = all.sum == 0 ? T(0) : static_cast<T>(1 / all.sum);
-    line.write(y, [&](int k, int64_t at) { return v_exp(x(k, at) - all.shift) * by; });
+  const T* x_data;
+  template <class Slice>
+  __device__ void operator()(const Slice& slice) const {
+    const SliceValues x(slice, x_data);
+    const SoftmaxSums<T> sums = softmax_sums(slice, x);
+    const T factor = sums.sum == 0 ? T(0) : static_cast<T>(1 / sums.sum);
+    slice.write(y,
+                [&](int k, int64_t offset) { return v_exp(x(k, offset) - sums.shift) * factor; });
   }
 };
 
-// y = (x - max) - log(sum): two steps, so that what both have in common does not cost digits.
+// y = (x - max) - log(sum), in two steps: max + log(sum) would lose digits of the logarithm.
 template <class T>
 struct LogSoftmax {
   T* y;
-  const T* from;
-  template <class Line>
-  __device__ void operator()(const Line& line) const {
-    const Numbers x(line, from);
-    const Shifted<T> all = exponentials(line, x);
-    const T log_sum = all.sum == 0 ? T(0) : static_cast<T>(::log(all.sum));
-    line.write(y, [&](int k, int64_t at) { return x(k, at) - all.shift - log_sum; });
+  const T* x_data;
+  template <class Slice>
+  __device__ void operator()(const Slice& slice) const {
+    const SliceValues x(slice, x_data);
+    const SoftmaxSums<T> sums = softmax_sums(slice, x);
+    const T log_sum = sums.sum == 0 ? T(0) : static_cast<T>(::log(sums.sum));
+    slice.write(y, [&](int k, int64_t offset) { return x(k, offset) - sums.shift - log_sum; });
   }
 };
 
 template <class T>
 struct LogSumExp {
   T* y;
-  const T* from;
-  template <class Line>
-  __device__ void operator()(const Line& line) const {
-    const auto [shift, sum] = exponentials(line, Numbers(line, from));
-    if (!line.writes_result()) return;
-    y[line.index] =
+  const T* x_data;
+  template <class Slice>
+  __device__ void operator()(const Slice& slice) const {
+    const auto [shift, sum] = softmax_sums(slice, SliceValues(slice, x_data));
+    if (!slice.is_leader()) return;
+    y[slice.index] =
         shift == infinity<T>() ? shift : static_cast<T>(static_cast<double>(shift) + ::log(sum));
   }
 };
@@ -48,30 +49,31 @@ struct LogSumExp {
 template <class T>
 struct SoftmaxBackward {  // y (g - sum(g y))
   T* dx;
-  const T *given, *result;
-  template <class Line>
-  __device__ void operator()(const Line& line) const {
-    const Numbers g(line, given), y(line, result);
+  const T *g_data, *y_data;
+  template <class Slice>
+  __device__ void operator()(const Slice& slice) const {
+    const SliceValues g(slice, g_data), y(slice, y_data);
     double sum = 0;
-    line.each([&](int k, int64_t at) {
-      sum += static_cast<double>(g(k, at)) * static_cast<double>(y(k, at));
+    slice.for_each([&](int k, int64_t offset) {
+      sum += static_cast<double>(g(k, offset)) * static_cast<double>(y(k, offset));
     });
-    const T total = static_cast<T>(line.sum(sum));
-    line.write(dx, [&](int k, int64_t at) { return y(k, at) * (g(k, at) - total); });
+    const T total = static_cast<T>(slice.sum(sum));
+    slice.write(dx, [&](int k, int64_t offset) { return y(k, offset) * (g(k, offset) - total); });
   }
 };
 
 template <class T>
 struct LogSoftmaxBackward {  // g - exp(y) sum(g)
   T* dx;
-  const T *given, *result;
-  template <class Line>
-  __device__ void operator()(const Line& line) const {
-    const Numbers g(line, given), y(line, result);
+  const T *g_data, *y_data;
+  template <class Slice>
+  __device__ void operator()(const Slice& slice) const {
+    const SliceValues g(slice, g_data), y(slice, y_data);
     double sum = 0;
-    line.each([&](int k, int64_t at) { sum += static_cast<double>(g(k, at)); });
-    const T total = static_cast<T>(line.sum(sum));
-    line.write(dx, [&](int k, int64_t at) { return g(k, at) - v_exp(y(k, at)) * total; });
+    slice.for_each([&](int k, int64_t offset) { sum += static_cast<double>(g(k, offset)); });
+    const T total = static_cast<T>(slice.sum(sum));
+    slice.write(dx,
+                [&](int k, int64_t offset) { return g(k, offset) - v_exp(y(k, offset)) * total; });
   }
 };
 
@@ -79,27 +81,27 @@ struct LogSoftmaxBackward {  // g - exp(y) sum(g)
 
 template <class T>
 void softmax(Rows rows, T* y, const T* x) {
-  each_line(rows, Softmax<T>{y, x}, y, x);
+  for_each_slice(rows, Softmax<T>{y, x}, y, x);
 }
 
 template <class T>
 void log_softmax(Rows rows, T* y, const T* x) {
-  each_line(rows, LogSoftmax<T>{y, x}, y, x);
+  for_each_slice(rows, LogSoftmax<T>{y, x}, y, x);
 }
 
 template <class T>
 void logsumexp(Rows rows, T* out, const T* x) {
-  each_line(rows, LogSumExp<T>{out, x}, out, x);
+  for_each_slice(rows, LogSumExp<T>{out, x}, out, x);
 }
 
 template <class T>
 void softmax_backward(Rows rows, T* dx, const T* g, const T* y) {
-  each_line(rows, SoftmaxBackward<T>{dx, g, y}, dx, g, y);
+  for_each_slice(rows, SoftmaxBackward<T>{dx, g, y}, dx, g, y);
 }
 
 template <class T>
 void log_softmax_backward(Rows rows, T* dx, const T* g, const T* y) {
-  each_line(rows, LogSoftmaxBackward<T>{dx, g, y}, dx, g, y);
+  for_each_slice(rows, LogSoftmaxBackward<T>{dx, g, y}, dx, g, y);
 }
 
 template <class T>

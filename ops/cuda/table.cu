@@ -1,4 +1,4 @@
-// The table of kernels of the GPU, and the one function that ops/cuda/load.cpp looks for.
+// The table of kernels of the GPU, and the function that ops/cuda/load.cpp looks up.
 #include <string>
 
 #include "autograd/error.h"
@@ -65,7 +65,7 @@ Backend make_table() {
 }  // namespace
 }  // namespace regrad::gpu
 
-// The table, or null and the reason why there is none.
+// The table, or null, with the reason in why_not.
 extern "C" [[gnu::visibility("default")]] const regrad::Backend* regrad_cuda_backend(
     size_t size_of_table, const char** why_not) {
   static const regrad::Backend table = regrad::gpu::make_table();

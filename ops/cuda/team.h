@@ -1,4 +1,4 @@
-// The threads that work on a row together: a warp for short rows, a block for long ones.
+// The threads that share a row: a warp for short rows, a block for long ones.
 #pragma once
 
 #include "ops/cuda/launch.h"
@@ -12,7 +12,7 @@ struct Sum {
     return a + b;
   }
 };
-struct Larger {
+struct Max {
   template <class V>
   __device__ V operator()(V a, V b) const {
     return v_max(a, b);
@@ -26,7 +26,7 @@ struct Team {
   static_assert(threads == warp_threads || threads == block_threads);
   __device__ static int rank() { return static_cast<int>(threadIdx.x) % threads; }
   __device__ static int size() { return threads; }
-  // The teams of all blocks share the rows: first(), first() + step(), ...
+  // Rows are distributed over the teams of all blocks: this team has first(), first() + step(), ...
   __device__ static int64_t first() {
     return (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / threads;
   }
@@ -34,40 +34,41 @@ struct Team {
     return static_cast<int64_t>(gridDim.x) * blockDim.x / threads;
   }
 
-  // combine over the members' values, the same for all of them, in an order that is always the
-  // same. All members must come.
+  // Reduces the threads' values with `combine`, in a fixed order, and returns the result to all of
+  // them. All threads of the team must call it.
   template <class V, class Combine>
-  __device__ static V all(V value, const Combine& combine) {
+  __device__ static V reduce(V value, const Combine& combine) {
     for (int mask = warp_threads / 2; mask > 0; mask /= 2) {
       value = combine(value, __shfl_xor_sync(all_lanes, value, mask));
     }
     if constexpr (threads != warp_threads) {
       constexpr int warps = block_threads / warp_threads;
-      __shared__ V parts[warps];
-      if (threadIdx.x % warp_threads == 0) parts[threadIdx.x / warp_threads] = value;
+      __shared__ V warp_values[warps];
+      if (threadIdx.x % warp_threads == 0) warp_values[threadIdx.x / warp_threads] = value;
       __syncthreads();
-      value = parts[0];
-      for (int i = 1; i < warps; ++i) value = combine(value, parts[i]);
+      value = warp_values[0];
+      for (int i = 1; i < warps; ++i) value = combine(value, warp_values[i]);
       __syncthreads();
     }
     return value;
   }
 };
 
-constexpr int64_t longest_of_a_warp = 2048;
+constexpr int64_t max_warp_row = 2048;
 
-// Starts of_warps or of_blocks, which are kernel<warp_threads> and kernel<block_threads>.
+// Launches kernel<warp_threads> for short rows or kernel<block_threads> for long ones.
 template <class... Parameters, class... Arguments>
-void launch_rows(int64_t rows, int64_t n, void (*of_warps)(Parameters...),
-                 void (*of_blocks)(Parameters...), Arguments... arguments) {
+void launch_rows(int64_t rows, int64_t n, void (*warp_kernel)(Parameters...),
+                 void (*block_kernel)(Parameters...), Arguments... arguments) {
   if (rows == 0) return;
-  if (n > longest_of_a_warp) {
-    return launch(of_blocks, std::min(rows, most_blocks), block_threads,
+  if (n > max_warp_row) {
+    return launch(block_kernel, std::min(rows, max_blocks), block_threads,
                   static_cast<Parameters>(arguments)...);
   }
   const int threads = threads_for(rows * warp_threads);
-  const int64_t in_block = threads / warp_threads, blocks = (rows + in_block - 1) / in_block;
-  launch(of_warps, std::min(blocks, most_blocks), threads, static_cast<Parameters>(arguments)...);
+  const int64_t rows_per_block = threads / warp_threads,
+                blocks = (rows + rows_per_block - 1) / rows_per_block;
+  launch(warp_kernel, std::min(blocks, max_blocks), threads, static_cast<Parameters>(arguments)...);
 }
 
 template <class T>
@@ -75,10 +76,10 @@ __device__ T infinity() {
   return static_cast<T>(HUGE_VAL);
 }
 
-// What a row's numbers are lowered by before their exponentials: its maximum, unless that is -inf.
+// The shift of a row: its maximum, or 0 if that is -inf.
 template <class T>
-__device__ T shift_of(T greatest) {
-  return greatest == -infinity<T>() ? T(0) : greatest;
+__device__ T softmax_shift(T row_max) {
+  return row_max == -infinity<T>() ? T(0) : row_max;
 }
 
 }  // namespace regrad::gpu

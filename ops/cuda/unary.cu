@@ -1,4 +1,4 @@
-// The functions that ops/kernels/pointwise.h defines, and arrays scaled and added.
+// The functions that ops/kernels/pointwise.h defines, axpy and scale.
 #include "ops/cuda/families.h"
 #include "ops/cuda/loop.h"
 #include "ops/cuda/numbers.h"

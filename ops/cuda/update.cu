@@ -1,5 +1,6 @@
-// One step of an optimiser for all parameters (formulas: optim/sgd.h, optim/adam.h): as many of
-// them in a launch as its arguments hold, cut into pieces of one length that the blocks share.
+// One step of an optimiser for all parameters (formulas: optim/sgd.h, optim/adam.h). A launch takes
+// as many parameters as its arguments can hold; they are cut into pieces of a fixed size, which are
+// distributed over the blocks.
 #include "ops/cuda/families.h"
 #include "ops/cuda/launch.h"
 #include "ops/cuda/numbers.h"
@@ -7,42 +8,42 @@
 namespace regrad::gpu {
 namespace {
 
-constexpr int64_t most_updates = 48, piece = 4096;
+constexpr int64_t max_updates = 48, piece_size = 4096;
 
 template <class Update>
-struct Some {
+struct UpdateBatch {
   int count = 0;
-  Update updates[most_updates];
-  int64_t first_piece[most_updates + 1];  // of each, and the end
+  Update updates[max_updates];
+  int64_t first_piece[max_updates + 1];  // of each update; the last entry is the total
 };
 
 template <class Update, class Rule>
-__global__ void update_pieces(Some<Update> some, Rule rule) {
-  const int64_t pieces = some.first_piece[some.count];
-  for (int64_t at = blockIdx.x; at < pieces; at += gridDim.x) {
-    int which = 0;
-    while (some.first_piece[which + 1] <= at) ++which;
-    const Update of = some.updates[which];
-    const int64_t begin = (at - some.first_piece[which]) * piece;
-    const int64_t end = begin + piece < of.n ? begin + piece : of.n;
-    for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) rule(of, i);
+__global__ void update_pieces(UpdateBatch<Update> batch, Rule rule) {
+  const int64_t pieces = batch.first_piece[batch.count];
+  for (int64_t p = blockIdx.x; p < pieces; p += gridDim.x) {
+    int u = 0;
+    while (batch.first_piece[u + 1] <= p) ++u;
+    const Update update = batch.updates[u];
+    const int64_t begin = (p - batch.first_piece[u]) * piece_size;
+    const int64_t end = begin + piece_size < update.n ? begin + piece_size : update.n;
+    for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) rule(update, i);
   }
 }
 
 template <class Update, class Rule>
 void update_all(int64_t count, const Update* updates, const Rule& rule) {
-  for (int64_t begin = 0; begin < count; begin += most_updates) {
-    Some<Update> some;
-    some.first_piece[0] = 0;
-    for (int64_t i = begin; i < std::min(count, begin + most_updates); ++i) {
-      const int64_t pieces = (updates[i].n + piece - 1) / piece;
-      some.updates[some.count] = updates[i];
-      some.first_piece[some.count + 1] = some.first_piece[some.count] + pieces;
-      ++some.count;
+  for (int64_t begin = 0; begin < count; begin += max_updates) {
+    UpdateBatch<Update> batch;
+    batch.first_piece[0] = 0;
+    for (int64_t i = begin; i < std::min(count, begin + max_updates); ++i) {
+      const int64_t pieces = (updates[i].n + piece_size - 1) / piece_size;
+      batch.updates[batch.count] = updates[i];
+      batch.first_piece[batch.count + 1] = batch.first_piece[batch.count] + pieces;
+      ++batch.count;
     }
-    const int64_t pieces = some.first_piece[some.count];
+    const int64_t pieces = batch.first_piece[batch.count];
     if (pieces > 0) {
-      launch(update_pieces<Update, Rule>, std::min(pieces, most_blocks), block_threads, some, rule);
+      launch(update_pieces<Update, Rule>, std::min(pieces, max_blocks), block_threads, batch, rule);
     }
   }
 }
@@ -50,29 +51,29 @@ void update_all(int64_t count, const Update* updates, const Rule& rule) {
 template <class T>
 struct Sgd {
   SgdStep<T> step;
-  __device__ void operator()(const SgdUpdate<T>& of, int64_t i) const {
-    const T x = of.parameter[i];
-    T g = multiply_add(step.weight_decay, x, of.gradient[i]);
-    if (of.velocity != nullptr) {
-      const T v = multiply_add(step.momentum, of.velocity[i], of.keep * g);
-      of.velocity[i] = v;
+  __device__ void operator()(const SgdUpdate<T>& update, int64_t i) const {
+    const T x = update.parameter[i];
+    T g = multiply_add(step.weight_decay, x, update.gradient[i]);
+    if (update.velocity != nullptr) {
+      const T v = multiply_add(step.momentum, update.velocity[i], update.gradient_weight * g);
+      update.velocity[i] = v;
       g = step.nesterov ? multiply_add(step.momentum, v, g) : v;
     }
-    of.parameter[i] = multiply_add(-step.lr, g, x);
+    update.parameter[i] = multiply_add(-step.lr, g, x);
   }
 };
 
 template <class T>
 struct Adam {
   AdamStep<T> step;
-  __device__ void operator()(const AdamUpdate<T>& of, int64_t i) const {
-    const T old = of.parameter[i], g = multiply_add(step.weight_decay, old, of.gradient[i]);
-    const T m = multiply_add(step.beta1, of.mean[i], step.rest1 * g);
-    const T v = multiply_add(step.beta2, of.square[i], step.rest2 * g * g);
-    of.mean[i] = m;
-    of.square[i] = v;
-    const T length = multiply_add(v_sqrt(v), of.correction, step.eps);
-    of.parameter[i] = multiply_add(-of.rate, m / length, old * step.shrink);
+  __device__ void operator()(const AdamUpdate<T>& update, int64_t i) const {
+    const T old = update.parameter[i], g = multiply_add(step.weight_decay, old, update.gradient[i]);
+    const T m = multiply_add(step.beta1, update.mean[i], step.one_minus_beta1 * g);
+    const T v = multiply_add(step.beta2, update.square[i], step.one_minus_beta2 * g * g);
+    update.mean[i] = m;
+    update.square[i] = v;
+    const T denominator = multiply_add(v_sqrt(v), update.correction, step.eps);
+    update.parameter[i] = multiply_add(-update.rate, m / denominator, old * step.parameter_decay);
   }
 };
 

@@ -1,6 +1,7 @@
-// What is done with two elements, and with one as an element of another type: written once for all
-// backends. V is a SIMD vector (ops/cpu) or a plain number; v_max, v_min and v_pow come with it.
-// All is inlined: a copy compiled for one instruction set must not serve another.
+// Binary functions, comparisons and conversions of elements, written once for all backends.
+// V is a SIMD vector (ops/cpu) or a scalar; v_max, v_min and v_pow come from V's backend.
+// Everything is inlined: the linker must not share a copy compiled for one instruction set with
+// code for another.
 #pragma once
 
 #include <type_traits>
@@ -9,34 +10,36 @@
 
 namespace regrad::pointwise {
 
-// Whole numbers wrap around; a negative power of one is cut to a whole number, 0 for 0.
-[[gnu::always_inline]] constexpr int64_t whole_power(int64_t x, int64_t exponent) {
+// x^exponent, wrapping around on overflow. A negative exponent gives the result truncated to an
+// integer, and 0 for x = 0.
+[[gnu::always_inline]] constexpr int64_t integer_pow(int64_t x, int64_t exponent) {
   if (exponent < 0) return x == 1 ? 1 : x == -1 ? (exponent % 2 == 0 ? 1 : -1) : 0;
   uint64_t result = 1, factor = static_cast<uint64_t>(x);
-  for (auto left = static_cast<uint64_t>(exponent); left != 0; left >>= 1) {
-    if (left & 1) result *= factor;
+  for (auto remaining = static_cast<uint64_t>(exponent); remaining != 0; remaining >>= 1) {
+    if (remaining & 1) result *= factor;
     factor *= factor;
   }
   return static_cast<int64_t>(result);
 }
 
-// x / 0 is 0: what a caller does not let through must not end the program.
-[[gnu::always_inline]] constexpr int64_t whole_quotient(int64_t x, int64_t y) {
+// x / y, truncated. x / 0 is 0 and INT64_MIN / -1 wraps around, where the division instruction
+// would end the program: callers report a division by zero before they get here.
+[[gnu::always_inline]] constexpr int64_t integer_div(int64_t x, int64_t y) {
   if (y == 0) return 0;
   if (y == -1) return static_cast<int64_t>(0 - static_cast<uint64_t>(x));
   return x / y;
 }
 
 template <Binary function>
-[[gnu::always_inline]] constexpr int64_t apply_whole(int64_t a, int64_t b) {
+[[gnu::always_inline]] constexpr int64_t apply_integer(int64_t a, int64_t b) {
   const auto x = static_cast<uint64_t>(a), y = static_cast<uint64_t>(b);
   if constexpr (function == Binary::add) return static_cast<int64_t>(x + y);
   if constexpr (function == Binary::sub) return static_cast<int64_t>(x - y);
   if constexpr (function == Binary::mul) return static_cast<int64_t>(x * y);
-  if constexpr (function == Binary::div) return whole_quotient(a, b);
+  if constexpr (function == Binary::div) return integer_div(a, b);
   if constexpr (function == Binary::maximum) return a > b ? a : b;
   if constexpr (function == Binary::minimum) return a < b ? a : b;
-  if constexpr (function == Binary::pow) return whole_power(a, b);
+  if constexpr (function == Binary::pow) return integer_pow(a, b);
 }
 
 template <Binary function, class V>
@@ -60,10 +63,10 @@ template <Compare function, class T>
   if constexpr (function == Compare::greater_equal) return a >= b;
 }
 
-// Elements of one type as another: fractions are cut off, and anything but 0 is true. What no
-// int64 can hold becomes the least one, as x86 does.
+// Converts between dtypes: floats are truncated to integers, and everything but 0 is true. A float
+// out of the range of int64 becomes INT64_MIN, as with the x86 instruction.
 template <class To, class From>
-[[gnu::always_inline]] constexpr To converted(From x) {
+[[gnu::always_inline]] constexpr To convert_element(From x) {
   if constexpr (sizeof(To) == 1) {
     return x != From(0);
   } else if constexpr (std::is_floating_point_v<From> && !std::is_floating_point_v<To>) {

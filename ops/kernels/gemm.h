@@ -1,5 +1,5 @@
 // The matrix product as every backend sees it: pointers, sizes and strides, no Tensor.
-// Strides are in elements and may be anything (0, transposed); only the columns of C are
+// Strides are in elements and may be anything (0, transposed); only the rows of C must be
 // contiguous.
 #pragma once
 
@@ -7,8 +7,9 @@
 
 namespace regrad {
 
-// C = A B + bias, or C = C + A B + bias if accumulate, for each of the batch:
+// C = A B + bias, or C = C + A B + bias if accumulate, for each batch entry:
 // A [m, k], B [k, n], C [m, n]. With k = 0 the product is zero. C must not overlap A or B.
+// Element (i, p) of A is a[i a_row + p a_col], and likewise for B and C.
 template <class T>
 struct Gemm {
   int64_t m = 0, n = 0, k = 0;
@@ -20,7 +21,7 @@ struct Gemm {
   int64_t c_row = 0;
   const T* bias = nullptr;  // [n], added to every row, or null
   bool accumulate = false;
-  // The batch: its sizes, outermost first, and the step of each operand along each; 0 = shared.
+  // The batch dimensions, outermost first, and each operand's strides along them; 0 = broadcast.
   int batch_rank = 0;
   int64_t batch_sizes[6] = {};
   int64_t a_batch[6] = {}, b_batch[6] = {}, c_batch[6] = {};

@@ -6,14 +6,14 @@
 
 namespace regrad {
 
-// One parameter's part of an optimiser's step: n numbers, their gradient, and what is remembered.
+// One parameter of an optimiser's step: n numbers, their gradient, and the optimiser's state.
 template <class T>
 struct SgdUpdate {
   int64_t n;
   T* parameter;
   const T* gradient;
   T* velocity;  // null: no momentum
-  T keep;       // the share of the gradient that joins the velocity
+  T gradient_weight;  // velocity = momentum velocity + gradient_weight gradient
 };
 template <class T>
 struct SgdStep {
@@ -30,8 +30,8 @@ struct AdamUpdate {
 };
 template <class T>
 struct AdamStep {
-  T beta1, rest1, beta2, rest2;  // rest = 1 - β
-  T eps, shrink, weight_decay;   // shrink: what the parameter is multiplied with first
+  T beta1, one_minus_beta1, beta2, one_minus_beta2;
+  T eps, parameter_decay, weight_decay;  // the parameter is multiplied by parameter_decay first
 };
 
 }  // namespace regrad

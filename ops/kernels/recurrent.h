@@ -1,26 +1,29 @@
-// One step of a recurrent cell as every backend sees it, between the cell's products: pointers and
-// sizes. Each has `rows` sequences with states of `size`, one row each. Where `active` is given and
-// false, a sequence has ended: its state goes on as it is, and its gates get no gradient.
+// One step of a recurrent cell as every backend sees it: what follows the matrix products, as
+// pointers and sizes. A step has `rows` sequences, one row each, with states of `size` numbers.
+// Where `active` is given and false, the sequence has ended: its state is copied unchanged, and the
+// gradient of its gates is 0.
 #pragma once
 
 #include <cstdint>
 
 namespace regrad {
 
-// h' = (1 - z) n + z h, from both halves of the gates r, z, n (ops/recurrent.cpp).
+// h' = (1 - z) n + z h. gates_x and gates_h are the input's and the state's parts of the gates
+// r, z, n before the activations (ops/recurrent.cpp).
 template <class T>
 struct GruStep {
   int64_t rows = 0, size = 0;
   const bool* active = nullptr;
   T* out = nullptr;            // [rows, size]
-  T* saved = nullptr;          // [rows, 4 size]: r, z, n and gates_h's n; null: nothing is kept
-  const T* gates_x = nullptr;  // 3 size of each row, gates_row apart; saved may lie over them
-  int64_t gates_row = 0;
+  T* saved = nullptr;          // [rows, 4 size]: r, z, n and gates_h's part of n; null: not saved
+  const T* gates_x = nullptr;  // [rows, 3 size], rows gates_stride apart; may overlap saved
+  int64_t gates_stride = 0;
   const T* gates_h = nullptr;  // [rows, 3 size]
   const T* hidden = nullptr;   // [rows, size]
 };
 
-// From g, and carry if given, which are added: the gradients of gates_x, gates_h and hidden.
+// The gradients of gates_x (dx), gates_h and hidden, given that of h': g, plus `carry`, the
+// gradient from the next step, if given.
 template <class T>
 struct GruStepBackward {
   int64_t rows = 0, size = 0;
@@ -36,23 +39,23 @@ template <class T>
 struct LstmStep {
   int64_t rows = 0, size = 0;
   const bool* active = nullptr;
-  T *out = nullptr, *out_cell = nullptr;  // size of each row, out_row apart
-  int64_t out_row = 0;
-  T* saved = nullptr;        // [rows, 5 size]: i, f, g, o, tanh(c'); null: nothing is kept
-  const T* gates = nullptr;  // 4 size of each row, gates_row apart; saved may lie over them
-  int64_t gates_row = 0;
-  const T *hidden = nullptr, *cell = nullptr;  // [rows, size]; hidden is read with `active` alone
+  T *out = nullptr, *out_cell = nullptr;  // h' and c', [rows, size], rows out_stride apart
+  int64_t out_stride = 0;
+  T* saved = nullptr;        // [rows, 5 size]: i, f, g, o, tanh(c'); null: not saved
+  const T* gates = nullptr;  // [rows, 4 size], rows gates_stride apart; may overlap saved
+  int64_t gates_stride = 0;
+  const T *hidden = nullptr, *cell = nullptr;  // [rows, size]; hidden is read only with `active`
 };
 
-// From g and carry, which are added, of both states: the gradients of gates and cell. dhidden, if
-// given, gets what a sequence that has ended hands on, and 0 elsewhere.
+// The gradients of gates and cell, given those of h' (g + carry) and c' (g_cell + carry_cell).
+// dhidden, if given, gets the gradient of h' for a sequence that has ended, and 0 otherwise.
 template <class T>
 struct LstmStepBackward {
   int64_t rows = 0, size = 0;
   const bool* active = nullptr;
   T *dgates = nullptr, *dhidden = nullptr, *dcell = nullptr;
-  const T *g = nullptr, *g_cell = nullptr;  // size of each row, g_row apart
-  int64_t g_row = 0;
+  const T *g = nullptr, *g_cell = nullptr;  // [rows, size], rows g_stride apart
+  int64_t g_stride = 0;
   const T *carry = nullptr, *carry_cell = nullptr;  // [rows, size], or null; may be dhidden, dcell
   const T *saved = nullptr, *cell = nullptr;
 };

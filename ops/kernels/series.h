@@ -1,15 +1,16 @@
-// The logarithm, the sine and the cosine of a number that has been brought near 0, for T float or
-// double: for SIMD vectors (ops/cpu/math.h) and, in random numbers, for plain ones on a GPU, which
-// thereby have the same bits. V(T), multiply_add and polynomial come with V's backend.
+// Logarithm, sine and cosine after argument reduction, for T float or double. V is a SIMD vector
+// (ops/cpu/math.h) or, for the random numbers of a GPU, a scalar: both give the same bits. V(T),
+// multiply_add and polynomial come from V's backend.
 #pragma once
 
 namespace regrad::series {
 
-// log(fraction * 2^exponent), with 1 + f for the fraction, f in [-0.25, 0.5]
+// log((1 + f) * 2^exponent), for f in [-0.25, 0.5]
 template <class T, class V>
-[[gnu::always_inline]] constexpr V log_of_parts(V f, V exponent) {
+[[gnu::always_inline]] constexpr V log_from_parts(V f, V exponent) {
   constexpr bool single = sizeof(T) == 4;
-  // The low part is positive: the exponent may be infinite, and both products then agree in sign.
+  // ln 2 in two parts. Both are positive: for an infinite exponent their products have the same
+  // sign.
   const V high(static_cast<T>(single ? 0x1.62e4p-1 : 0x1.62e42fefa38p-1));
   const V low(static_cast<T>(single ? 0x1.7f7d1cf79abcap-20 : 0x1.ef35793c7673p-45));
   const V square = f * f;
@@ -32,28 +33,29 @@ template <class T, class V>
   }
 }
 
-// x = n pi/2 + r, |r| <= pi/4: the sine and cosine of r. The last bits of `shifted` are n's, of
-// which n mod 4 says which of the two is that of x, and its sign.
+// The sine and cosine of r, where x = n pi/2 + r and |r| <= pi/4. The lowest bits of `shifted` are
+// those of n: n mod 4 is the quadrant, which says which of the two belongs to x and with what sign.
 template <class V>
-struct Turned {
+struct SinCos {
   V shifted, sine, cosine;
 };
 
 template <class T, class V>
-[[gnu::always_inline]] constexpr Turned<V> turned(V x) {
+[[gnu::always_inline]] constexpr SinCos<V> reduced_sincos(V x) {
   constexpr bool single = sizeof(T) == 4;
-  // Adding it pushes everything behind the point out of a small number.
+  // 1.5 * 2^(fraction bits): adding it to a small number rounds that to an integer.
   const V shifter(static_cast<T>(single ? 0x1.8p23 : 0x1.8p52));
   const V shifted = multiply_add(x, V(T(0x1.45f306dc9c883p-1)), shifter);
   const V n = V(T(0)) - (shifted - shifter);
-  // pi/2 in four parts. The first two steps are exact, and what the third loses is kept.
+  // pi/2 in four parts (Cody and Waite). The first two products are exact, and the rounding error
+  // of the third is added to the fourth.
   const V third(static_cast<T>(single ? 0x1.444p-24 : 0x1.1a6263314p-54));
-  V rest = multiply_add(n, V(static_cast<T>(single ? 0x1.92p+0 : 0x1.921fb544p+0)), x);
-  rest = multiply_add(n, V(static_cast<T>(single ? 0x1.fb4p-12 : 0x1.0b46p-34)), rest);
-  const V close = multiply_add(n, third, rest);
-  const V lost = multiply_add(n, third, rest - close);
+  V remainder = multiply_add(n, V(static_cast<T>(single ? 0x1.92p+0 : 0x1.921fb544p+0)), x);
+  remainder = multiply_add(n, V(static_cast<T>(single ? 0x1.fb4p-12 : 0x1.0b46p-34)), remainder);
+  const V rounded = multiply_add(n, third, remainder);
+  const V error = multiply_add(n, third, remainder - rounded);
   const V fourth(static_cast<T>(single ? 0x1.68c234c4c6629p-39 : 0x1.701b839a25205p-92));
-  const V r = close + multiply_add(n, fourth, lost);
+  const V r = rounded + multiply_add(n, fourth, error);
   const V z = r * r;
   const V half = multiply_add(z, V(T(-0.5)), V(T(1)));
   if constexpr (single) {

@@ -24,7 +24,7 @@ struct Loop {
   }
 };
 
-// x seen as [outer, n, inner], contiguous; the work runs along n.
+// x viewed as contiguous [outer, n, inner]; kernels work along n.
 struct Rows {
   int64_t outer, n, inner;
 };
@@ -37,10 +37,10 @@ enum class Unary : uint8_t {
 enum class Binary : uint8_t { add, sub, mul, div, maximum, minimum, pow, count };
 enum class Compare : uint8_t { equal, not_equal, less, less_equal, greater, greater_equal, count };
 
-// Reductions along n: the sum, the greatest, the least.
+// Reductions along n.
 enum class Reduction : uint8_t { sum, max, min, count };
 
-// What only moves elements: every dtype has it.
+// Kernels that only move elements; every dtype has them.
 template <class T>
 struct MoveKernels {
   void (*copy)(const Loop&, T* out, const T* x);
@@ -65,11 +65,11 @@ template <class T>
 struct ReduceKernels {
   // out [outer, inner]. The order of a sum depends on the sizes alone.
   void (*apply[static_cast<int>(Reduction::count)])(Rows, T* out, const T* x);
-  // The first position along n of the greatest (sign 1) or least (sign -1); NaN beats all.
+  // The index along n of the first maximum (sign 1) or minimum (sign -1); a NaN beats every number.
   void (*arg_reduce)(Rows, int sign, int64_t* out, const T* x);
 };
 
-// Sums into rows that an index names.
+// Sums into rows chosen by an index.
 template <class T>
 struct IndexKernels {
   // out[o, index[i], :] += g[o, i, :], in the order of i; out is [outer, rows, inner].
@@ -83,7 +83,7 @@ template <class T>
 struct UnaryKernels {
   static constexpr int unaries = static_cast<int>(Unary::count);
   void (*value[unaries])(const Loop&, T* out, const T* x, T p, T q);  // f(x)
-  // g f'(s) and g f''(s), where s is x or f(x), whichever f keeps (ops/kernels/pointwise.h).
+  // g slope(s) and g curvature(s), where s is x or f(x) (ops/kernels/pointwise.h).
   void (*slope[unaries])(const Loop&, T* out, const T* g, const T* s, T p, T q);
   void (*curvature[unaries])(const Loop&, T* out, const T* g, const T* s, T p, T q);
 };
@@ -115,16 +115,16 @@ struct LossKernels {
   // the target is `ignore`. x is [outer, n] (inner is 1).
   void (*cross_entropy)(Rows, T* loss, T* log_sum, const T* x, const int64_t* targets,
                         int64_t ignore, T smoothing);
-  // dx = scale g[i] (softmax(x) - target distribution); g_stride 0 repeats one g.
+  // dx = g[i g_stride] (softmax(x) - target distribution); g_stride 0 repeats one g.
   void (*cross_entropy_backward)(Rows, T* dx, const T* g, int64_t g_stride, const T* x,
                                  const T* log_sum, const int64_t* targets, int64_t ignore,
                                  T smoothing);
-  // log(1 + e^x) - t x, and g times its slope by x (ops/kernels/pointwise.h).
+  // log(1 + e^x) - t x, and g times its derivative with respect to x (ops/kernels/pointwise.h).
   void (*logistic)(const Loop&, T* out, const T* x, const T* t);
   void (*logistic_slope)(const Loop&, T* out, const T* g, const T* x, const T* t);
 };
 
-// One step of a recurrent cell between its products (ops/kernels/recurrent.h).
+// One step of a recurrent cell, after its matrix products (ops/kernels/recurrent.h).
 template <class T>
 struct CellKernels {
   void (*gru)(const GruStep<T>&);
@@ -141,7 +141,7 @@ struct AttentionKernels {
 
 template <class T>
 struct AdditiveKernels {
-  // scores[b, i, j] = sum_h v[h] tanh(q[b, i, h] + k[b, j, h]), and what their gradients g give.
+  // scores[b, i, j] = sum_h v[h] tanh(q[b, i, h] + k[b, j, h]), and the gradients of q, k and v.
   void (*scores)(const Additive<T>&, T* scores);
   void (*scores_backward)(const Additive<T>&, const AdditiveGradients<T>&);
 };
@@ -158,7 +158,7 @@ template <class T>
 struct RandomKernels {
   void (*uniform)(int64_t n, T* out, uint64_t seed, uint64_t offset);  // [0, 1)
   void (*normal)(int64_t n, T* out, uint64_t seed, uint64_t offset);   // mean 0, deviation 1
-  // out = scale x where the uniform number is p or more, 0 x elsewhere
+  // out = scale x where the element's uniform number is p or more, 0 elsewhere
   void (*dropout)(int64_t n, T* out, const T* x, T p, T scale, uint64_t seed, uint64_t offset);
 };
 
@@ -168,7 +168,7 @@ struct VectorKernels {
   void (*scale)(int64_t n, T* y, T a);             // y *= a
 };
 
-// The whole table of a backend for one dtype: float32 and float64 have all of it.
+// A backend's table for one dtype; float32 and float64 have all kernels.
 template <class T>
 struct Kernels {
   MoveKernels<T> move;
@@ -201,13 +201,13 @@ struct Kernels<bool> {
   MoveKernels<bool> move;
 };
 
-// Memory of a device that is not the host. Everything that is asked of a device happens in the order
-// in which it was asked; of these, only download waits for it.
+// Memory of a device that is not the host. The device executes everything in the order in which it
+// was enqueued; of these functions, only download waits for that.
 struct DeviceMemory {
-  void* (*allocate)(int64_t bytes);  // null: there is no room
+  void* (*allocate)(int64_t bytes);  // null: out of memory
   void (*release)(void* block, int64_t bytes);
-  void (*upload)(void* to, const void* from, int64_t bytes);    // `from` is free again at once
-  void (*download)(void* to, const void* from, int64_t bytes);  // throws what went wrong since
+  void (*upload)(void* out, const void* x, int64_t bytes);    // x may be overwritten on return
+  void (*download)(void* out, const void* x, int64_t bytes);  // throws an earlier kernel's error
 };
 
 // All tables of one backend, and the conversions between dtypes, [from][to] in DType's order.
@@ -217,10 +217,10 @@ struct Backend {
   Kernels<double> float64;
   Kernels<int64_t> int64;
   Kernels<bool> boolean;
-  void (*convert[4][4])(int64_t n, void* to, const void* from);
-  // The first i whose index[i] is neither in [0, size) nor *allowed (null: nothing else is), or -1.
-  // A device that works on behind the host answers -1 at once, and its next download throws; until
-  // then kernels leave such an index out.
+  void (*convert[4][4])(int64_t n, void* out, const void* x);
+  // The first i whose index[i] is neither in [0, size) nor *allowed (which may be null), or -1.
+  // An asynchronous device returns -1 at once, and its next download throws if there was such an
+  // index; until then its kernels skip it.
   int64_t (*bad_index)(const char* op, int64_t n, const int64_t* index, int64_t size,
                        const int64_t* allowed);
   DeviceMemory memory;  // empty for the host
