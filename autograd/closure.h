@@ -11,6 +11,7 @@ namespace regrad {
 // Which inputs of an op want a gradient: needed[i].
 class Needed {
  public:
+  // Of the op that made this node.
   explicit Needed(const Node& node) : node_(node) {}
   bool operator[](size_t input) const;
 
@@ -31,7 +32,8 @@ class Closure {
   static constexpr bool takes_output =
       std::is_invocable_r_v<Result, const F&, Given..., const Tensor&>;
 
-  Closure() = default;
+  Closure() = default;  // none
+  // Keeps f, which is called as above.
   template <class F>
     requires(!std::same_as<F, Closure>) &&
             (takes_output<F> || std::is_invocable_r_v<Result, const F&, Given...>)
@@ -48,15 +50,17 @@ class Closure {
     other.table_->copy(inline_, other.inline_);
     table_ = other.table_;
   }
-  void reset() {
+  void reset() {  // frees what it holds; then it is none
     if (table_ != nullptr) std::exchange(table_, nullptr)->destroy(inline_);
   }
   explicit operator bool() const { return table_ != nullptr; }
   Result operator()(Given... given, const Tensor& output) const {
     return table_->call(inline_, given..., output);
   }
+  // What its function takes, and whether it has add_into().
   bool wants_output() const { return table_ != nullptr && table_->wants_output; }
   bool can_add() const { return table_->add_into != nullptr; }
+  // sum += its gradient for g, in place; only where can_add().
   void add_into(Tensor& sum, const Tensor& g) const { table_->add_into(inline_, sum, g); }
 
  private:

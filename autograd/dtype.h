@@ -14,6 +14,7 @@ inline constexpr DType float64 = DType::float64;  // what gradcheck needs
 inline constexpr DType int64 = DType::int64;      // indices
 inline constexpr DType bool_ = DType::boolean;    // masks: true = may attend, keep, choose
 
+// Whether it is one of the two that have gradients.
 constexpr bool is_float(DType dtype) { return dtype == float32 || dtype == float64; }
 size_t item_size(DType dtype);  // bytes of one element
 const char* name(DType dtype);  // "float32", "float64", "int64", "bool"
@@ -31,14 +32,14 @@ inline constexpr DType dtype_of<bool> = DType::boolean;
 
 struct Device {
   enum class Kind : uint8_t { cpu, cuda } kind = Kind::cpu;
-  bool operator==(const Device&) const = default;
+  bool operator==(const Device&) const = default;  // the same device
 };
 
 inline constexpr Device cpu{};
 Device cuda();             // an Error when the build or the machine has none
 bool cuda_is_available();  // whether cuda() would return
-const char* name(Device device);
+const char* name(Device device);  // "cpu", "cuda"
 Device default_device();  // where a tensor is made that names no device: the cpu, at first
-void set_default_device(Device device);
+void set_default_device(Device device);  // for all threads; an Error where there is none
 
 }  // namespace regrad

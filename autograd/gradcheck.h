@@ -16,14 +16,15 @@ struct GradcheckOptions {
 struct GradcheckResult {
   bool passed = true;
   std::string message;  // which input, which element, by how much; empty when passed
-  explicit operator bool() const { return passed; }
+  explicit operator bool() const { return passed; }  // if (gradcheck(..))
 };
-std::ostream& operator<<(std::ostream& out, const GradcheckResult& result);
+std::ostream& operator<<(std::ostream& out, const GradcheckResult& result);  // "gradients agree", or the message
 
 using Function = std::function<Tensor(const std::vector<Tensor>&)>;
 
 // Every float64 input is checked; others (indices, masks) are passed on as they are. An output of
-// many elements is weighed with fixed odd weights, so that no error can cancel.
+// many elements is weighed with fixed odd weights, so that no error can cancel. An Error without a
+// float64 input. The cost is two calls of the function for each element.
 GradcheckResult gradcheck(const Function& function, const std::vector<Tensor>& inputs,
                           const GradcheckOptions& options = {});
 // The same for the gradients themselves: are second derivatives right?

@@ -34,19 +34,23 @@ struct Edge {
 class Node : public Counted {
  public:
   static Ref<Node> leaf(const Tensor& tensor);  // holds the gradient of a tensor that a user made
+  // The node of an op's output: what record() makes.
   static Ref<Node> of(const char* name, const Tensor& output, std::span<const Input> inputs);
   static Ref<Node> of(const char* name, const Tensor& output, const std::vector<Tensor>& inputs,
                       const DerivativeOfAll& derivative);
+  // Gives a reference back; the last one frees the node.
   void release() {
     if (drop()) destroy();
   }
 
-  bool is_leaf() const { return name == nullptr; }
+  bool is_leaf() const { return name == nullptr; }  // not made by an op
   std::string called() const;  // "softmax"; a parameter's own name; "leaf"
+  // One edge for each input of the op, in their order.
   Edge* begin() { return reinterpret_cast<Edge*>(this + 1); }
   Edge* end() { return begin() + edge_count; }
   const Edge* begin() const { return reinterpret_cast<const Edge*>(this + 1); }
   const Edge* end() const { return begin() + edge_count; }
+  // The edge of input i.
   const Edge& edge(size_t i) const { return reinterpret_cast<const Edge*>(this + 1)[i]; }
   void check_saved() const;  // an Error if a saved tensor was written since
   void forget();             // drops closures and edges: what backward does without retain_graph
@@ -85,7 +89,7 @@ class Node : public Counted {
 // Held while the gradients of leaves change, by one thread at a time; within one, another is nothing.
 class LeafLock {
  public:
-  LeafLock();
+  LeafLock();  // waits for the thread that holds it
   ~LeafLock();
   LeafLock(const LeafLock&) = delete;
   LeafLock& operator=(const LeafLock&) = delete;

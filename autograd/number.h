@@ -15,7 +15,7 @@ class Number {
  public:
   template <class T>
   requires std::is_arithmetic_v<T>
-  constexpr Number(T value) {
+  constexpr Number(T value) {  // any number or bool; unsigned ones above 2^63 - 1 as double
     if constexpr (std::same_as<T, bool>) {
       dtype_ = DType::boolean;
       whole_ = value;
@@ -30,9 +30,10 @@ class Number {
   }
 
   DType dtype() const { return dtype_; }  // as it was written: float64, int64 or bool
+  // The nearest double.
   double real() const { return is_float(dtype_) ? real_ : static_cast<double>(whole_); }
   std::optional<int64_t> whole() const;  // none: a fraction, not finite, or too large for int64
-  std::string str() const;
+  std::string str() const;              // in digits, for errors
 
   // As an element of a tensor; an Error that names op where the dtype cannot hold it: int64 takes
   // whole numbers, bool 0 and 1.

@@ -29,6 +29,7 @@ class Ref {
     if (pointer_ != nullptr) pointer_->release();
   }
 
+  // The pointer; null where it is empty.
   T* get() const { return pointer_; }
   T* operator->() const { return pointer_; }
   T& operator*() const { return *pointer_; }
@@ -38,11 +39,13 @@ class Ref {
   T* pointer_ = nullptr;
 };
 
+// What counts its references; from 1, that of its maker.
 class Counted {
  public:
+  // One more reference; then, whether there is only one.
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   bool unique() const { return is_held_by(1); }
-  bool is_held_by(int32_t count) const {
+  bool is_held_by(int32_t count) const {  // whether there are that many
     return references_.load(std::memory_order_acquire) == count;
   }
 
@@ -58,14 +61,18 @@ class Counted {
 
 class Storage : public Counted {
  public:
-  static Ref<Storage> allocate(int64_t bytes, Device device);  // not initialised
+  // Memory that is not initialised; std::bad_alloc where there is none.
+  static Ref<Storage> allocate(int64_t bytes, Device device);
+  // Gives a reference back; the last one frees the memory.
   void release() {
     if (drop()) destroy();
   }
 
+  // Where it begins, on its device; how large it is; where it is.
   void* data() { return data_; }
   int64_t bytes() const { return bytes_; }
   Device device() const { return device_; }
+  // How often it was written; written() counts one more.
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
   void written() { version_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -81,8 +88,9 @@ class Storage : public Counted {
 
 // The free list: blocks of 64 bytes and up in size classes, kept per thread, 64-byte aligned.
 // Under sanitizers, and with REGRAD_FREE_LIST=0, every block goes straight back to the system.
+// std::bad_alloc where there is no memory.
 void* allocate_block(size_t bytes);
-void free_block(void* block, size_t bytes) noexcept;
+void free_block(void* block, size_t bytes) noexcept;  // bytes: as given to allocate_block()
 
 // Free lists, scratch buffers and counts of this thread are given back when it ends; whoever keeps
 // something for a thread says so.
@@ -92,9 +100,9 @@ void await_thread_end() noexcept;
 // and which is null when there is none (ops/cpu/blocks.cpp), a thread's scratch buffers back
 // (ops/cpu/scratch.cpp), and memory of another device (ops/backend.cpp).
 void* host_block(size_t bytes) noexcept;
-void free_scratch() noexcept;
-void* allocate_on(Device device, int64_t bytes);
-void release_on(Device device, void* block, int64_t bytes) noexcept;
+void free_scratch() noexcept;                                         // this thread's
+void* allocate_on(Device device, int64_t bytes);                      // or std::bad_alloc
+void release_on(Device device, void* block, int64_t bytes) noexcept;  // what that gave
 
 struct MemoryUse {
   int64_t live_storages, live_bytes, peak_bytes;  // of tensors' storages, in the whole process

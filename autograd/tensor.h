@@ -53,9 +53,10 @@ struct TensorBody : Counted {
   // this one alive, and when it goes nobody is left who could ask for the gradient: that goes too, and
   // with it, after create_graph, the graph that leads back to here.
   Ref<TensorBody> in_graph;
-  void release();
+  void release();  // one reference less; the last one frees it
 };
 
+// A handle; copies and moves are of the handle, the numbers stay where they are.
 class Tensor {
  public:
   Tensor() = default;  // undefined: stands for an argument left out, a gradient not there
@@ -64,21 +65,26 @@ class Tensor {
   Tensor(Tensor&&) noexcept = default;
   Tensor& operator=(const Tensor&) = default;
   Tensor& operator=(Tensor&&) noexcept = default;
+  // A handle on that body.
   explicit Tensor(Ref<TensorBody> body) : body_(std::move(body)) {}
 
-  bool defined() const { return static_cast<bool>(body_); }
+  bool defined() const { return static_cast<bool>(body_); }  // whether it has a value
+  // The sizes, and the strides in elements. An Error for an undefined tensor, as all that needs one.
   const Shape& shape() const { return body().shape; }
   const Shape& strides() const { return body().strides; }
+  // The size of dimension d, -1 the last; an Error where there is none.
   int64_t size(int64_t d) const { return shape().at(d, "size"); }
-  int64_t rank() const { return shape().rank(); }
-  int64_t numel() const { return shape().numel(); }
+  int64_t rank() const { return shape().rank(); }    // the number of dimensions
+  int64_t numel() const { return shape().numel(); }  // the number of elements
+  // The type of the elements, and where they are.
   DType dtype() const { return body().dtype; }
   Device device() const { return body().storage->device(); }
+  // Whether the elements follow each other in row-major order, without gaps.
   bool is_contiguous() const { return is_in_order(false); }
 
   // Numbers in and out. to_vector and item convert from any dtype.
   template <class T>
-  T item() const;  // of a tensor with exactly one element
+  T item() const;  // the number; an Error unless there is exactly one element
   template <class T>
   std::vector<T> to_vector() const;  // row-major
   template <class T>
@@ -94,44 +100,51 @@ class Tensor {
   const void* address(DType dtype) const;  // the same on any device: for kernels
 
   // Copies and conversions (ops/layout.cpp); their gradients convert back.
-  Tensor to(Device device) const;
-  Tensor to(DType dtype) const;
-  Tensor contiguous() const;  // itself when it is contiguous already
-  Tensor clone() const;
-  Tensor detach() const;  // the same storage, outside the graph
-  Tensor reshape(const Shape& shape) const;
-  Tensor transpose(int64_t d0, int64_t d1) const;
+  Tensor to(Device device) const;  // itself where it is there already
+  Tensor to(DType dtype) const;    // itself where it is of that dtype already
+  Tensor contiguous() const;       // itself where it is contiguous already
+  Tensor clone() const;            // a copy in memory of its own, part of the graph
+  Tensor detach() const;           // the same storage, outside the graph
+  Tensor reshape(const Shape& shape) const;        // as regrad::reshape in ops/ops.h
+  Tensor transpose(int64_t d0, int64_t d1) const;  // as regrad::transpose
 
   // Writing in place: for parameters, under NoGrad, and for tensors outside any graph. A source
   // that lies in the same memory is read before anything is written; a tensor whose elements share
   // places (an expanded one) is an Error.
   Tensor& copy_(const Tensor& source);  // broadcasts and converts
-  Tensor& fill_(Number value);
-  Tensor& add_(const Tensor& other, double scale = 1);  // this += scale other
-  Tensor& mul_(double factor);
+  Tensor& fill_(Number value);          // an Error where the dtype cannot hold it
+  // this += scale other, which broadcasts; both of one float dtype, this one contiguous.
+  Tensor& add_(const Tensor& other, double scale = 1);
+  Tensor& mul_(double factor);  // this *= factor, likewise
 
   // Gradients.
+  // Whether gradients reach it: a leaf with set_requires_grad(true), or computed from one.
   bool requires_grad() const { return static_cast<bool>(body().node); }
-  Tensor& set_requires_grad(bool on);
-  bool is_leaf() const;
+  Tensor& set_requires_grad(bool on);  // an Error for int64 and bool, and to turn off a result's
+  bool is_leaf() const;                // not the result of a recorded op
   Tensor grad() const;  // undefined before the first backward
-  void set_grad(const Tensor& gradient);
+  void set_grad(const Tensor& gradient);  // of its shape and dtype, or undefined
   void zero_grad();  // grad() is undefined again: the next backward starts from nothing
+  // Adds Σ gradient d(this)/d(leaf), over this tensor's elements, to grad() of every leaf that this
+  // was computed from. gradient: of this shape and dtype; 1 where left out, if there is one element.
+  // An Error where this does not require a gradient, a saved tensor was written since, or an earlier
+  // pass freed the graph (see retain_graph); then no grad() has changed.
   void backward(const Tensor& gradient = {}, BackwardOptions options = {}) const;
 
   std::string name() const;  // a parameter's dotted name, empty for others
-  void set_name(const std::string& name);
+  void set_name(const std::string& name);  // of a leaf that requires a gradient; others have none
   std::string str() const;  // the numbers, for people; long ones are shortened
 
-  const TensorBody& body() const {  // an Error when undefined
+  const TensorBody& body() const {  // what it points to; an Error when undefined
     if (!body_) [[unlikely]] undefined();
     return *body_;
   }
-  TensorBody& body() {
+  TensorBody& body() {  // likewise
     if (!body_) [[unlikely]] undefined();
     return *body_;
   }
-  const Ref<Node>& node() const { return body().node; }
+  const Ref<Node>& node() const { return body().node; }  // its place in the graph, or none
+  // Whether both are handles on one tensor, not only on one storage.
   bool shares_body(const Tensor& other) const { return body_.get() == other.body_.get(); }
   bool is_held_once() const;   // no other Tensor shows these numbers
   bool sole_owner() const;     // nor will a graph: they may be written over
@@ -149,15 +162,15 @@ class Tensor {
   Ref<TensorBody> body_;
 };
 
-// A new tensor over fresh memory whose numbers are not set.
+// A new tensor over fresh memory whose numbers are not set. An Error where memory ends.
 Tensor empty(const Shape& shape, DType dtype = float32, Device device = default_device());
-// A tensor over the storage of another: the base of every view.
+// A tensor over the storage of another, outside the graph: the base of every view. Not checked.
 Tensor view_of(const Tensor& base, const Shape& shape, const Shape& strides, int64_t offset);
 
 // Made from numbers (ops/create.cpp).
-Tensor zeros(const Shape& shape, TensorOptions options = {});
-Tensor ones(const Shape& shape, TensorOptions options = {});
-Tensor full(const Shape& shape, Number value, TensorOptions options = {});
+Tensor zeros(const Shape& shape, TensorOptions options = {});               // 0 everywhere
+Tensor ones(const Shape& shape, TensorOptions options = {});                // 1 everywhere
+Tensor full(const Shape& shape, Number value, TensorOptions options = {});  // float32 by default
 
 // Gradients of sum(outputs * grad_outputs) with respect to inputs; nothing is accumulated.
 struct GradOptions {
@@ -166,10 +179,12 @@ struct GradOptions {
   bool allow_unused = false;  // an input that the outputs do not depend on: undefined, not an Error
   bool retain_graph = false;
 };
+// One gradient for each input. Errors as of backward(), and for an input that does not require a
+// gradient or, unless allow_unused, on which the outputs do not depend.
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
                          const GradOptions& options = {});
 
 std::ostream& operator<<(std::ostream& out, const Tensor& x);  // x.str()
-std::ostream& operator<<(std::ostream& out, const Shape& shape);
+std::ostream& operator<<(std::ostream& out, const Shape& shape);  // shape.str()
 
 }  // namespace regrad
