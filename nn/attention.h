@@ -8,7 +8,7 @@ namespace regrad::nn {
 
 struct AttentionOutput {
   Tensor weights;  // [B, T, 1], each sequence's sum to 1
-  Tensor scores;   // [B, T, 1], before the softmax and the mask; of zeros where the mask is false
+  Tensor scores;   // [B, T, 1], before the softmax; of zeros for hidden where the mask is false
 };
 
 // The tutorial's layer: weights = softmax(linear(hidden)) along time.
@@ -16,6 +16,7 @@ struct AttentionOutput {
 struct Attention {
   Linear linear;  // [1, H]
 
+  // Linear(hidden_size, 1).
   explicit Attention(int64_t hidden_size, Generator& generator = default_generator());
   AttentionOutput operator()(const Tensor& hidden, const Tensor& mask = {}) const;
   void visit(auto&& each) { each("linear", linear); }
@@ -28,7 +29,7 @@ struct SelfAttentionOutput {
 };
 
 namespace detail {
-// h [B, T, H], with zeros at the positions that the mask lets take no part.
+// h [B, T, H], with zeros at the positions that the mask excludes.
 Tensor open_rows(const Tensor& hidden, const Tensor& mask);
 SelfAttentionOutput attend(const Tensor& h, const Tensor& scores, const Tensor& mask, bool single);
 }  // namespace detail
@@ -45,7 +46,8 @@ SelfAttentionOutput self_attention(const Tensor& h, const ScoreFunction& score,
                                    const Tensor& mask = {});
 
 // The tutorial's L = Σ_i Σ_j a(i,j) |h_j - o(i)|², summed over the batch; shape [].
-// weights [B, T, T], h and outputs [B, T, H]; B may be left out of all three.
+// weights [B, T, T], h and outputs [B, T, H]; B may be left out of all three. A weight of 0 adds
+// nothing, even where h is NaN.
 Tensor attention_variance_loss(const Tensor& weights, const Tensor& h, const Tensor& outputs);
 
 struct MultiheadAttentionOptions {
@@ -79,13 +81,14 @@ struct MultiheadAttention {
   Dropout dropout;
   int64_t heads;
 
+  // dim features, head_count of which divides; first values are xavier_uniform_, biases 0.
   MultiheadAttention(int64_t dim, int64_t head_count, MultiheadAttentionOptions options = {},
                      Generator& generator = default_generator());
   MultiheadAttentionOutput operator()(const Tensor& query, const Tensor& key, const Tensor& value,
                                       const MultiheadAttentionInput& how = {}) const;
-  // The two halves of a call, where queries come one after the other: what the keys need, once, and
-  // the rest for each query.
+  // A call in two halves, for queries that come one after the other: this projects keys and values,
   KeyValue prepare(const Tensor& key, const Tensor& value) const;
+  // and this attends to them, each time.
   MultiheadAttentionOutput attend(const Tensor& query, const KeyValue& prepared,
                                   const MultiheadAttentionInput& how = {}) const;
   void visit(auto&& each) {

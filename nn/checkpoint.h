@@ -23,18 +23,20 @@ struct SafetensorsOptions {
   bool checksum = false;  // of all bytes; other readers find it as metadata, "regrad.crc32c"
 };
 
-// The bytes are those of the reference writer: the widest dtypes first, then by name, the header
-// padded to a multiple of 8. Names must be UTF-8 and differ; views are written out in full.
+// Writes the bytes that the reference writer writes: the widest dtypes first, then by name, the
+// header padded to a multiple of 8. Views are written out in full. An Error for names that are not
+// UTF-8 or come twice.
 void save_safetensors(const std::string& path, const NamedTensors& tensors,
                       const Metadata& metadata = {}, SafetensorsOptions options = {});
 
-// F16 and BF16 become float32, integers int64. Other dtypes are an Error, and a checksum that is
-// not that of the bytes.
+// F16 and BF16 become float32, integers int64; all on the cpu. An Error for other dtypes, and for a
+// checksum that does not match the bytes.
 Safetensors load_safetensors(const std::string& path);
 
-// NumPy's .npy. Reads versions 1 to 3, both byte orders, C and Fortran order, bool, integers (as
-// int64) and floats; writes version 1. Arrays of objects are never read.
+// One array in NumPy's .npy, version 1.
 void save_npy(const std::string& path, const Tensor& x);
+// Reads versions 1 to 3, both byte orders, C and Fortran order, bool, integers (as int64) and
+// floats, never arrays of objects. On the cpu.
 Tensor load_npy(const std::string& path);
 
 }  // namespace regrad::nn

@@ -39,26 +39,32 @@ struct StepOutput {
   Tensor weights;  // [rows, S], what each row attended to; may be undefined
 };
 
-// What decoding asks of a model that has read its source.
+// What decoding calls, on a model that has read its source.
 class StepModel {
  public:
   virtual ~StepModel() = default;
-  virtual StepOutput step(const Tensor& ids) = 0;  // int64 [rows]: the tokens before
-  // Row i becomes what row rows[i] was. sample() asks for a sentence's rows before the first step.
+  // From the last token of each row, int64 [rows], the scores of the next.
+  virtual StepOutput step(const Tensor& ids) = 0;
+  // Row i becomes what row rows[i] was, int64 [any]. sample() calls it before the first step, to
+  // give each sentence as many rows as it wants samples.
   virtual void keep(const Tensor& rows) = 0;
 };
 
-// Any model with encode(), step() and a state with rows(). The model must outlive it.
+// A StepModel over any model with encode(), step() and a state with rows(). The model must outlive
+// it.
 template <class Model>
 class Stepping final : public StepModel {
  public:
+  // Encodes the source, int64 [B, S], with lengths int64 [B] or undefined.
   Stepping(const Model& model, const Tensor& source, const Tensor& lengths)
       : model_(model), device_(source.device()), state_(model.encode(source, lengths)) {}
+  // As in StepModel.
   StepOutput step(const Tensor& ids) override {
     auto next = model_.step(state_, ids.to(device_));
     state_ = std::move(next.state);
     return {std::move(next.logits), std::move(next.weights)};
   }
+  // As in StepModel.
   void keep(const Tensor& rows) override { state_ = state_.rows(rows.to(device_)); }
 
  private:
@@ -67,15 +73,15 @@ class Stepping final : public StepModel {
   decltype(std::declval<const Model&>().encode(Tensor(), Tensor())) state_;
 };
 
-// The n_best hypotheses of each sentence, best first, finished ones before cut ones. A sentence is
-// done when no open hypothesis can overtake the n best: at any length, or at its present one once
-// `beam` have finished. An <eos> counts where it is among the `beam` best continuations. With a beam
-// of 1 this is greedy decoding.
-// The length penalty is that of Wu et al. (2016), equation 14; length counts <eos>.
-// lengths: of each source; attention rows are cut to them. Throws Error for options out of range,
-// and where a model does not keep to what StepOutput says: other rows than it was given ids, another
-// vocabulary than before, or one without <eos>, a row of logits with a NaN, with +inf, or of -inf
-// alone (one -inf rules its token out), weights of fewer positions than a source has.
+// The n_best hypotheses of each sentence, best first, finished ones before cut ones. With a beam of
+// 1 this is greedy decoding. A sentence is done when no open hypothesis can still overtake the n
+// best: at any length, or at its present one once `beam` have finished. An <eos> counts where it is
+// among the `beam` best continuations. The length penalty is that of Wu et al. (2016), equation 14;
+// length counts <eos>. lengths: of each source; attention rows are cut to them. An Error for
+// options out of range, and for a model whose output is not what StepOutput says: not a row for
+// each id, another vocabulary than before, or one without <eos>, weights for fewer positions than a
+// source has, or a row of logits with a NaN, with +inf, or of -inf alone (a single -inf excludes
+// its token).
 Hypotheses beam_search(StepModel& model, const std::vector<int64_t>& lengths,
                        const DecodeOptions& options = {});
 
@@ -86,11 +92,12 @@ Hypotheses beam_search(StepModel& model, const std::vector<int64_t>& lengths,
 Hypotheses sample(StepModel& model, const std::vector<int64_t>& lengths,
                   const DecodeOptions& options, Generator& generator);
 
-// Each source's length: of `lengths` where it is given, the width of `source` otherwise. Throws Error
-// unless lengths are int64 [B], each from 0 to that width.
+// Each source's length: lengths where given, otherwise the width S of source [B, S]. An Error
+// unless lengths are int64 [B], each from 0 to S.
 std::vector<int64_t> source_lengths(const Tensor& source, const Tensor& lengths);
 
-// source int64 [B, S]; lengths int64 [B], or undefined. The model should be in evaluation.
+// The same for a model: source int64 [B, S]; lengths int64 [B], or undefined. The model should be
+// in evaluation mode (eval()).
 template <class Model>
 Hypotheses beam_search(const Model& model, const Tensor& source, const Tensor& lengths = {},
                        const DecodeOptions& options = {}) {
@@ -100,6 +107,7 @@ Hypotheses beam_search(const Model& model, const Tensor& source, const Tensor& l
   return beam_search(stepping, checked, options);
 }
 
+// The same for sample().
 template <class Model>
 Hypotheses sample(const Model& model, const Tensor& source, const Tensor& lengths,
                   const DecodeOptions& options, Generator& generator) {

@@ -22,6 +22,7 @@ struct Linear {
   Tensor weight;  // [out, in]
   Tensor bias;    // [out]; undefined without one
 
+  // in and out are 0 or more.
   Linear(int64_t in, int64_t out, LinearOptions options = {},
          Generator& generator = default_generator());
   Tensor operator()(const Tensor& x) const;
@@ -40,6 +41,7 @@ struct Embedding {
   Tensor weight;  // [count, dim]
   int64_t padding_idx;
 
+  // count and dim are 0 or more; padding_idx is below count.
   Embedding(int64_t count, int64_t dim, EmbeddingOptions options = {},
             Generator& generator = default_generator());
   Tensor operator()(const Tensor& index) const;
@@ -55,6 +57,7 @@ struct LayerNorm {
   Tensor weight, bias;  // [dim]
   double eps;
 
+  // weight 1 and bias 0 at first.
   explicit LayerNorm(int64_t dim, LayerNormOptions options = {});
   Tensor operator()(const Tensor& x) const;
   void visit(auto&& each) {
@@ -70,7 +73,7 @@ struct Dropout {
   bool training = true;
   mutable Generator generator;
 
-  explicit Dropout(double chance = 0.5);
+  explicit Dropout(double chance = 0.5);    // an Error unless chance is in [0, 1]
   Dropout(double chance, Generator& seed);  // a stream of its own, forked from seed
   Tensor operator()(const Tensor& x) const;
   void visit(auto&& each) {
@@ -79,7 +82,7 @@ struct Dropout {
   }
 };
 
-// Functions in the shape of layers, for Sequential.
+// Functions in the shape of layers, for Sequential: relu(x), gelu(x), tanh(x), sigmoid(x).
 struct ReLU {
   Tensor operator()(const Tensor& x) const;
   void visit(auto&&) {}
@@ -101,18 +104,20 @@ struct Sigmoid {
 // ReLU(), Linear(8, 1)). They are kept by value and called "0", "1", .. in names.
 class Sequential {
  public:
+  // These steps, in this order.
   template <class... Steps>
   requires(sizeof...(Steps) != 1 || (!std::is_same_v<std::remove_cvref_t<Steps>, Sequential> &&
                                      ...)) explicit Sequential(Steps&&... steps) {
     (add(std::forward<Steps>(steps)), ...);
   }
+  // One more at the end.
   template <class Function>
   Sequential& add(Function function) {
     steps_.emplace_back(std::make_unique<Held<Function>>(std::move(function)));
     return *this;
   }
   Tensor operator()(const Tensor& x) const;
-  size_t size() const { return steps_.size(); }
+  size_t size() const { return steps_.size(); }  // how many there are
   void visit(auto&& each) { each("", steps_); }
 
  private:

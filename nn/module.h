@@ -1,8 +1,8 @@
 // A module is a struct whose visit() hands over each of its members by name:
 //   void visit(auto&& each) { each("weight", weight); each("inner", inner); }
-// Parameters, their names, checkpoints, moving, counting and printing all follow from that: a member
-// that visit() leaves out is not trained, saved or moved. A copy of a module shares its parameters,
-// as copied tensors share numbers; clone() makes a separate one.
+// Parameters, their names, checkpoints, moving, counting and printing all follow from that: a
+// member that visit() leaves out is not trained, saved or moved. A copy of a module shares its
+// parameters, as copied tensors share numbers; clone() makes a separate one.
 #pragma once
 
 #include <functional>
@@ -25,13 +25,14 @@ class NamedTensors : public std::vector<std::pair<std::string, Tensor>> {
  public:
   using Base = std::vector<std::pair<std::string, Tensor>>;
   using Base::Base;
+  // From any list or map of names and tensors.
   NamedTensors(Base tensors) : Base(std::move(tensors)) {}
   NamedTensors(const std::map<std::string, Tensor>& tensors)
       : Base(tensors.begin(), tensors.end()) {}
 
   using Base::at;
   using Base::operator[];
-  bool contains(std::string_view name) const;
+  bool contains(std::string_view name) const;     // whether there is one of that name
   const Tensor& at(std::string_view name) const;  // an Error when there is none of that name
   Tensor& operator[](std::string_view name);      // adds an undefined one, as a map does
 };
@@ -54,6 +55,7 @@ class Visitor {
     std::function<void(bool& training)> training = nullptr;
     std::function<void(const std::string& path, Generator& generator)> generator = nullptr;
   };
+  // Calls the actions that are given; a member without one is passed over.
   explicit Visitor(Actions actions) : actions_(std::move(actions)) {}
 
   template <class Member>
@@ -103,8 +105,8 @@ class Visitor {
   std::string path_;
 };
 
-// Calls actions for everything in a module. visit() is not const, so that it can be written once;
-// the actions that read do not change what they are given.
+// Calls the actions for every member of a module, and of the modules in it. visit() is not const,
+// so that it is written once; actions that only read are called for const modules too.
 template <Module M>
 void walk(const M& module, Visitor::Actions actions) {
   Visitor visitor(std::move(actions));
@@ -144,6 +146,7 @@ NamedTensors named_parameters(const M& module) {
   return found;
 }
 
+// The same without the names.
 template <Module M>
 std::vector<Tensor> parameters(const M& module) {
   std::vector<Tensor> found;
@@ -159,7 +162,7 @@ int64_t num_parameters(const M& module) {  // numbers, not tensors
 }
 
 // The parameters' numbers by name, outside the graph. They share memory with the model: what an
-// optimiser writes later shows in them. A parameter used in two places has both names.
+// optimiser writes later shows in them. A parameter used in two places comes under both names.
 template <Module M>
 NamedTensors state_dict(const M& module) {
   NamedTensors state;
@@ -182,14 +185,15 @@ void load_state_dict(M& module, const NamedTensors& state) {
   detail::load(all, state);
 }
 
-// The parameters become new tensors on the device, or of the float dtype. Call these before making
-// an optimiser, which holds on to the parameters it was given.
+// The parameters become new tensors on the device. Call it before making an optimiser, which keeps
+// the parameters that it was given.
 template <Module M>
 void to(M& module, Device device) {
   detail::Replacement replace([=](const Tensor& parameter) { return parameter.to(device); });
   walk(module, {.tensor = [&](const std::string&, Tensor& parameter) { replace(parameter); }});
 }
 
+// The same for a dtype, float32 or float64; parameters of other dtypes stay as they are.
 template <Module M>
 void to(M& module, DType dtype) {
   detail::Replacement replace([=](const Tensor& parameter) {
@@ -227,6 +231,7 @@ std::vector<std::pair<std::string, Generator*>> named_generators(M& module) {
   return found;
 }
 
+// Clears the gradient of every parameter.
 template <Module M>
 void zero_grad(M& module) {
   for (Tensor& parameter : parameters(module)) parameter.zero_grad();

@@ -39,23 +39,26 @@ struct RecurrentOutput {
 };
 
 struct LSTMState {
-  Tensor hidden, cell;
+  Tensor hidden, cell;  // [L D, B, H] each; of a cell [B, H]
 };
 
 struct LSTMOutput {
-  Tensor output, hidden, cell;  // as RecurrentOutput; cell [L D, B, H]
-  LSTMState state() const { return {hidden, cell}; }  // where the next part of a sequence begins
+  Tensor output, hidden, cell;                        // as RecurrentOutput; cell [L D, B, H]
+  LSTMState state() const { return {hidden, cell}; }  // where a sequence that goes on begins
 };
 
 // What RNN, GRU and LSTM have in common.
 class Recurrent {
  public:
+  // Weights and biases are uniform in ±1/sqrt(H). An Error unless input_size is 0 or more, and
+  // hidden_size and the number of layers above 0.
   Recurrent(Cell cell, int64_t input_size, int64_t hidden_size, const RecurrentOptions& options,
             Generator& generator);
   void visit(auto&& each) {
     for (size_t i = 0; i < weights_.size(); ++i) weights_[i].visit(each, suffix(i));
     each("dropout", dropout_);
   }
+  // As they were given.
   int64_t input_size() const { return input_size_; }
   int64_t hidden_size() const { return hidden_size_; }
   const RecurrentOptions& options() const { return options_; }
@@ -76,10 +79,12 @@ class Recurrent {
   Dropout dropout_;
 };
 
-// input [B, T, I]; hidden [L D, B, H], zeros when left out; lengths int64 [B], each from 0 to T.
+// The three are called with input [B, T, I]; hidden [L D, B, H], zeros where left out; and lengths
+// int64 [B], each from 0 to T, T where left out.
 
 // h' = tanh(W_ih x + b_ih + W_hh h + b_hh)
 struct RNN : Recurrent {
+  // As Recurrent.
   RNN(int64_t input_size, int64_t hidden_size, const RecurrentOptions& options = {},
       Generator& generator = default_generator());
   RecurrentOutput operator()(const Tensor& input, const Tensor& hidden = {},
@@ -90,6 +95,7 @@ struct RNN : Recurrent {
 //   r = σ(W_ir x + b_ir + W_hr h + b_hr)       z = σ(W_iz x + b_iz + W_hz h + b_hz)
 //   n = tanh(W_in x + b_in + r (W_hn h + b_hn))      h' = (1 - z) n + z h
 struct GRU : Recurrent {
+  // As Recurrent.
   GRU(int64_t input_size, int64_t hidden_size, const RecurrentOptions& options = {},
       Generator& generator = default_generator());
   RecurrentOutput operator()(const Tensor& input, const Tensor& hidden = {},
@@ -99,6 +105,7 @@ struct GRU : Recurrent {
 // Hochreiter and Schmidhuber, 1997, with forget gates (gates in the order i, f, g, o):
 //   i, f, o = σ(W_i x + b_i + W_h h + b_h)   g = tanh(..)   c' = f c + i g   h' = o tanh(c')
 struct LSTM : Recurrent {
+  // As Recurrent.
   LSTM(int64_t input_size, int64_t hidden_size, const RecurrentOptions& options = {},
        Generator& generator = default_generator());
   LSTMOutput operator()(const Tensor& input, const LSTMState& state = {},
@@ -110,21 +117,26 @@ struct CellOptions {
   bool relu = false;  // RNNCell alone
 };
 
-// One step: input [B, I] and hidden [B, H] (zeros when left out) -> the next hidden [B, H].
+// One step of an RNN: input [B, I], hidden [B, H] (zeros where left out) -> the next hidden [B, H].
 struct RNNCell : RecurrentWeights {
+  // I and H; first values as of Recurrent.
   RNNCell(int64_t input_size, int64_t hidden_size, CellOptions options = {},
           Generator& generator = default_generator());
   Tensor operator()(const Tensor& input, const Tensor& hidden = {}) const;
   bool relu;
 };
 
+// One step of a GRU, likewise.
 struct GRUCell : RecurrentWeights {
+  // I and H; first values as of Recurrent.
   GRUCell(int64_t input_size, int64_t hidden_size, CellOptions options = {},
           Generator& generator = default_generator());
   Tensor operator()(const Tensor& input, const Tensor& hidden = {}) const;
 };
 
+// One step of an LSTM: hidden and cell [B, H] (zeros where left out) -> the next ones.
 struct LSTMCell : RecurrentWeights {
+  // I and H; first values as of Recurrent.
   LSTMCell(int64_t input_size, int64_t hidden_size, CellOptions options = {},
            Generator& generator = default_generator());
   LSTMState operator()(const Tensor& input, const LSTMState& state = {}) const;

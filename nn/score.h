@@ -1,7 +1,7 @@
 // Score functions f(query, key): how well each key fits each query. All are called in the same way,
 //   query [B, Tq, H], key [B, Tk, K] -> scores [B, Tq, Tk],
 // and in two steps where the same keys are scored again and again: prepare(key) does what does not
-// depend on the query, and scores(query, prepared) the rest.
+// depend on the query, and scores(query, prepared) the rest. An Error where the sizes do not fit.
 #pragma once
 
 #include <string>
@@ -14,7 +14,8 @@ namespace regrad::nn {
 
 // q · k   (Luong et al., 2015, "dot")
 struct DotScore {
-  Tensor prepare(const Tensor& key) const { return key; }
+  Tensor prepare(const Tensor& key) const { return key; }  // the keys themselves
+  // [.., m, n] of queries [.., m, H] and prepared keys [.., n, H].
   Tensor scores(const Tensor& query, const Tensor& prepared) const;
   Tensor operator()(const Tensor& query, const Tensor& key) const { return scores(query, key); }
   void visit(auto&&) {}
@@ -22,7 +23,8 @@ struct DotScore {
 
 // q · k / sqrt(H)   (Vaswani et al., 2017)
 struct ScaledDotScore {
-  Tensor prepare(const Tensor& key) const { return key; }
+  Tensor prepare(const Tensor& key) const { return key; }  // the keys themselves
+  // [.., m, n] of queries [.., m, H] and prepared keys [.., n, H].
   Tensor scores(const Tensor& query, const Tensor& prepared) const;
   Tensor operator()(const Tensor& query, const Tensor& key) const { return scores(query, key); }
   void visit(auto&&) {}
@@ -34,7 +36,8 @@ struct GeneralScore {
 
   explicit GeneralScore(int64_t hidden_size, int64_t key_size = 0,  // 0: hidden_size
                         Generator& generator = default_generator());
-  Tensor prepare(const Tensor& key) const;
+  Tensor prepare(const Tensor& key) const;  // W k
+  // [.., m, n] of queries [.., m, H] and prepared keys [.., n, H].
   Tensor scores(const Tensor& query, const Tensor& prepared) const;
   Tensor operator()(const Tensor& q, const Tensor& k) const { return scores(q, prepare(k)); }
   void visit(auto&& each) { each("linear", linear); }
@@ -48,7 +51,8 @@ struct AdditiveScore {
 
   explicit AdditiveScore(int64_t hidden_size, int64_t key_size = 0, int64_t attention_size = 0,
                          Generator& generator = default_generator());  // 0: hidden_size
-  Tensor prepare(const Tensor& k) const;
+  Tensor prepare(const Tensor& k) const;                               // U k
+  // [.., m, n] of queries [.., m, H] and prepared keys [.., n, A].
   Tensor scores(const Tensor& q, const Tensor& prepared) const;
   Tensor operator()(const Tensor& q, const Tensor& k) const { return scores(q, prepare(k)); }
   void visit(auto&& each) {
@@ -63,9 +67,11 @@ struct AdditiveScore {
 struct LocationScore {
   Linear linear;  // [max_length, H] and a bias
 
+  // Scores at most max_length keys.
   LocationScore(int64_t hidden_size, int64_t max_length,
                 Generator& generator = default_generator());
-  Tensor prepare(const Tensor& key) const { return key; }
+  Tensor prepare(const Tensor& key) const { return key; }  // the keys themselves
+  // [.., m, n] for n keys; an Error for more than max_length.
   Tensor scores(const Tensor& query, const Tensor& prepared) const;
   Tensor operator()(const Tensor& query, const Tensor& key) const { return scores(query, key); }
   void visit(auto&& each) { each("linear", linear); }
@@ -73,7 +79,8 @@ struct LocationScore {
 
 // -|q - k|²: the nearer, the higher
 struct DistanceScore {
-  Tensor prepare(const Tensor& key) const { return key; }
+  Tensor prepare(const Tensor& key) const { return key; }  // the keys themselves
+  // [.., m, n] of queries [.., m, H] and prepared keys [.., n, H].
   Tensor scores(const Tensor& query, const Tensor& prepared) const;
   Tensor operator()(const Tensor& query, const Tensor& key) const { return scores(query, key); }
   void visit(auto&&) {}
@@ -83,7 +90,8 @@ struct DistanceScore {
 struct CosineScore {
   double eps = 1e-8;
 
-  Tensor prepare(const Tensor& key) const;
+  Tensor prepare(const Tensor& key) const;  // k / |k|
+  // [.., m, n] of queries [.., m, H] and prepared keys [.., n, H].
   Tensor scores(const Tensor& query, const Tensor& prepared) const;
   Tensor operator()(const Tensor& q, const Tensor& k) const { return scores(q, prepare(k)); }
   void visit(auto&&) {}
@@ -97,6 +105,7 @@ struct ScoreSizes {
   int64_t hidden = 0;      // of queries and of keys
   int64_t max_length = 0;  // for LocationScore alone
 };
+// The one of that name, with its first values drawn. An Error for a name that is none of these.
 ScoreFunction make_score(const std::string& name, ScoreSizes sizes,
                          Generator& generator = default_generator());
 

@@ -1,5 +1,4 @@
-// From a sequence to a sequence: the tutorial's model, and an encoder-decoder with attention that
-// learns real tasks.
+// Models from a sequence to a sequence: the tutorial's, and an encoder-decoder with attention.
 #pragma once
 
 #include <optional>
@@ -22,12 +21,13 @@ struct Seq2SeqModelOutput {
 //   hidden = hidden_layer(relu(input_layer(x)))              [B, T, I] -> [B, T, H]
 //   T times: output = output_layer(weightsᵀ hidden), and
 //            hidden = hidden_layer(concat(hidden, back(output)))   grows by one position
-// The last growth, which nothing reads, is left out. mask bool [B, T]: the positions that exist.
+// After the last output, hidden does not grow. mask bool [B, T]: the positions that exist.
 struct Seq2SeqModel {
   Linear input_layer, hidden_layer, output_layer;
   Attention attention;
   std::optional<Linear> back;  // O -> H; none where O = H
 
+  // I, H and O.
   Seq2SeqModel(int64_t input_size, int64_t hidden_size, int64_t output_size,
                Generator& generator = default_generator());
   Tensor operator()(const Tensor& x, const Tensor& mask = {}) const;         // the outputs
@@ -46,14 +46,14 @@ struct Seq2SeqOptions {
   int64_t hidden = 256;
   int64_t layers = 1;              // of the encoder
   bool bidirectional = true;       // the encoder
-  double dropout = 0;              // of embeddings, between layers, of what the output layer reads
+  double dropout = 0;              // of embeddings, between layers, of the output layer's input
   std::string score = "additive";  // see make_score()
   std::string cell = "gru";        // or "lstm"
   int64_t max_length = 0;          // of a source, for the score "location" alone
   int64_t padding_idx = 0;         // -1: none
   bool tie_embeddings = false;     // source and target have one embedding: one vocabulary
-  int64_t readout = 0;             // the size of what the output layer reads; 0: [hidden, context]
-  bool input_feeding = false;      // each step is given the readout before it; needs a readout
+  int64_t readout = 0;             // the size of the output layer's input; 0: [hidden, context]
+  bool input_feeding = false;      // each step reads the readout before it too; needs a readout
   bool tie_output = false;         // the output layer's weight is the target embedding's
 };
 
@@ -64,7 +64,7 @@ struct DecoderState {
   Tensor mask;    // bool [B, 1, S]; undefined when no lengths were given
   Tensor hidden;  // [B, H]
   Tensor cell;    // [B, H], of an LSTM
-  Tensor fed;     // [B, R]: the readout of the step before, with input feeding
+  Tensor fed;     // [B, R]: the readout of the step before, with input feeding; zeros at first
 
   DecoderState rows(const Tensor& index) const;  // row i of the result is row index[i]
 };
@@ -96,10 +96,10 @@ struct DecoderCell : RecurrentWeights {
 
 // GRU (or LSTM) encoder and decoder, and attention between them with any score function (after
 // Bahdanau et al., 2015). Each step: weights = softmax(score(hidden, memory)); context = weights
-// memory; hidden = decoder([embedding, context], hidden); logits = output([hidden, context]). With a
-// readout: logits = output(tanh(readout([hidden, context]))), and with input feeding the decoder is
-// given [embedding, context, the readout before] (Luong et al., 2015).
-// source int64 [B, S], lengths int64 [B]; padding never changes a result.
+// memory; hidden = decoder([embedding, context], hidden); logits = output([hidden, context]). With
+// a readout: logits = output(tanh(readout([hidden, context]))), and with input feeding the decoder
+// reads [embedding, context, the readout before] (Luong et al., 2015). source int64 [B, S], lengths
+// int64 [B]; padding never changes a result.
 struct Seq2Seq {
   Embedding source_embedding, target_embedding;
   std::variant<GRU, LSTM> encoder;
@@ -113,14 +113,17 @@ struct Seq2Seq {
   Linear output;
   Dropout dropout;
 
+  // For vocabularies of these sizes. An Error for options that do not fit each other.
   Seq2Seq(int64_t source_count, int64_t target_count, const Seq2SeqOptions& options = {},
           Generator& generator = default_generator());
 
-  // Teacher forcing: target int64 [B, T] is what the decoder is given (<bos> y1 y2 ..).
+  // Teacher forcing: target int64 [B, T] is what the decoder reads (<bos> y1 y2 ..).
   Seq2SeqOutput operator()(const Tensor& source, const Tensor& lengths, const Tensor& target) const;
 
+  // The same step by step, as beam_search() and sample() call it: reads the source,
   DecoderState encode(const Tensor& source, const Tensor& lengths = {}) const;
-  DecoderStep step(const DecoderState& state, const Tensor& ids) const;  // ids int64 [B]
+  // and gives the logits after one more token, ids int64 [B].
+  DecoderStep step(const DecoderState& state, const Tensor& ids) const;
   Decoded greedy(const Tensor& source, const Tensor& lengths = {},
                  const DecodeOptions& options = {}) const;  // the likeliest at each step
 

@@ -22,6 +22,7 @@ struct TransformerEncoderLayer {
   Dropout dropout, dropout1, dropout2;
   bool norm_first, gelu;
 
+  // dim features in that many heads, which must divide them.
   TransformerEncoderLayer(int64_t dim, int64_t heads, TransformerOptions options = {},
                           Generator& generator = default_generator());
   Tensor operator()(const Tensor& x, const MultiheadAttentionInput& self = {}) const;
@@ -50,14 +51,15 @@ struct TransformerDecoderLayer {
   Dropout dropout, dropout1, dropout2, dropout3;
   bool norm_first, gelu;
 
+  // dim features in that many heads, which must divide them.
   TransformerDecoderLayer(int64_t dim, int64_t heads, TransformerOptions options = {},
                           Generator& generator = default_generator());
   // `self` is causal by default: a target position sees itself and those before it.
   Tensor operator()(const Tensor& x, const Tensor& memory,
                     const MultiheadAttentionInput& self = {.causal = true},
                     const MultiheadAttentionInput& cross = {}) const;
-  // The same for positions that follow `past`, a cache that they join: either all of a sequence
-  // (then past is empty), or one more. memory: as multihead_attn.prepare() gives it.
+  // The same for positions that follow those in `past`, a cache to which they are added: either all
+  // of a sequence (past is empty then), or one more. memory: as multihead_attn.prepare() gives it.
   TransformerDecoderOutput advance(const Tensor& x, KeyValue& past, const KeyValue& memory,
                                    const MultiheadAttentionInput& cross = {}) const;
   void visit(auto&& each) {
@@ -84,6 +86,7 @@ Tensor sinusoidal_positions(int64_t length, int64_t dim, TensorOptions options =
 struct PositionalEncoding {
   Dropout dropout;
 
+  // chance: of dropout.
   explicit PositionalEncoding(double chance = 0.1, Generator& generator = default_generator());
   Tensor operator()(const Tensor& x, int64_t first = 0) const;
   void visit(auto&& each) { each("dropout", dropout); }
@@ -94,6 +97,7 @@ struct LearnedPositionalEncoding {
   Tensor weight;  // [max_length, dim]
   Dropout dropout;
 
+  // An Error unless both sizes are above 0; a call with positions from max_length on is one.
   LearnedPositionalEncoding(int64_t max_length, int64_t dim, double chance = 0.1,
                             Generator& generator = default_generator());
   Tensor operator()(const Tensor& x, int64_t first = 0) const;

@@ -11,10 +11,12 @@
 
 namespace regrad::nn {
 
+// `count` layers one after the other, then a layer norm: [B, S, dim] -> [B, S, dim].
 struct TransformerEncoder {
   std::vector<TransformerEncoderLayer> layers;
   LayerNorm norm;  // of what the last layer gives
 
+  // `heads` must divide dim; count is 0 or more.
   TransformerEncoder(int64_t dim, int64_t heads, int64_t count, const TransformerOptions& options,
                      Generator& generator = default_generator());
   Tensor operator()(const Tensor& x, const MultiheadAttentionInput& self = {}) const;
@@ -24,10 +26,13 @@ struct TransformerEncoder {
   }
 };
 
+// `count` layers one after the other, then a layer norm: x [B, T, dim], memory [B, S, dim] ->
+// [B, T, dim].
 struct TransformerDecoder {
   std::vector<TransformerDecoderLayer> layers;
   LayerNorm norm;
 
+  // `heads` must divide dim; count is 0 or more.
   TransformerDecoder(int64_t dim, int64_t heads, int64_t count, const TransformerOptions& options,
                      Generator& generator = default_generator());
   Tensor operator()(const Tensor& x, const Tensor& memory,
@@ -36,8 +41,8 @@ struct TransformerDecoder {
 
   // Each layer's keys and values of the memory, for advance().
   std::vector<KeyValue> prepare(const Tensor& memory) const;
-  // Positions that follow those in `past` (a cache, one for each layer), which they join; see
-  // TransformerDecoderLayer::advance(). weights: the last layer's attention to the memory.
+  // TransformerDecoderLayer::advance() in each layer; past: a cache for each. weights: the last
+  // layer's attention to the memory.
   TransformerDecoderOutput advance(const Tensor& x, std::vector<KeyValue>& past,
                                    const std::vector<KeyValue>& memory,
                                    const Tensor& memory_mask = {}) const;
@@ -58,6 +63,7 @@ struct Transformer {
   TransformerEncoder encoder;
   TransformerDecoder decoder;
 
+  // `heads` must divide dim.
   Transformer(int64_t dim, int64_t heads, int64_t encoder_layers, int64_t decoder_layers,
               const TransformerOptions& options = {}, Generator& generator = default_generator());
   Tensor operator()(const Tensor& source, const Tensor& target,
@@ -98,7 +104,7 @@ struct TransformerStep {
 };
 
 // logits = output(decoder(target, encoder(source))), of embeddings times sqrt(dim) plus positions.
-// It is called as Seq2Seq is, gives the same shapes, and decodes in the same way (nn/decode.h).
+// Called as Seq2Seq is, with the same shapes, and decoded in the same way (nn/decode.h).
 // weights: what the last layer attends to in the source, the mean over its heads.
 // source int64 [B, S], lengths int64 [B]; padding never changes a result. A target's padding comes
 // after its end, where no earlier position looks.
@@ -108,15 +114,18 @@ struct TransformerSeq2Seq {
   Transformer transformer;
   Linear output;
 
+  // For vocabularies of these sizes. An Error for options that do not fit each other.
   TransformerSeq2Seq(int64_t source_count, int64_t target_count,
                      const TransformerSeq2SeqOptions& options = {},
                      Generator& generator = default_generator());
 
-  // Teacher forcing: target int64 [B, T] is what the decoder is given (<bos> y1 y2 ..).
+  // Teacher forcing: target int64 [B, T] is what the decoder reads (<bos> y1 y2 ..).
   Seq2SeqOutput operator()(const Tensor& source, const Tensor& lengths, const Tensor& target) const;
 
+  // The same step by step, as beam_search() and sample() call it: reads the source,
   TransformerState encode(const Tensor& source, const Tensor& lengths = {}) const;
-  TransformerStep step(const TransformerState& state, const Tensor& ids) const;  // ids int64 [B]
+  // and gives the logits after one more token, ids int64 [B].
+  TransformerStep step(const TransformerState& state, const Tensor& ids) const;
 
   void visit(auto&& each) {
     each("source_embedding", source_embedding);

@@ -23,8 +23,9 @@ struct AdamWOptions {
 // θ = θ - lr m / (1 - β1^t) / (sqrt(v / (1 - β2^t)) + eps),  with g = gradient + weight_decay θ
 class Adam : public Optimizer {
  public:
+  // An Error unless betas are in [0, 1), and eps and weight_decay 0 or more.
   explicit Adam(std::vector<Tensor> parameters, AdamOptions options = {});
-  void step() override;
+  void step() override;  // the formula above, for every parameter that has a gradient
 
  protected:
   Adam(const char* name, std::vector<Tensor> parameters, const AdamOptions& options,
@@ -43,6 +44,7 @@ class Adam : public Optimizer {
 // As Adam, but θ = (1 - lr weight_decay) θ before the step, and g is the gradient alone.
 class AdamW : public Adam {
  public:
+  // As for Adam.
   explicit AdamW(std::vector<Tensor> parameters, AdamWOptions options = {});
 };
 

@@ -20,8 +20,9 @@ struct Descent {
   bool reached = false;                                    // the threshold
 };
 
-// loss() computes the loss anew from the parameters, and is looked at before each step and after
-// the last. An Error for a loss that is not finite.
+// Steps until loss() <= threshold, or max_iterations times. loss() computes the loss, of shape [],
+// from the parameters: before each step, and after the last. An Error for a loss that is not
+// finite.
 Descent descend(const std::function<Tensor()>& loss, Optimizer& optimizer,
                 DescendOptions options = {});
 

@@ -15,13 +15,13 @@ using State = std::vector<std::pair<std::string, Tensor>>;  // what save_safeten
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  virtual void step() = 0;  // moves every parameter that has a gradient, in place
-  void zero_grad();
-  double lr() const { return lr_; }
-  void set_lr(double lr);  // takes effect with the next step
-  // The rate that the user gave last: what a schedule changes, now or before the state was saved.
+  virtual void step() = 0;           // moves every parameter that has a gradient, in place
+  void zero_grad();                  // clears the gradient of every parameter
+  double lr() const { return lr_; }  // of the next step
+  void set_lr(double lr);            // for the next step on; an Error unless finite and 0 or more
+  // The rate that the user set last, from which schedules start; saved and loaded with the state.
   double base_lr() const { return base_lr_; }
-  const std::vector<Tensor>& parameters() const { return parameters_; }
+  const std::vector<Tensor>& parameters() const { return parameters_; }  // as they were given
 
   // The learning rates and what the optimiser remembers of each parameter, by the parameter's
   // number. The tensors share memory with the optimiser: save or clone them before the next step.

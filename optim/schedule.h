@@ -1,7 +1,7 @@
 // Learning rates that change: call step() once after each epoch (or step) of the optimiser, which
-// must outlive its schedule. The base is the optimiser's base_lr(): what the user gave it, not what
-// a schedule has made of that, here or in a state that was loaded. So one schedule to an optimiser,
-// and a cosine after a warm-up is WarmupLR's cosine_to.
+// must outlive its schedule. The base is the optimiser's base_lr(), the rate that the user gave,
+// not one that a schedule has set. So an optimiser takes one schedule; for a cosine after a warm-up
+// there is WarmupLR's cosine_to.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +15,11 @@ namespace regrad::optim {
 class Schedule {
  public:
   virtual ~Schedule() = default;
+  // One step on, and the rate for it.
   void step() { set_steps(steps_ < INT64_MAX ? steps_ + 1 : steps_); }
-  int64_t steps() const { return steps_; }
-  void set_steps(int64_t steps);
-  double base_lr() const { return base_; }
+  int64_t steps() const { return steps_; }  // taken so far
+  void set_steps(int64_t steps);            // for a run that goes on; an Error below 0
+  double base_lr() const { return base_; }  // what the rates are computed from
 
  protected:
   explicit Schedule(Optimizer& optimizer) : optimizer_(optimizer), base_(optimizer.base_lr()) {}
@@ -34,6 +35,7 @@ class Schedule {
 // base gamma^floor(steps / step_size)
 class StepLR : public Schedule {
  public:
+  // step_size is above 0.
   StepLR(Optimizer& optimizer, int64_t step_size, double gamma = 0.1);
 
  private:
@@ -45,6 +47,7 @@ class StepLR : public Schedule {
 // min_lr + (base - min_lr) (1 + cos(π steps / total_steps)) / 2   (Loshchilov and Hutter, 2017)
 class CosineLR : public Schedule {
  public:
+  // total_steps is above 0; beyond them the cosine rises again.
   CosineLR(Optimizer& optimizer, int64_t total_steps, double min_lr = 0);
 
  private:
@@ -61,6 +64,7 @@ struct WarmupOptions {
 // base t / warmup_steps for step t = 1 .. warmup_steps; sets the rate of the first step at once.
 class WarmupLR : public Schedule {
  public:
+  // warmup_steps is above 0, and cosine_to, if given, above it and without inverse_sqrt.
   WarmupLR(Optimizer& optimizer, int64_t warmup_steps, WarmupOptions options = {});
 
  private:
@@ -71,26 +75,26 @@ class WarmupLR : public Schedule {
 
 struct PlateauOptions {
   double factor = 0.1;
-  int64_t patience = 10;    // steps without an improvement that are let pass
-  double threshold = 1e-4;  // an improvement is by more than this share of the best
+  int64_t patience = 10;    // steps without an improvement before a reduction
+  double threshold = 1e-4;  // an improvement is by more than this times |best|
   int64_t cooldown = 0;     // steps after a reduction in which nothing is counted
   double min_lr = 0;
   bool maximise = false;  // the metric is an accuracy, not a loss
 };
 
-// Multiplies the rate by factor when the metric has stopped improving. The threshold is a share of
-// the best's size, whatever its sign.
+// Multiplies the rate by factor when the metric has stopped improving.
 class ReduceOnPlateau {
  public:
+  // factor is between 0 and 1.
   explicit ReduceOnPlateau(Optimizer& optimizer, PlateauOptions options = {});
-  void step(double metric);
+  void step(double metric);  // once after each epoch, with its loss or accuracy
 
   struct Progress {
     double best = std::numeric_limits<double>::infinity();
     int64_t bad_steps = 0, cooldown_left = 0;
   };
-  const Progress& progress() const { return progress_; }  // for a checkpoint
-  void set_progress(const Progress& progress) { progress_ = progress; }
+  const Progress& progress() const { return progress_; }                 // for a checkpoint
+  void set_progress(const Progress& progress) { progress_ = progress; }  // from one
 
  private:
   Optimizer& optimizer_;

@@ -17,8 +17,10 @@ struct SGDOptions {
 // θ = θ - lr g
 class SGD : public Optimizer {
  public:
+  // An Error for a momentum or weight_decay below 0, and for nesterov without momentum or with
+  // dampening.
   explicit SGD(std::vector<Tensor> parameters, SGDOptions options = {});
-  void step() override;
+  void step() override;  // the formula above, for every parameter that has a gradient
 
  private:
   std::vector<std::pair<std::string, Slots*>> slots() override;
