@@ -52,8 +52,8 @@ class HeaderReader {
 
  private:
   void skip() {
-    const size_t at = rest_.find_first_not_of(" \t\n\r\f");
-    rest_.remove_prefix(std::min(at, rest_.size()));
+    const size_t spaces = rest_.find_first_not_of(" \t\n\r\f");
+    rest_.remove_prefix(std::min(spaces, rest_.size()));
   }
   bool take(char c) {
     skip();
@@ -122,12 +122,12 @@ files::Element element_of(std::string_view descr) {
     unsupported();
   }
   const int64_t size = descr[2] - '0';
-  const bool whole = size == 1 || size == 2 || size == 4 || size == 8;
+  const bool is_integer_size = size == 1 || size == 2 || size == 4 || size == 8;
   const bool big = descr[0] == '>';
   if (descr[1] == 'b' && size == 1) return {Kind::boolean, 1};
-  if (descr[1] == 'i' && whole) return {Kind::integer, size, big};
-  if (descr[1] == 'u' && whole) return {Kind::natural, size, big};
-  if (descr[1] != 'f' || !whole || size == 1) unsupported();
+  if (descr[1] == 'i' && is_integer_size) return {Kind::integer, size, big};
+  if (descr[1] == 'u' && is_integer_size) return {Kind::unsigned_integer, size, big};
+  if (descr[1] != 'f' || !is_integer_size || size == 1) unsupported();
   return {Kind::real, size, big};
 }
 
