@@ -102,11 +102,13 @@ LSTMState one_step(const char* op, Cell cell, const RecurrentWeights& w, const T
   check(input.rank() == 2 && input.size(1) == w.weight_ih.size(1),
         "{}: the input must be [batch, {}], not {}", op, w.weight_ih.size(1), input.shape().str());
   const Shape wanted = {input.size(0), size};
-  for (Tensor* part : {&state.hidden, &state.cell}) {
-    if (!part->defined()) *part = zeros(wanted, {.dtype = input.dtype(), .device = input.device()});
-    check(part->shape() == wanted, "{}: the state must be {} for an input of {}, not {}", op,
-          wanted.str(), input.shape().str(), part->shape().str());
-  }
+  const auto complete = [&](Tensor& part) {
+    if (!part.defined()) part = zeros(wanted, {.dtype = input.dtype(), .device = input.device()});
+    check(part.shape() == wanted, "{}: the state must be {} for an input of {}, not {}", op,
+          wanted.str(), input.shape().str(), part.shape().str());
+  };
+  complete(state.hidden);
+  if (cell == Cell::lstm) complete(state.cell);
   return advance(cell, w, linear(input, w.weight_ih, w.bias_ih), state);
 }
 
