@@ -84,7 +84,7 @@ void ReduceOnPlateau::step(double metric) {
   progress_.cooldown_left = options_.cooldown;
   progress_.bad_steps = 0;
   const double reduced = std::max(optimizer_.lr() * options_.factor, options_.min_lr);
-  if (optimizer_.lr() - reduced > 1e-8) optimizer_.follow(reduced);
+  if (optimizer_.lr() - reduced > 1e-8) optimizer_.set_scheduled_lr(reduced);
 }
 
 }  // namespace regrad::optim
