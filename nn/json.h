@@ -39,7 +39,7 @@ class JsonReader {
   void end();                             // an Error where more than spaces follow
 
   int64_t position() const { return position_; }   // in the file, bytes
-  [[noreturn]] void stop(const char* what) const;  // an Error: what does not belong here
+  [[noreturn]] void stop(const char* what) const;  // an Error: `what` does not belong here
 
  private:
   [[noreturn]] void not_json() const;

@@ -71,7 +71,7 @@ Tensor pow(const Tensor& a, const Tensor& b);      // a^b
 Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no);
 Tensor where(const Tensor& condition, const Tensor& yes, Number no);
 Tensor where(const Tensor& condition, Number yes, const Tensor& no);
-// The same with a number.
+// add, sub, mul and div with a number.
 Tensor add(const Tensor& a, Number b);
 Tensor sub(const Tensor& a, Number b);
 Tensor mul(const Tensor& a, Number b);
@@ -122,7 +122,7 @@ Tensor pow(const Tensor& x, Number exponent);           // x^exponent
 
 // --- products (matmul.cpp, einsum.cpp): float32 or float64, the same for all operands
 
-// a b: [.., m, k] [.., k, n] -> [.., m, n]; the batch broadcasts, a [k] is a row or a column.
+// a b: [.., m, k] [.., k, n] -> [.., m, n]; the batch broadcasts. Of rank 1, a is a row, b a column.
 Tensor matmul(const Tensor& a, const Tensor& b);
 Tensor bmm(const Tensor& a, const Tensor& b);  // [b, m, k] [b, k, n] -> [b, m, n]
 // x weightᵀ + bias: [.., in] [out, in] [out] -> [.., out].
@@ -135,18 +135,18 @@ Tensor einsum(std::string_view spec, const std::vector<Tensor>& operands);
 // number. keepdim keeps the dims with size 1. An Error for a dim that is named twice.
 Tensor sum(const Tensor& x, const Dims& dims = {}, bool keepdim = false);   // Σ x; of bool int64
 Tensor mean(const Tensor& x, const Dims& dims = {}, bool keepdim = false);  // Σ x / n
-// The greatest or least: NaN wins, ties share the gradient evenly; an Error for n = 0.
+// The maximum or minimum: NaN wins, ties share the gradient evenly; an Error for n = 0.
 Tensor max(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
 Tensor min(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
-// Σ (x - mean)² / max(n - correction, 0): 1 for a sample, 0 for a population.
+// Σ (x - mean)² / max(n - correction, 0); correction: 1 for a sample, 0 for a population.
 Tensor var(const Tensor& x, const Dims& dims = {}, bool keepdim = false, double correction = 1);
 // ln Σ exp(x), shifted by the maximum so that nothing overflows; -inf for n = 0.
 Tensor logsumexp(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
-// Where the greatest element is: int64, without a gradient. The first of equals, the first NaN if
+// Where the maximum is: int64, without a gradient. The first of equals, the first NaN if
 // there is one; an Error for n = 0. Without a dim: among all elements in row-major order, shape [].
 Tensor argmax(const Tensor& x);
 Tensor argmax(const Tensor& x, int64_t dim, bool keepdim = false);
-// Where the least is, likewise.
+// Where the minimum is, likewise.
 Tensor argmin(const Tensor& x);
 Tensor argmin(const Tensor& x, int64_t dim, bool keepdim = false);
 bool all_finite(const Tensor& x);  // no NaN, no infinity
@@ -205,7 +205,7 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index);
 // Row index[..] of weight [count, dim]: [..] -> [.., dim]; the row padding_idx gets no gradient.
 Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx = -1);
 // A copy of x with out[index[i][j]][j] += source[i][j] for dim 0; an index may come more than once.
-// index may be smaller than x outside dim, and than source anywhere.
+// index may be smaller than x, other than along dim, and smaller than source.
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
 // A copy of x with the value where mask, bool and broadcast to x, is true.
 Tensor masked_fill(const Tensor& x, const Tensor& mask, Number value);
@@ -231,7 +231,7 @@ struct SequenceWeights {
   Tensor bias_ih, bias_hh;      // [G h], or undefined
 };
 struct SequenceOptions {
-  Tensor lengths = {};   // int64 [b]: a sequence that has ended keeps its state
+  Tensor lengths = {};   // int64 [b], each from 0 to t: what has ended keeps its state
   bool reverse = false;  // from the last step to the first
 };
 // gru_step at each step: x [t, b, i], hidden [b, h] -> [t, b, h], the state after each.
@@ -264,9 +264,10 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
 // h], v [h] -> [.., m, n].
 Tensor additive_scores(const Tensor& query, const Tensor& key, const Tensor& v);
 // |a_i - b_j|² of every pair of rows (distance.cpp): [.., m, h], [.., n, h] -> [.., m, n]. From the
-// differences themselves: exact however far from 0 the rows are, and never below 0.
+// differences themselves: accurate however far from 0 the rows are, and never below 0.
 Tensor squared_distance(const Tensor& a, const Tensor& b);
-// softmax along dim where mask (bool, true = may attend) lets it; a row with nothing gives zeros.
+// softmax along dim over the elements whose mask is true, 0 for the others: mask bool, broadcast to x.
+// A row without any gives zeros.
 Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim);
 
 // --- losses (loss.cpp)
