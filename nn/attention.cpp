@@ -85,7 +85,7 @@ Tensor split_heads(const Tensor& x, int64_t heads) {
   return transpose(reshape(x, {x.size(0), x.size(1), heads, x.size(2) / heads}), 1, 2);
 }
 
-// What may be attended to, of [B, heads, Tq, Tk] and before causality; undefined: all of it.
+// Which queries may attend to which keys, [B, heads, Tq, Tk], without causality; undefined: all.
 Tensor combined_mask(const MultiheadAttentionInput& options) {
   Tensor allowed = options.mask;
   if (allowed.defined()) {
@@ -108,7 +108,8 @@ void check_sequence(const MultiheadAttention& attention, const Tensor& x) {
         dim, x.shape().str());
 }
 
-// `count` of the projections to queries, keys and values, from number `first` on, side by side.
+// The projections to queries (0), keys (1) and values (2): `count` of them, from `first` on, side
+// by side.
 Tensor project(const MultiheadAttention& attention, const Tensor& x, int64_t first, int64_t count) {
   check_sequence(attention, x);
   const Tensor &weight = attention.in_proj_weight, &bias = attention.in_proj_bias;

@@ -12,7 +12,7 @@
 namespace regrad::nn {
 namespace {
 
-// One step's numbers where the search can read them.
+// One step's outputs, on the host.
 struct Scores {
   std::vector<double> logits, normaliser;  // [rows, vocabulary], [rows]
   std::vector<float> weights;              // [rows, width]
@@ -35,7 +35,7 @@ struct Scores {
   }
 };
 
-// Calls a step model and checks what it returns: the model is the user's.
+// Calls a step model, which is the user's code, and checks what it returns.
 class CheckedModel {
  public:
   CheckedModel(StepModel& model, const std::vector<int64_t>& lengths, const DecodeOptions& options)
@@ -66,7 +66,7 @@ class CheckedModel {
   }
 
  private:
-  // x must be [rows, size], and `size`, once it is known, the same at every step.
+  // x must be [rows, size]; size is -1 before the first step, and the same at each one after it.
   static void check_matrix(const char* what, const Tensor& x, int64_t rows, int64_t& size) {
     check(x.defined(), "decode: a model gave no {}", what);
     check(is_float(x.dtype()) && x.rank() == 2 && x.size(0) == rows &&
@@ -96,17 +96,17 @@ struct Candidate {
   double log_probability;
   size_t parent;  // among the open hypotheses
   int64_t token;
-  bool operator<(const Candidate& other) const {  // better first; equals in order
+  bool operator<(const Candidate& other) const {  // the better first; ties by parent, then by token
     if (log_probability != other.log_probability) return log_probability > other.log_probability;
     return parent != other.parent ? parent < other.parent : token < other.token;
   }
 };
 
-// The search for one sentence. Its hypotheses are samples in a tree, which share their beginnings.
+// The search for one sentence. Its hypotheses are paths in a tree, which share their beginnings.
 class SentenceBeam {
  public:
   struct Open {
-    size_t node, parent;  // its last token; its index among the open ones before
+    size_t node, parent;  // its last token; which open hypothesis it continues
     double log_probability;
   };
 
@@ -279,7 +279,7 @@ int64_t draw(const double* logits, int64_t count, const DecodeOptions& options, 
 struct Sample {
   size_t sentence;
   int64_t source_length;
-  uint64_t seed, number;  // its sentence's stream, and which of the sentence's samples it is
+  uint64_t seed, number;  // the sentence's stream, and the index of this sample among its own
   Hypothesis hypothesis = {};
   std::vector<std::vector<float>> attention = {};
 

@@ -143,7 +143,7 @@ int64_t integer_of(uint64_t bits, const Element& element) {
     return static_cast<int64_t>(bits);
   }
   const int unused = static_cast<int>(64 - 8 * element.size);
-  return static_cast<int64_t>(bits << unused) >> unused;  // spreads the sign
+  return static_cast<int64_t>(bits << unused) >> unused;  // extends the sign
 }
 
 template <class T>

@@ -89,10 +89,10 @@ class HeaderReader {
     for (; digits < rest_.size() && rest_[digits] >= '0' && rest_[digits] <= '9'; ++digits) {
       value = checked_add(checked_mul(value, 10), rest_[digits] - '0');
     }
-    const bool padded = digits > 1 && rest_[0] == '0';  // not a number to Python
+    const bool padded = digits > 1 && rest_[0] == '0';  // which Python refuses
     check(digits > 0 && !padded, "its header should have a size at: {}", shortened(rest_));
     rest_.remove_prefix(digits);
-    take('L');  // Python 2 wrote long integers so
+    take('L');  // of Python 2's long integers
     return value;
   }
   Shape sizes() {

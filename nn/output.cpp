@@ -23,7 +23,7 @@ std::string folder_of(const std::string& path) {
   return path.substr(0, path.rfind('/') + 1);  // with the slash; "" for this folder
 }
 
-// Where a chain of symbolic links ends: that is replaced, and the links stay.
+// The end of a chain of symbolic links: the file there is replaced, and the links stay.
 std::string end_of_links(std::string path) {
   std::array<char, 4096> to;
   for (int links = 0; links < max_links; ++links) {
@@ -45,7 +45,7 @@ bool is_same(const struct stat& a, const struct stat& b) {
   return a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
-// What may be replaced at `path`, or nothing where there is nothing.
+// The file at `path`, which must be one that may be replaced; nothing where there is none.
 std::optional<struct stat> replaceable(const std::string& path) {
   struct stat status {};
   const bool exists = ::stat(path.c_str(), &status) == 0;
@@ -87,7 +87,7 @@ void write_whole(int file, std::string_view bytes) {
 void sync_folder(const std::string& folder) {
   const int file =
       ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (file < 0 && errno == EACCES) return;  // may be written, not read: nothing more can be done
+  if (file < 0 && errno == EACCES) return;  // writable, but not readable: it cannot be synced
   check_done(file >= 0, "cannot open its folder");
   const bool synced = ::fsync(file) == 0 || errno == EINVAL;
   const int error = errno;

@@ -50,8 +50,8 @@ struct DirectionOutput {
   LSTMState end;
 };
 
-// All steps of one direction of an RNN. Where a sequence does not run, its state stays as it is: so
-// in the reverse direction it starts at its own end.
+// All steps of one direction of an RNN. Where a sequence does not run, its state is kept; so in
+// the reverse direction it starts at the sequence's own end.
 Tensor states_of_rnn(Cell cell, const RecurrentWeights& w, const Tensor& input, Tensor state,
                      const Tensor& running, bool reverse) {
   // Zeros in the padding, which the weights' gradients multiply by 0: a NaN there would stay.

@@ -150,7 +150,7 @@ std::string SafetensorsHeader::name(const Entry& entry) const {
 }
 
 void SafetensorsHeader::check_names() const {
-  std::vector<std::pair<uint32_t, uint32_t>> sums;  // of a name, and whose it is
+  std::vector<std::pair<uint32_t, uint32_t>> sums;  // of each name, with its entry
   sums.reserve(entries_.size());
   for (const Entry& entry : entries_) {
     sums.emplace_back(files::crc32c(name(entry)), static_cast<uint32_t>(sums.size()));

@@ -115,7 +115,7 @@ Seq2Seq::Seq2Seq(int64_t source_count, int64_t target_count, const Seq2SeqOption
   if (options.readout > 0) {
     readout.emplace(2 * options.hidden, options.readout, LinearOptions{}, generator);
   }
-  if (options.tie_output) {  // rows of an embedding are far longer than those of an output layer
+  if (options.tie_output) {  // an embedding's N(0, 1) is too large for an output layer
     const NoGrad guard;
     target_embedding.weight.copy_(output.weight);
     output.weight = target_embedding.weight;
@@ -161,7 +161,7 @@ DecoderState DecoderState::rows(const Tensor& index) const {
   return {chosen(memory), chosen(keys), chosen(mask), chosen(hidden), chosen(cell), chosen(fed)};
 }
 
-// Takes hidden, cell and fed on by a step.
+// Moves hidden, cell and fed one step on.
 Seq2Seq::Features Seq2Seq::advance(DecoderState& state, const Tensor& embedded) const {
   const Tensor query = unsqueeze(state.hidden, 1);
   const Tensor scores =

@@ -57,13 +57,13 @@ double norm_of(const std::vector<Tensor>& gradients, double p) {
   for (const double part : read(gradients, [p](const Tensor& g) { return sum_of_powers(g, p); })) {
     total += part;
   }
-  constexpr double min_total = 1e-30;  // from here on, powers that float32 lost do not count
+  constexpr double min_total = 1e-30;  // below it, powers that float32 rounds to 0 could matter
   if (std::isnan(total) || (total >= min_total && std::isfinite(total)))
     return std::pow(total, 1 / p);
   return scaled_norm(gradients, read(gradients, max_abs), p);
 }
 
-// Replaced, not written: two parameters may hold one and the same tensor. All or none of them.
+// Replaces gradients rather than writing them in place: two parameters may share one. All or none.
 template <class Change>
 void replace_gradients(std::vector<Tensor> parameters, const Change& change) {
   std::vector<Tensor> changed;
@@ -84,7 +84,7 @@ double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm, do
   }
   const double norm = norm_of(gradients, p), factor = max_norm / (norm + 1e-6);
   if (factor >= 1) return norm;
-  // A factor that float32 could not hold acts in two steps.
+  // A factor too small for float32 is applied in two steps.
   const double first = factor < 0x1p-100 && factor > 0 ? 0x1p-64 : 1;
   replace_gradients(updated, [&](const Tensor& g) {
     return first == 1 ? g * factor : g * first * (factor / first);

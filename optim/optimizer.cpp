@@ -22,7 +22,7 @@ void check_lr(const char* name, double lr) {
   check(lr >= 0 && std::isfinite(lr), "{}: the learning rate must be 0 or more, not {}", name, lr);
 }
 
-// Takes tensors out of a state by name and collects what is wrong with them.
+// Takes tensors out of a state by name, and collects the problems.
 struct Reader {
   std::map<std::string, Tensor> given;
   FirstLines problems;
@@ -99,7 +99,7 @@ Tensor Optimizer::slot_or_zeros(const Tensor& slot, const Tensor& parameter) {
 }
 
 State Optimizer::state_dict() const {
-  auto& self = const_cast<Optimizer&>(*this);  // slots() serves loading too
+  auto& self = const_cast<Optimizer&>(*this);  // slots() is not const: loading writes through it
   State state = {{"lr", scalar(lr_, float64)}, {"initial_lr", scalar(base_lr_, float64)}};
   for (const auto& [name, slots] : self.slots()) {
     for (size_t i = 0; i < slots->size(); ++i) {
@@ -118,7 +118,7 @@ void Optimizer::load_state_dict(const State& state) {
   const Tensor lr = reader.take("lr", {}, float64, true);
   const Tensor base = reader.take("initial_lr", {}, float64, false);  // older states have none
   std::vector<std::pair<std::vector<int64_t>*, std::vector<int64_t>>> counted;
-  std::vector<bool> stepped(parameters_.size(), false);  // and so must have slots
+  std::vector<bool> stepped(parameters_.size(), false);  // and so must have its slots
   for (const auto& [name, counts] : counters()) {
     const Tensor value = reader.take(name, {static_cast<int64_t>(parameters_.size())}, int64, true);
     if (!value.defined()) continue;

@@ -9,7 +9,9 @@
 namespace regrad::optim {
 namespace {
 
-double half_cosine(double done) { return (1 + std::cos(std::numbers::pi * done)) / 2; }  // 1 to 0
+double half_cosine(double done) {
+  return (1 + std::cos(std::numbers::pi * done)) / 2;
+}  // from 1 to 0
 
 }  // namespace
 
