@@ -26,7 +26,7 @@ AttentionOutput Attention::operator()(const Tensor& hidden, const Tensor& mask) 
 
 namespace detail {
 
-Tensor open_rows(const Tensor& hidden, const Tensor& mask) {
+Tensor masked_rows(const Tensor& hidden, const Tensor& mask) {
   check(hidden.rank() == 2 || hidden.rank() == 3,
         "self_attention: h must be [batch, time, hidden] or [time, hidden], not {}",
         hidden.shape().str());
@@ -44,10 +44,11 @@ Tensor open_rows(const Tensor& hidden, const Tensor& mask) {
   return where(unsqueeze(sum(pairs, 1) + sum(pairs, 2) > 0.0, 2), h, 0.0);
 }
 
-SelfAttentionOutput attend(const Tensor& h, const Tensor& scores, const Tensor& mask, bool single) {
+SelfAttentionOutput attend(const Tensor& h, const Tensor& scores, const Tensor& mask,
+                           bool unbatched) {
   Tensor weights;
   if (mask.defined()) {
-    Tensor allowed = single ? unsqueeze(mask, 0) : mask;
+    Tensor allowed = unbatched ? unsqueeze(mask, 0) : mask;
     if (allowed.rank() == 2) allowed = unsqueeze(allowed, 1) & unsqueeze(allowed, 2);
     weights = masked_softmax(scores, allowed, 2);
   } else {
@@ -55,7 +56,7 @@ SelfAttentionOutput attend(const Tensor& h, const Tensor& scores, const Tensor& 
   }
   const Tensor outputs = bmm(weights, h);
   const Tensor summary = sum(outputs, 1);
-  if (!single) return {weights, outputs, summary};
+  if (!unbatched) return {weights, outputs, summary};
   return {squeeze(weights, 0), squeeze(outputs, 0), squeeze(summary, 0)};
 }
 
@@ -84,20 +85,20 @@ Tensor split_heads(const Tensor& x, int64_t heads) {
   return transpose(reshape(x, {x.size(0), x.size(1), heads, x.size(2) / heads}), 1, 2);
 }
 
-// What of [B, heads, Tq, Tk] may be attended to, beside causality; undefined for everything.
-Tensor combined_mask(const MultiheadAttentionInput& how) {
-  Tensor allowed = how.mask;
+// Which queries may attend to which keys, [B, heads, Tq, Tk], without causality; undefined: all.
+Tensor combined_mask(const MultiheadAttentionInput& options) {
+  Tensor allowed = options.mask;
   if (allowed.defined()) {
     check(allowed.dtype() == bool_,
           "MultiheadAttention: the mask must be bool (true = may attend), not {}",
           name(allowed.dtype()));
     if (allowed.rank() == 3) allowed = unsqueeze(allowed, 1);
   }
-  if (!how.key_mask.defined()) return allowed;
-  check(how.key_mask.dtype() == bool_ && how.key_mask.rank() == 2,
+  if (!options.key_mask.defined()) return allowed;
+  check(options.key_mask.dtype() == bool_ && options.key_mask.rank() == 2,
         "MultiheadAttention: key_mask must be bool [batch, keys], not {} {}",
-        name(how.key_mask.dtype()), how.key_mask.shape().str());
-  const Tensor keys = unsqueeze(unsqueeze(how.key_mask, 1), 1);
+        name(options.key_mask.dtype()), options.key_mask.shape().str());
+  const Tensor keys = unsqueeze(unsqueeze(options.key_mask, 1), 1);
   return allowed.defined() ? allowed & keys : keys;
 }
 
@@ -107,7 +108,8 @@ void check_sequence(const MultiheadAttention& attention, const Tensor& x) {
         dim, x.shape().str());
 }
 
-// Of queries, keys and values: `count` of them, from number `first` on, side by side.
+// The projections to queries (0), keys (1) and values (2): `count` of them, from `first` on, side
+// by side.
 Tensor project(const MultiheadAttention& attention, const Tensor& x, int64_t first, int64_t count) {
   check_sequence(attention, x);
   const Tensor &weight = attention.in_proj_weight, &bias = attention.in_proj_bias;
@@ -119,24 +121,24 @@ Tensor project(const MultiheadAttention& attention, const Tensor& x, int64_t fir
 // q, k and v as split_heads() gives them.
 MultiheadAttentionOutput attend_heads(const MultiheadAttention& attention, const Tensor& q,
                                       const KeyValue& prepared,
-                                      const MultiheadAttentionInput& how) {
+                                      const MultiheadAttentionInput& options) {
   const Tensor &k = prepared.keys, &v = prepared.values;
   const Dropout& dropout = attention.dropout;
   const auto join = [&](const Tensor& x) {
     return attention.out_proj(flatten(transpose(x, 1, 2), 2));
   };
-  Tensor allowed = combined_mask(how);
-  if (!how.need_weights && !(dropout.training && dropout.p > 0)) {
-    return {join(scaled_dot_product_attention(q, k, v, allowed, {.causal = how.causal})), {}};
+  Tensor allowed = combined_mask(options);
+  if (!options.need_weights && !(dropout.training && dropout.p > 0)) {
+    return {join(scaled_dot_product_attention(q, k, v, allowed, {.causal = options.causal})), {}};
   }
   const Tensor scores = matmul(q * (1 / std::sqrt(static_cast<double>(q.size(3)))), transpose(k));
-  if (how.causal) {
-    const Tensor past = tril(ones({q.size(2), k.size(2)}, {.device = q.device()})).to(bool_);
-    allowed = allowed.defined() ? allowed & past : past;
+  if (options.causal) {
+    const Tensor causal = tril(ones({q.size(2), k.size(2)}, {.device = q.device()})).to(bool_);
+    allowed = allowed.defined() ? allowed & causal : causal;
   }
   const Tensor weights =
       allowed.defined() ? masked_softmax(scores, allowed, -1) : softmax(scores, -1);
-  return {join(matmul(dropout(weights), v)), how.need_weights ? weights : Tensor()};
+  return {join(matmul(dropout(weights), v)), options.need_weights ? weights : Tensor()};
 }
 
 }  // namespace
@@ -156,27 +158,29 @@ MultiheadAttention::MultiheadAttention(int64_t dim, int64_t head_count,
   }
 }
 
-// Keys that do not exist are zeros: the weights' gradients multiply what is there by 0.
-MultiheadAttentionOutput MultiheadAttention::operator()(const Tensor& query, const Tensor& key,
-                                                        const Tensor& value,
-                                                        const MultiheadAttentionInput& how) const {
-  if (how.key_mask.defined() && key.rank() == 3) {
-    MultiheadAttentionInput rest = how;
-    rest.mask = combined_mask(how), rest.key_mask = {};
+// Keys that do not exist become zeros: the weights' gradients multiply them by 0, and NaN would
+// stay.
+MultiheadAttentionOutput MultiheadAttention::operator()(
+    const Tensor& query, const Tensor& key, const Tensor& value,
+    const MultiheadAttentionInput& options) const {
+  if (options.key_mask.defined() && key.rank() == 3) {
+    MultiheadAttentionInput masked = options;
+    masked.mask = combined_mask(options), masked.key_mask = {};
     const auto existing = [&](const Tensor& x) {
-      return where(unsqueeze(how.key_mask, 2), x, 0.0);
+      return where(unsqueeze(options.key_mask, 2), x, 0.0);
     };
     const Tensor keys = existing(key);
     const Tensor values = value.shares_body(key) ? keys : existing(value);
-    return (*this)(query.shares_body(key) ? keys : query, keys, values, rest);
+    return (*this)(query.shares_body(key) ? keys : query, keys, values, masked);
   }
   if (!query.shares_body(key) || !key.shares_body(value)) {
     check_sequence(*this, query);
-    return attend(query, prepare(key, value), how);
+    return attend(query, prepare(key, value), options);
   }
   const std::vector<Tensor> projected = split(project(*this, query, 0, 3), query.size(2), 2);
   return attend_heads(*this, split_heads(projected[0], heads),
-                      {split_heads(projected[1], heads), split_heads(projected[2], heads)}, how);
+                      {split_heads(projected[1], heads), split_heads(projected[2], heads)},
+                      options);
 }
 
 KeyValue MultiheadAttention::prepare(const Tensor& key, const Tensor& value) const {
@@ -189,8 +193,8 @@ KeyValue MultiheadAttention::prepare(const Tensor& key, const Tensor& value) con
 }
 
 MultiheadAttentionOutput MultiheadAttention::attend(const Tensor& query, const KeyValue& prepared,
-                                                    const MultiheadAttentionInput& how) const {
-  return attend_heads(*this, split_heads(project(*this, query, 0, 1), heads), prepared, how);
+                                                    const MultiheadAttentionInput& options) const {
+  return attend_heads(*this, split_heads(project(*this, query, 0, 1), heads), prepared, options);
 }
 
 }  // namespace regrad::nn

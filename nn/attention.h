@@ -30,8 +30,9 @@ struct SelfAttentionOutput {
 
 namespace detail {
 // h [B, T, H], with zeros at the positions that the mask excludes.
-Tensor open_rows(const Tensor& hidden, const Tensor& mask);
-SelfAttentionOutput attend(const Tensor& h, const Tensor& scores, const Tensor& mask, bool single);
+Tensor masked_rows(const Tensor& hidden, const Tensor& mask);
+SelfAttentionOutput attend(const Tensor& h, const Tensor& scores, const Tensor& mask,
+                           bool unbatched);
 }  // namespace detail
 
 // The tutorial's equations: s(i,j) = score(h_i, h_j), a = softmax of s over j, o and O as above.
@@ -39,7 +40,7 @@ SelfAttentionOutput attend(const Tensor& h, const Tensor& scores, const Tensor& 
 // that exist, others neither attend nor are attended to; or [B, T, T]: what may attend to what.
 template <class Score>
 SelfAttentionOutput self_attention(const Tensor& h, const Score& score, const Tensor& mask = {}) {
-  const Tensor batch = detail::open_rows(h, mask);
+  const Tensor batch = detail::masked_rows(h, mask);
   return detail::attend(batch, score(batch, batch), mask, h.rank() == 2);
 }
 SelfAttentionOutput self_attention(const Tensor& h, const ScoreFunction& score,
@@ -64,7 +65,7 @@ struct MultiheadAttentionInput {
 
 struct MultiheadAttentionOutput {
   Tensor output;   // [B, Tq, dim]
-  Tensor weights;  // [B, heads, Tq, Tk]; undefined unless asked for
+  Tensor weights;  // [B, heads, Tq, Tk]; undefined unless need_weights
 };
 
 // Keys and values as the heads read them: [B, heads, T, dim / heads].
@@ -85,12 +86,12 @@ struct MultiheadAttention {
   MultiheadAttention(int64_t dim, int64_t head_count, MultiheadAttentionOptions options = {},
                      Generator& generator = default_generator());
   MultiheadAttentionOutput operator()(const Tensor& query, const Tensor& key, const Tensor& value,
-                                      const MultiheadAttentionInput& how = {}) const;
+                                      const MultiheadAttentionInput& options = {}) const;
   // A call in two halves, for queries that come one after the other: this projects keys and values,
   KeyValue prepare(const Tensor& key, const Tensor& value) const;
   // and this attends to them, each time.
   MultiheadAttentionOutput attend(const Tensor& query, const KeyValue& prepared,
-                                  const MultiheadAttentionInput& how = {}) const;
+                                  const MultiheadAttentionInput& options = {}) const;
   void visit(auto&& each) {
     each("in_proj_weight", in_proj_weight);
     each("in_proj_bias", in_proj_bias);

@@ -1,6 +1,6 @@
 // Tensors in files that other programs read: safetensors (named tensors) and npy (one array).
 // Readers trust no byte: a malformed file is an Error that names it and says what is wrong, before
-// memory for its tensors is asked for. Writers replace a file whole or leave it as it was; a
+// memory for its tensors is allocated. Writers replace a file whole or leave it as it was; a
 // symbolic link is followed, and what is no regular file is an Error.
 #pragma once
 

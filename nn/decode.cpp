@@ -12,7 +12,7 @@
 namespace regrad::nn {
 namespace {
 
-// One step's numbers where the search can read them.
+// One step's outputs, on the host.
 struct Scores {
   std::vector<double> logits, normaliser;  // [rows, vocabulary], [rows]
   std::vector<float> weights;              // [rows, width]
@@ -35,10 +35,10 @@ struct Scores {
   }
 };
 
-// A step model's answers, each checked: what it was made by is the user's.
-class Steps {
+// Calls a step model, which is the user's code, and checks what it returns.
+class CheckedModel {
  public:
-  Steps(StepModel& model, const std::vector<int64_t>& lengths, const DecodeOptions& options)
+  CheckedModel(StepModel& model, const std::vector<int64_t>& lengths, const DecodeOptions& options)
       : model_(model), eos_(options.eos) {
     for (const int64_t length : lengths) {
       check(length >= 0, "decode: a source has the length {}; it must be 0 or more", length);
@@ -66,7 +66,7 @@ class Steps {
   }
 
  private:
-  // x must be [rows, size], and `size`, once it is known, the same at every step.
+  // x must be [rows, size]; size is -1 before the first step, and the same at each one after it.
   static void check_matrix(const char* what, const Tensor& x, int64_t rows, int64_t& size) {
     check(x.defined(), "decode: a model gave no {}", what);
     check(is_float(x.dtype()) && x.rank() == 2 && x.size(0) == rows &&
@@ -96,17 +96,17 @@ struct Candidate {
   double log_probability;
   size_t parent;  // among the open hypotheses
   int64_t token;
-  bool operator<(const Candidate& other) const {  // better first; equals in order
+  bool operator<(const Candidate& other) const {  // the better first; ties by parent, then by token
     if (log_probability != other.log_probability) return log_probability > other.log_probability;
     return parent != other.parent ? parent < other.parent : token < other.token;
   }
 };
 
-// The search for one sentence. What its hypotheses have in common is kept once, as a tree.
+// The search for one sentence. Its hypotheses are paths in a tree, which share their beginnings.
 class SentenceBeam {
  public:
   struct Open {
-    size_t node, parent;  // its last token; its place among the open ones before
+    size_t node, parent;  // its last token; which open hypothesis it continues
     double log_probability;
   };
 
@@ -137,7 +137,7 @@ class SentenceBeam {
       }
     }
     open_ = std::move(next);
-    if (is_decided()) open_.clear();
+    if (is_done()) open_.clear();
   }
 
   std::vector<Hypothesis> take() {
@@ -158,7 +158,7 @@ class SentenceBeam {
 
   size_t beam() const { return static_cast<size_t>(options_.beam); }
 
-  // At most `beam` of them can be <eos>, so that `beam` others are left.
+  // The 2 beam best: at most `beam` of them can be <eos>, so that `beam` others are left.
   std::vector<Candidate> candidates(const Scores& scores, size_t first) const {
     std::vector<Candidate> best;  // a heap: the worst of the best is at its front
     for (size_t parent = 0; parent < open_.size(); ++parent) {
@@ -181,30 +181,30 @@ class SentenceBeam {
   }
 
   Hypothesis close(const Open& last, bool finished) const {
-    Hypothesis made;
+    Hypothesis hypothesis;
     std::vector<std::vector<float>> rows;
-    for (size_t at = last.node; at != 0; at = nodes_[at].parent) {
-      rows.push_back(nodes_[at].attention);
-      if (nodes_[at].token != options_.eos) made.ids.push_back(nodes_[at].token);
+    for (size_t node = last.node; node != 0; node = nodes_[node].parent) {
+      rows.push_back(nodes_[node].attention);
+      if (nodes_[node].token != options_.eos) hypothesis.ids.push_back(nodes_[node].token);
     }
     std::reverse(rows.begin(), rows.end());
-    std::reverse(made.ids.begin(), made.ids.end());
-    made.finished = finished;
-    made.log_probability = last.log_probability;
-    made.score = last.log_probability / penalty(length_, options_.length_penalty);
-    made.attention = attention_of(rows, source_length_);
-    return made;
+    std::reverse(hypothesis.ids.begin(), hypothesis.ids.end());
+    hypothesis.finished = finished;
+    hypothesis.log_probability = last.log_probability;
+    hypothesis.score = last.log_probability / penalty(length_, options_.length_penalty);
+    hypothesis.attention = attention_of(rows, source_length_);
+    return hypothesis;
   }
 
-  // The best that an open hypothesis can come to: no further token costs it anything. When enough
-  // have finished, it is not granted a greater length any more.
+  // The best score that an open hypothesis can still reach, if further tokens cost it nothing: at
+  // any length, or once `beam` have finished, at its present one.
   double bound(const Open& open) const {
     const bool may_grow = options_.length_penalty > 0 && closed_.size() < beam();
     const int64_t length = may_grow ? options_.max_length : length_ + 1;
     return open.log_probability / penalty(length, options_.length_penalty);
   }
 
-  bool is_decided() const {
+  bool is_done() const {
     const auto wanted = static_cast<size_t>(options_.n_best);
     if (closed_.size() < wanted) return false;
     std::vector<double> scores;
@@ -243,7 +243,7 @@ bool is_identity(const std::vector<int64_t>& rows, size_t count) {
   return rows.size() == count;
 }
 
-// The model goes on with these of its rows, of which it had `count`.
+// The model goes on with these of its `count` rows.
 void keep(StepModel& model, const std::vector<int64_t>& rows, size_t count) {
   if (rows.empty() || is_identity(rows, count)) return;
   model.keep(tensor(rows, {static_cast<int64_t>(rows.size())}));
@@ -260,25 +260,46 @@ int64_t draw(const double* logits, int64_t count, const DecodeOptions& options, 
   }
   if (options.top_k > 0 && options.top_k < count) tokens.resize(static_cast<size_t>(options.top_k));
   const double largest = *std::max_element(logits, logits + count);
-  std::vector<double> share;
+  std::vector<double> weights;
   double total = 0;
   for (const int64_t token : tokens) {
-    share.push_back(std::exp((logits[token] - largest) / options.temperature));
-    total += share.back();
+    weights.push_back(std::exp((logits[token] - largest) / options.temperature));
+    total += weights.back();
   }
   size_t kept = tokens.size();
   if (options.top_p < 1) {
     double sum = 0;
     kept = 0;
-    while (kept < tokens.size() && sum < options.top_p * total) sum += share[kept++];
+    while (kept < tokens.size() && sum < options.top_p * total) sum += weights[kept++];
   }
-  return tokens[pick({share.data(), kept}, uniform)];
+  return tokens[pick({weights.data(), kept}, uniform)];
 }
 
-struct Path {
-  size_t sentence, number;  // which sample of the sentence
-  Hypothesis made;
-  std::vector<std::vector<float>> attention;
+// One of the sequences that sample() draws.
+struct Sample {
+  size_t sentence;
+  int64_t source_length;
+  uint64_t seed, number;  // the sentence's stream, and the index of this sample among its own
+  Hypothesis hypothesis = {};
+  std::vector<std::vector<float>> attention = {};
+
+  // Its token at step t, from a row of the scores.
+  void draw_next(const Scores& scores, size_t row, uint64_t t, const DecodeOptions& options) {
+    const uint64_t counter = t * static_cast<uint64_t>(options.n_best) + number;
+    const double uniform = uniform_number(seed, counter);
+    const int64_t token = draw(scores.row(row), scores.vocabulary, options, uniform);
+    hypothesis.log_probability += scores.row(row)[token] - scores.normaliser[row];
+    attention.push_back(scores.attention(row, source_length));
+    hypothesis.finished = token == options.eos;
+    if (!hypothesis.finished) hypothesis.ids.push_back(token);
+  }
+
+  Hypothesis take(const DecodeOptions& options) {
+    const auto length = static_cast<int64_t>(attention.size());
+    hypothesis.score = hypothesis.log_probability / penalty(length, options.length_penalty);
+    hypothesis.attention = attention_of(attention, source_length);
+    return std::move(hypothesis);
+  }
 };
 
 }  // namespace
@@ -298,12 +319,12 @@ Hypotheses beam_search(StepModel& model, const std::vector<int64_t>& lengths,
   check_options(options);
   check(options.n_best <= options.beam, "decode: n_best is {}; a beam of {} gives at most {}",
         options.n_best, options.beam, options.beam);
-  Steps steps(model, lengths, options);
+  CheckedModel checked(model, lengths, options);
   std::vector<SentenceBeam> beams;
   for (const int64_t length : lengths) beams.emplace_back(options, length);
   std::vector<int64_t> ids(lengths.size(), options.bos);
   for (int64_t t = 0; t < options.max_length && !ids.empty(); ++t) {
-    const Scores scores = steps.next(ids);
+    const Scores scores = checked.next(ids);
     std::vector<int64_t> rows;
     std::vector<int64_t> next;
     size_t first = 0;
@@ -328,53 +349,39 @@ Hypotheses beam_search(StepModel& model, const std::vector<int64_t>& lengths,
 Hypotheses sample(StepModel& model, const std::vector<int64_t>& lengths,
                   const DecodeOptions& options, Generator& generator) {
   check_options(options);
-  Steps steps(model, lengths, options);
-  const auto count = static_cast<size_t>(options.n_best);
-  std::vector<uint64_t> seeds;
-  std::vector<Path> paths;
+  CheckedModel checked(model, lengths, options);
+  std::vector<Sample> samples;
   std::vector<int64_t> ids, rows;
-  std::vector<size_t> open;  // the path of each row of the model
+  std::vector<size_t> open;  // the sample of each row of the model
   for (size_t sentence = 0; sentence < lengths.size(); ++sentence) {
-    seeds.push_back(fork(generator).seed());
-    for (size_t number = 0; number < count; ++number) {
+    const uint64_t seed = fork(generator).seed();
+    for (uint64_t number = 0; number < static_cast<uint64_t>(options.n_best); ++number) {
       rows.push_back(static_cast<int64_t>(sentence));
-      open.push_back(paths.size());
-      paths.push_back({sentence, number, {}, {}});
+      open.push_back(samples.size());
+      samples.push_back({sentence, lengths[sentence], seed, number});
     }
   }
   keep(model, rows, lengths.size());
   for (int64_t t = 0; t < options.max_length && !open.empty(); ++t) {
     ids.clear();
-    for (const size_t at : open) {
-      ids.push_back(t == 0 ? options.bos : paths[at].made.ids.back());
+    for (const size_t i : open) {
+      ids.push_back(t == 0 ? options.bos : samples[i].hypothesis.ids.back());
     }
-    const Scores scores = steps.next(ids);
-    std::vector<size_t> going;
+    const Scores scores = checked.next(ids);
+    std::vector<size_t> still_open;
     rows.clear();
     for (size_t row = 0; row < open.size(); ++row) {
-      Path& path = paths[open[row]];
-      const uint64_t place = static_cast<uint64_t>(t) * count + path.number;
-      const double uniform = uniform_number(seeds[path.sentence], place);
-      const int64_t token = draw(scores.row(row), scores.vocabulary, options, uniform);
-      path.made.log_probability += scores.row(row)[token] - scores.normaliser[row];
-      path.attention.push_back(scores.attention(row, lengths[path.sentence]));
-      path.made.finished = token == options.eos;
-      if (path.made.finished) continue;
-      path.made.ids.push_back(token);
-      going.push_back(open[row]);
+      Sample& drawn = samples[open[row]];
+      drawn.draw_next(scores, row, static_cast<uint64_t>(t), options);
+      if (drawn.hypothesis.finished) continue;
+      still_open.push_back(open[row]);
       rows.push_back(static_cast<int64_t>(row));
     }
     keep(model, rows, open.size());
-    open = std::move(going);
+    open = std::move(still_open);
   }
   Hypotheses all(lengths.size());
-  for (Path& path : paths) {
-    Hypothesis& made = path.made;
-    made.score = made.log_probability /
-                 penalty(static_cast<int64_t>(path.attention.size()), options.length_penalty);
-    made.attention = attention_of(path.attention, lengths[path.sentence]);
-    all[path.sentence].push_back(std::move(made));
-  }
+  for (Sample& drawn : samples) all[drawn.sentence].push_back(drawn.take(options));
   return all;
 }
 

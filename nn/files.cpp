@@ -48,10 +48,10 @@ std::string_view bytes_of(const Tensor& x) {
 Input::Input(const std::string& path)
     : file_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
   check_done(file_ >= 0, "cannot open");
-  struct stat about {};
-  const bool known = ::fstat(file_, &about) == 0;
-  if (known && S_ISREG(about.st_mode)) {
-    size_ = about.st_size;
+  struct stat status {};
+  const bool known = ::fstat(file_, &status) == 0;
+  if (known && S_ISREG(status.st_mode)) {
+    size_ = status.st_size;
     return;
   }
   close_file(file_);
@@ -60,22 +60,22 @@ Input::Input(const std::string& path)
 
 Input::~Input() { close_file(file_); }
 
-void Input::read(int64_t at, void* to, int64_t count) const {
+void Input::read(int64_t offset, void* to, int64_t count) const {
   char* out = static_cast<char*>(to);
   while (count > 0) {
-    const ssize_t got = ::pread(file_, out, static_cast<size_t>(count), at);
+    const ssize_t got = ::pread(file_, out, static_cast<size_t>(count), offset);
     if (got < 0 && errno == EINTR) continue;
     check_done(got >= 0, "cannot read");
-    check(got > 0, "ends after {} bytes, {} before what it announces", at, count);
+    check(got > 0, "ends after {} bytes, {} before what it announces", offset, count);
     out += got;
-    at += got;
+    offset += got;
     count -= got;
   }
 }
 
-std::string Input::text(int64_t at, int64_t count) const {
+std::string Input::text(int64_t offset, int64_t count) const {
   std::string text(static_cast<size_t>(count), '\0');
-  read(at, text.data(), count);
+  read(offset, text.data(), count);
   return text;
 }
 
@@ -90,9 +90,9 @@ uint32_t Input::sum(int64_t begin, int64_t end, uint32_t before) const {
   return before;
 }
 
-std::string read_text(const std::string& path, int64_t most) {
+std::string read_text(const std::string& path, int64_t max_bytes) {
   const Input file(path);
-  check(file.size() <= most, "has {} bytes; at most {} are read", file.size(), most);
+  check(file.size() <= max_bytes, "has {} bytes; at most {} are read", file.size(), max_bytes);
   return file.text(0, file.size());
 }
 
@@ -101,11 +101,11 @@ DType dtype_of(const Element& element) {
     case Element::Kind::boolean:
       return bool_;
     case Element::Kind::integer:
-    case Element::Kind::natural:
+    case Element::Kind::unsigned_integer:
       return int64;
     case Element::Kind::real:
       return element.size == 8 ? float64 : float32;
-    case Element::Kind::brain:
+    case Element::Kind::bfloat16:
       return float32;
   }
   return float32;
@@ -127,23 +127,23 @@ float from_half(uint16_t half) {
   return (half & 0x8000) != 0 ? -value : value;
 }
 
-uint64_t bits_of(const unsigned char* at, const Element& element) {
+uint64_t bits_of(const unsigned char* bytes, const Element& element) {
   uint64_t bits = 0;
   for (int64_t i = 0; i < element.size; ++i) {
-    const int64_t place = element.big_endian ? element.size - 1 - i : i;
-    bits |= static_cast<uint64_t>(at[i]) << (8 * place);
+    const int64_t byte = element.big_endian ? element.size - 1 - i : i;
+    bits |= static_cast<uint64_t>(bytes[i]) << (8 * byte);
   }
   return bits;
 }
 
 int64_t integer_of(uint64_t bits, const Element& element) {
-  if (element.kind == Element::Kind::natural) {
+  if (element.kind == Element::Kind::unsigned_integer) {
     check(bits <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()),
           "holds the integer {}, which is too large for int64", bits);
     return static_cast<int64_t>(bits);
   }
   const int unused = static_cast<int>(64 - 8 * element.size);
-  return static_cast<int64_t>(bits << unused) >> unused;  // spreads the sign
+  return static_cast<int64_t>(bits << unused) >> unused;  // extends the sign
 }
 
 template <class T>
@@ -156,29 +156,29 @@ T number_of(uint64_t bits, const Element& element) {
     return std::bit_cast<double>(bits);
   } else {
     const auto low = static_cast<uint32_t>(bits);
-    if (element.kind == Element::Kind::brain) return std::bit_cast<float>(low << 16);
+    if (element.kind == Element::Kind::bfloat16) return std::bit_cast<float>(low << 16);
     return element.size == 2 ? from_half(static_cast<uint16_t>(low)) : std::bit_cast<float>(low);
   }
 }
 
 template <class T>
-Tensor read_as(const Input& file, int64_t at, const Shape& shape, const Element& element) {
+Tensor read_as(const Input& file, int64_t offset, const Shape& shape, const Element& element) {
   Tensor x = empty(shape, regrad::dtype_of<T>, cpu);
   T* out = x.mutable_data<T>();
   const int64_t count = x.numel();
-  const bool as_it_is = sizeof(T) == static_cast<size_t>(element.size) && !element.big_endian &&
-                        element.kind != Element::Kind::boolean &&
-                        element.kind != Element::Kind::natural;
-  if (as_it_is) {
-    file.read(at, out, count * element.size);
+  const bool same_layout = sizeof(T) == static_cast<size_t>(element.size) && !element.big_endian &&
+                           element.kind != Element::Kind::boolean &&
+                           element.kind != Element::Kind::unsigned_integer;
+  if (same_layout) {
+    file.read(offset, out, count * element.size);
     return x;
   }
   constexpr int64_t chunk = 8192;
   unsigned char bytes[chunk * 8];
   for (int64_t done = 0; done < count; done += chunk) {
-    const int64_t now = std::min(chunk, count - done);
-    file.read(at + done * element.size, bytes, now * element.size);
-    for (int64_t i = 0; i < now; ++i) {
+    const int64_t size = std::min(chunk, count - done);
+    file.read(offset + done * element.size, bytes, size * element.size);
+    for (int64_t i = 0; i < size; ++i) {
       out[done + i] = number_of<T>(bits_of(bytes + i * element.size, element), element);
     }
   }
@@ -187,16 +187,16 @@ Tensor read_as(const Input& file, int64_t at, const Shape& shape, const Element&
 
 }  // namespace
 
-Tensor read_tensor(const Input& file, int64_t at, const Shape& shape, const Element& element) {
+Tensor read_tensor(const Input& file, int64_t offset, const Shape& shape, const Element& element) {
   switch (dtype_of(element)) {
     case DType::float32:
-      return read_as<float>(file, at, shape, element);
+      return read_as<float>(file, offset, shape, element);
     case DType::float64:
-      return read_as<double>(file, at, shape, element);
+      return read_as<double>(file, offset, shape, element);
     case DType::int64:
-      return read_as<int64_t>(file, at, shape, element);
+      return read_as<int64_t>(file, offset, shape, element);
     case DType::boolean:
-      return read_as<bool>(file, at, shape, element);
+      return read_as<bool>(file, offset, shape, element);
   }
   return {};
 }

@@ -13,11 +13,11 @@
 
 namespace regrad::nn::files {
 
-// Where `done` is false: an Error that says so and gives the reason of errno, which is read in
-// here, after the call: as an argument beside the call it could be read before.
+// An Error with the failure and errno's reason unless `done`. errno is read in here, after the call
+// that sets it; an argument beside that call could be read before it.
 void check_done(bool done, std::string_view failure);
 
-// What f() gives. An Error of it gets "NAME: " before it.
+// f(); an Error that it throws gets "NAME: " in front.
 template <class F>
 decltype(auto) in_file(const std::string& name, F f) {
   try {
@@ -27,7 +27,8 @@ decltype(auto) in_file(const std::string& name, F f) {
   }
 }
 
-// CRC-32C (Castagnoli, 1993); before: of the bytes before these.
+// CRC-32C (Castagnoli, 1993) of the bytes; before: the sum of the bytes before these, to go on
+// from.
 uint32_t crc32c(std::string_view bytes, uint32_t before = 0);
 
 // The elements of x, which must be contiguous and in the host's memory.
@@ -36,16 +37,16 @@ std::string_view bytes_of(const Tensor& x);
 // A regular file, open for reading. Pipes, devices and directories are an Error.
 class Input {
  public:
-  explicit Input(const std::string& path);
+  explicit Input(const std::string& path);  // an Error where it cannot be opened
   ~Input();
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
 
-  int64_t size() const { return size_; }
-  // All `count` bytes from position `at`; an Error if the file ends before.
-  void read(int64_t at, void* to, int64_t count) const;
-  std::string text(int64_t at, int64_t count) const;
-  // crc32c of the bytes from `begin` to `end`.
+  int64_t size() const { return size_; }  // bytes
+  // All `count` bytes from `offset` on; an Error where the file ends before.
+  void read(int64_t offset, void* to, int64_t count) const;
+  std::string text(int64_t offset, int64_t count) const;  // the same as text
+  // crc32c of the bytes from begin to end.
   uint32_t sum(int64_t begin, int64_t end, uint32_t before = 0) const;
 
  private:
@@ -53,26 +54,26 @@ class Input {
   int64_t size_ = 0;
 };
 
-// All of a file. An Error where it has more than `most` bytes.
-std::string read_text(const std::string& path, int64_t most);
+// All of a file. An Error where it has more than max_bytes.
+std::string read_text(const std::string& path, int64_t max_bytes);
 
-// A new file beside `path` that takes its place in commit(), on the disk and under its name, with
-// the mode and the owner of what was there. Until then, and if anything fails, what was at `path`
-// stays as it was. Symbolic links stay and are followed; what is no regular file, or may not be
-// written, is an Error.
+// A new file beside `path`, which replaces the one at `path` in commit() and takes its mode and
+// owner. Until then, and if anything fails, what was at `path` stays as it was. Symbolic links are
+// followed and stay. An Error where `path` is not a regular file or may not be written.
 class Output {
  public:
-  explicit Output(const std::string& path, bool sums = false);
+  explicit Output(const std::string& path, bool sums = false);  // sums: keep a checksum
   ~Output();
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
+  // Appends bytes; an Error where they are not written whole.
   void write(const void* from, int64_t count);
   void write(std::string_view text) { write(text.data(), static_cast<int64_t>(text.size())); }
-  void write(const Tensor& x);                        // its elements, row-major
-  void overwrite(int64_t at, std::string_view text);  // in place of what was written there
-  uint32_t sum() const { return sum_; }  // crc32c of all that write() was given, if it `sums`
-  void commit();
+  void write(const Tensor& x);                            // its elements, row-major
+  void overwrite(int64_t offset, std::string_view text);  // in place of what was written there
+  uint32_t sum() const { return sum_; }  // crc32c of what write() wrote; 0 unless it sums
+  void commit();  // when this returns, the bytes are on the disk under their name
 
  private:
   std::string path_, temporary_;
@@ -83,28 +84,30 @@ class Output {
 
 void write_text(const std::string& path, std::string_view text);  // as Output does
 
-// A new file that grows by whole pieces. An Error where there is something at `path` already.
+// A new file that grows by whole pieces.
 class Log {
  public:
-  explicit Log(const std::string& path);
+  explicit Log(const std::string& path);  // an Error where there is something at `path` already
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
-  void append(std::string_view piece);
+  void append(std::string_view piece);  // an Error where it is not written whole
 
  private:
   int file_;
 };
 
-// Held by one at a time, of all processes and within one: a lock on the file at `path`, which is
-// made where there is none, and stays. The system frees it when its process ends, however it ends.
+// A lock on the file at `path`, which one holder has at a time, among all processes and within one.
+// The file is created where there is none, and stays. When a process ends, the system frees its
+// locks.
 class Lock {
  public:
+  // Not taken yet.
   explicit Lock(std::string path) : path_(std::move(path)) {}
   ~Lock();
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
-  bool take();  // false where another holds it; a lock that is held already is given up first
+  bool take();  // false where another holds it; a lock that this one holds is released first
 
  private:
   std::string path_;
@@ -113,13 +116,13 @@ class Lock {
 
 // How one number is stored.
 struct Element {
-  enum class Kind { boolean, integer, natural, real, brain } kind;  // brain: bfloat16
-  int64_t size;
+  enum class Kind { boolean, integer, unsigned_integer, real, bfloat16 } kind;
+  int64_t size;  // bytes
   bool big_endian = false;
 };
 
 DType dtype_of(const Element& element);  // what it is read as
-// shape.numel() numbers from position `at` of the file.
-Tensor read_tensor(const Input& file, int64_t at, const Shape& shape, const Element& element);
+// shape.numel() numbers from `offset` of the file on, on the cpu.
+Tensor read_tensor(const Input& file, int64_t offset, const Shape& shape, const Element& element);
 
 }  // namespace regrad::nn::files

@@ -4,30 +4,16 @@
 #include <limits>
 
 #include "autograd/check.h"
+#include "autograd/text.h"
 
 namespace regrad::nn {
 namespace {
 
-
-constexpr int64_t window_size = 1 << 16, longest_name = 1 << 16;
-
-// The bytes of the character that begins at text[at]; 0 where it is not UTF-8.
-size_t character_at(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
-  const unsigned first = byte(0);
-  const size_t size = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-  if (size == 0 || first > 0xF4 || at + size > text.size()) return 0;
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  const bool overlong = (first == 0xE0 && byte(1) < 0xA0) || (first == 0xF0 && byte(1) < 0x90);
-  const bool no_character = (first == 0xED && byte(1) > 0x9F) || (first == 0xF4 && byte(1) > 0x8F);
-  return overlong || no_character ? 0 : size;
-}
+constexpr int64_t window_size = 1 << 16, max_name = 1 << 16;
 
 bool is_utf8(std::string_view text) {
   for (size_t i = 0, size; i < text.size(); i += size) {
-    size = character_at(text, i);
+    size = code_point_length(text, i);
     if (size == 0) return false;
   }
   return true;
@@ -55,7 +41,7 @@ constexpr std::string_view escape_names = "bfnrt\"\\/", escaped = "\b\f\n\r\t\"\
 }  // namespace
 
 void JsonReader::not_json() const {
-  fail("the header is not JSON at its byte {}", at_ - begin_ + 1);
+  fail("the header is not JSON at its byte {}", position_ - begin_ + 1);
 }
 
 void JsonReader::stop(const char* what) const {
@@ -74,18 +60,19 @@ void JsonReader::stop_at_value() {
   not_json();
 }
 
-int JsonReader::byte_at(int64_t at) {
-  if (at >= end_) return -1;
-  if (at < window_at_ || at >= window_at_ + static_cast<int64_t>(window_.size())) {
-    window_ = file_.text(at, std::min(window_size, end_ - at));
-    window_at_ = at;
+int JsonReader::byte_at(int64_t position) {
+  if (position >= end_) return -1;
+  if (position < window_begin_ ||
+      position >= window_begin_ + static_cast<int64_t>(window_.size())) {
+    window_ = file_.text(position, std::min(window_size, end_ - position));
+    window_begin_ = position;
   }
-  return static_cast<unsigned char>(window_[static_cast<size_t>(at - window_at_)]);
+  return static_cast<unsigned char>(window_[static_cast<size_t>(position - window_begin_)]);
 }
 
 bool JsonReader::take(char c) {
   if (peek() != static_cast<unsigned char>(c)) return false;
-  ++at_;
+  ++position_;
   return true;
 }
 
@@ -118,7 +105,7 @@ bool JsonReader::goes_on(char close) {
 std::string JsonReader::next_name() {
   skip();
   need('"');
-  name_ = rest_of_string(longest_name);
+  name_ = rest_of_string(max_name);
   skip();
   need(':');
   return name_;
@@ -134,35 +121,35 @@ uint64_t JsonReader::number() {
     const auto digit = static_cast<uint64_t>(c - '0');
     if (value > (std::numeric_limits<uint64_t>::max() - digit) / 10) stop("a number above 2^64");
     value = 10 * value + digit;
-    ++at_;
+    ++position_;
   }
   if (first == '0' && digits > 1) not_json();
   if (peek() == '.' || peek() == 'e' || peek() == 'E') stop("a fraction");
   return value;
 }
 
-std::string JsonReader::string(int64_t most) {
+std::string JsonReader::string(int64_t max_bytes) {
   open('"');
-  return rest_of_string(most);
+  return rest_of_string(max_bytes);
 }
 
-// What follows the first quote. Its end is looked for first, so that memory is asked for once.
-std::string JsonReader::rest_of_string(int64_t most) {
-  int64_t close = at_;
+// What follows the first quote. Finds its end first, to allocate once.
+std::string JsonReader::rest_of_string(int64_t max_bytes) {
+  int64_t close = position_;
   for (int c = byte_at(close); c != '"'; c = byte_at(++close)) {
     if (c < 0x20) {
-      at_ = close;
+      position_ = close;
       not_json();
     }
     if (c == '\\') ++close;
   }
-  check(close - at_ <= most, "the header has a name of {} bytes; at most {} are read", close - at_,
-        most);
+  check(close - position_ <= max_bytes, "the header has a name of {} bytes; at most {} are read",
+        close - position_, max_bytes);
   std::string text;
-  text.reserve(static_cast<size_t>(close - at_));
-  while (at_ < close) {
+  text.reserve(static_cast<size_t>(close - position_));
+  while (position_ < close) {
     const int c = peek();
-    ++at_;
+    ++position_;
     if (c == '\\') {
       escape(text);
     } else {
@@ -176,7 +163,7 @@ std::string JsonReader::rest_of_string(int64_t most) {
 
 void JsonReader::escape(std::string& text) {
   const int c = peek();
-  ++at_;
+  ++position_;
   if (c == 'u') return add_utf8(text, code_point());
   const size_t which = escape_names.find(static_cast<char>(c));
   if (c < 0 || which == std::string_view::npos) not_json();
@@ -201,14 +188,14 @@ uint32_t JsonReader::four_digits() {
     const bool is_digit = c >= '0' && c <= '9';
     if (!is_digit && (lower < 'a' || lower > 'f')) not_json();
     value = value << 4 | static_cast<uint32_t>(is_digit ? c - '0' : lower - 'a' + 10);
-    ++at_;
+    ++position_;
   }
   return value;
 }
 
 void JsonReader::end() {
   skip();
-  if (at_ != end_) not_json();
+  if (position_ != end_) not_json();
 }
 
 std::string json_string(std::string_view text) {

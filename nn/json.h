@@ -1,5 +1,5 @@
-// The JSON that a header of a file is made of, read through a small window: objects, lists of whole
-// numbers, and strings, each where the caller expects it. Anything else is an Error, at once.
+// Reads the JSON of a file's header through a small window: objects, lists of integers, and
+// strings, each where the caller expects it. Anything else is an Error, at once.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ class JsonReader {
  public:
   // The text is the bytes from `begin` to `end` of the file.
   JsonReader(const files::Input& file, int64_t begin, int64_t end)
-      : file_(file), begin_(begin), at_(begin), end_(end) {}
+      : file_(file), begin_(begin), position_(begin), end_(end) {}
 
   // each(name), which reads the value, for every member of an object.
   template <class F>
@@ -35,17 +35,17 @@ class JsonReader {
     do each(number());
     while (goes_on(']'));
   }
-  std::string string(int64_t most);  // of at most so many bytes, as they are written
-  void end();                        // nothing but spaces may follow
+  std::string string(int64_t max_bytes);  // an Error where it is longer, as written
+  void end();                             // an Error where more than spaces follow
 
-  int64_t place() const { return at_; }            // in the file
-  [[noreturn]] void stop(const char* what) const;  // says that it does not belong here
+  int64_t position() const { return position_; }   // in the file, bytes
+  [[noreturn]] void stop(const char* what) const;  // an Error: `what` does not belong here
 
  private:
   [[noreturn]] void not_json() const;
   [[noreturn]] void stop_at_value();
-  int byte_at(int64_t at);  // -1 at the end
-  int peek() { return byte_at(at_); }
+  int byte_at(int64_t position);  // -1 at the end
+  int peek() { return byte_at(position_); }
   bool take(char c);
   void need(char c);
   void skip();
@@ -54,13 +54,13 @@ class JsonReader {
   bool goes_on(char close);
   std::string next_name();
   uint64_t number();
-  std::string rest_of_string(int64_t most);
+  std::string rest_of_string(int64_t max_bytes);
   void escape(std::string& text);
   uint32_t code_point();
   uint32_t four_digits();
 
   const files::Input& file_;
-  int64_t begin_, at_, end_, window_at_ = 0;
+  int64_t begin_, position_, end_, window_begin_ = 0;
   std::string window_, name_;
 };
 

@@ -32,14 +32,14 @@ bool holds_same_numbers(const Tensor& a, const Tensor& b) {
   return bytes == 0 || std::memcmp(x.address(x.dtype()), y.address(y.dtype()), bytes) == 0;
 }
 
-// Two names of one parameter for which `state`, which fits otherwise, has different numbers.
+// Names of one parameter under which `state`, which fits otherwise, has different numbers.
 FirstLines differing_copies(const NamedTensors& parameters, const NamedTensors& state) {
   std::map<const Storage*, size_t> first;
   FirstLines lines;
   for (size_t i = 0; i < parameters.size(); ++i) {
     const auto& [name, parameter] = parameters[i];
-    const auto [at, is_new] = first.emplace(parameter.body().storage.get(), i);
-    const auto& [other_name, other] = parameters[at->second];
+    const auto [entry, is_new] = first.emplace(parameter.body().storage.get(), i);
+    const auto& [other_name, other] = parameters[entry->second];
     if (is_new || !is_same_memory(parameter, other)) continue;
     if (holds_same_numbers(state.at(name), state.at(other_name))) continue;
     lines.add(fmt::format("{} and {} are one parameter, and their numbers differ",
@@ -48,7 +48,7 @@ FirstLines differing_copies(const NamedTensors& parameters, const NamedTensors& 
   return lines;
 }
 
-// What keeps `state` from being loaded into `parameters`, one line each; empty when nothing does.
+// Why `state` cannot be loaded into `parameters`, a line for each reason; empty when it can.
 FirstLines mismatches(const NamedTensors& parameters, const NamedTensors& state) {
   std::map<std::string_view, const Tensor*> wanted;
   for (const auto& [name, parameter] : parameters) wanted.emplace(name, &parameter);
@@ -58,15 +58,15 @@ FirstLines mismatches(const NamedTensors& parameters, const NamedTensors& state)
     if (!given.emplace(name, &value).second) lines.add("twice: " + shortened(name));
   }
   for (const auto& [name, parameter] : parameters) {
-    const auto at = given.find(name);
-    if (at == given.end() || !at->second->defined()) {
+    const auto entry = given.find(name);
+    if (entry == given.end() || !entry->second->defined()) {
       lines.add(fmt::format("missing: {} {}", shortened(name), shown(parameter)));
-    } else if (at->second->shape() != parameter.shape()) {
+    } else if (entry->second->shape() != parameter.shape()) {
       lines.add(fmt::format("wrong shape: {} is {}, the model has {}", shortened(name),
-                            at->second->shape().str(), parameter.shape().str()));
-    } else if (at->second->dtype() != parameter.dtype()) {
+                            entry->second->shape().str(), parameter.shape().str()));
+    } else if (entry->second->dtype() != parameter.dtype()) {
       lines.add(fmt::format("wrong dtype: {} is {}, the model has {}", shortened(name),
-                            regrad::name(at->second->dtype()), regrad::name(parameter.dtype())));
+                            regrad::name(entry->second->dtype()), regrad::name(parameter.dtype())));
     }
   }
   for (const auto& [name, value] : given) {
@@ -118,7 +118,7 @@ void load(const NamedTensors& parameters, const NamedTensors& state) {
   const NoGrad guard;
   std::set<const Storage*> written;
   for (const auto& [name, parameter] : parameters) written.insert(parameter.body().storage.get());
-  std::vector<Tensor> staged;  // so that what can fail has failed before the first write
+  std::vector<Tensor> staged;  // everything that can fail comes before the first write
   for (const auto& [name, parameter] : parameters) {
     const Tensor value = state.at(name).to(parameter.device());
     const bool overwritten =

@@ -64,38 +64,38 @@ class Visitor {
     const size_t length = path_.size();
     if (!path_.empty() && !name.empty()) path_ += '.';
     path_ += name;
-    hand_over(member);
+    visit_member(member);
     path_.resize(length);
   }
 
  private:
-  void hand_over(Tensor& tensor) {
+  void visit_member(Tensor& tensor) {
     if (tensor.defined() && actions_.tensor) actions_.tensor(path_, tensor);
   }
-  void hand_over(bool& training) {
+  void visit_member(bool& training) {
     if (actions_.training) actions_.training(training);
   }
-  void hand_over(Generator& generator) {
+  void visit_member(Generator& generator) {
     if (actions_.generator) actions_.generator(path_, generator);
   }
   template <class T>
-  void hand_over(std::optional<T>& member) {
-    if (member) hand_over(*member);
+  void visit_member(std::optional<T>& member) {
+    if (member) visit_member(*member);
   }
   template <class... T>
-  void hand_over(std::variant<T...>& member) {
-    std::visit([this](auto& held) { this->hand_over(held); }, member);
+  void visit_member(std::variant<T...>& member) {
+    std::visit([this](auto& held) { this->visit_member(held); }, member);
   }
   template <class T>
-  void hand_over(std::vector<T>& members) {
+  void visit_member(std::vector<T>& members) {
     for (size_t i = 0; i < members.size(); ++i) (*this)(std::to_string(i), members[i]);
   }
   template <Module T>
-  void hand_over(T& module) {
+  void visit_member(T& module) {
     module.visit(*this);
   }
   template <class T>
-  void hand_over(T&) {
+  void visit_member(T&) {
     static_assert(sizeof(T) == 0,
                   "visit() takes tensors, modules (with a visit() of their own), optional, variant "
                   "and vector of these, bool training, and Generator");

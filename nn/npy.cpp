@@ -52,8 +52,8 @@ class HeaderReader {
 
  private:
   void skip() {
-    const size_t at = rest_.find_first_not_of(" \t\n\r\f");
-    rest_.remove_prefix(std::min(at, rest_.size()));
+    const size_t spaces = rest_.find_first_not_of(" \t\n\r\f");
+    rest_.remove_prefix(std::min(spaces, rest_.size()));
   }
   bool take(char c) {
     skip();
@@ -89,10 +89,10 @@ class HeaderReader {
     for (; digits < rest_.size() && rest_[digits] >= '0' && rest_[digits] <= '9'; ++digits) {
       value = checked_add(checked_mul(value, 10), rest_[digits] - '0');
     }
-    const bool padded = digits > 1 && rest_[0] == '0';  // not a number to Python
+    const bool padded = digits > 1 && rest_[0] == '0';  // which Python refuses
     check(digits > 0 && !padded, "its header should have a size at: {}", shortened(rest_));
     rest_.remove_prefix(digits);
-    take('L');  // Python 2 wrote long integers so
+    take('L');  // of Python 2's long integers
     return value;
   }
   Shape sizes() {
@@ -122,12 +122,12 @@ files::Element element_of(std::string_view descr) {
     unsupported();
   }
   const int64_t size = descr[2] - '0';
-  const bool whole = size == 1 || size == 2 || size == 4 || size == 8;
+  const bool is_integer_size = size == 1 || size == 2 || size == 4 || size == 8;
   const bool big = descr[0] == '>';
   if (descr[1] == 'b' && size == 1) return {Kind::boolean, 1};
-  if (descr[1] == 'i' && whole) return {Kind::integer, size, big};
-  if (descr[1] == 'u' && whole) return {Kind::natural, size, big};
-  if (descr[1] != 'f' || !whole || size == 1) unsupported();
+  if (descr[1] == 'i' && is_integer_size) return {Kind::integer, size, big};
+  if (descr[1] == 'u' && is_integer_size) return {Kind::unsigned_integer, size, big};
+  if (descr[1] != 'f' || !is_integer_size || size == 1) unsupported();
   return {Kind::real, size, big};
 }
 

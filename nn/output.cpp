@@ -16,23 +16,23 @@
 namespace regrad::nn::files {
 namespace {
 
-constexpr size_t longest_name = 255;  // bytes, of a file in its folder
-constexpr int most_links = 40;        // the kernel's
+constexpr size_t max_name = 255;  // bytes, of a file in its folder
+constexpr int max_links = 40;     // the kernel's
 
 std::string folder_of(const std::string& path) {
   return path.substr(0, path.rfind('/') + 1);  // with the slash; "" for this folder
 }
 
-// Where a chain of symbolic links ends: that is replaced, and the links stay.
+// The end of a chain of symbolic links: the file there is replaced, and the links stay.
 std::string end_of_links(std::string path) {
   std::array<char, 4096> to;
-  for (int links = 0; links < most_links; ++links) {
+  for (int links = 0; links < max_links; ++links) {
     const ssize_t size = ::readlink(path.c_str(), to.data(), to.size());
     if (size < 0) return path;
     const std::string next(to.data(), static_cast<size_t>(size));
     path = next.starts_with('/') ? next : folder_of(path) + next;
   }
-  fail("is a chain of more than {} symbolic links", most_links);
+  fail("is a chain of more than {} symbolic links", max_links);
 }
 
 const char* kind_of(mode_t mode) {
@@ -45,23 +45,23 @@ bool is_same(const struct stat& a, const struct stat& b) {
   return a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
-// What may be replaced at `path`, or nothing where there is nothing.
+// The file at `path`, which must be one that may be replaced; nothing where there is none.
 std::optional<struct stat> replaceable(const std::string& path) {
-  struct stat about {};
-  const bool there = ::stat(path.c_str(), &about) == 0;
-  check_done(there || errno == ENOENT, "cannot be looked at");
-  if (!there) return std::nullopt;
-  check(S_ISREG(about.st_mode), "is {}; only a regular file is replaced", kind_of(about.st_mode));
+  struct stat status {};
+  const bool exists = ::stat(path.c_str(), &status) == 0;
+  check_done(exists || errno == ENOENT, "cannot be looked at");
+  if (!exists) return std::nullopt;
+  check(S_ISREG(status.st_mode), "is {}; only a regular file is replaced", kind_of(status.st_mode));
   check_done(::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0, "may not be written");
-  return about;
+  return status;
 }
 
-// A name beside `path`, so much shortened that a folder takes it.
+// A name beside `path`, cut to what a folder takes.
 std::string name_beside(const std::string& path) {
   static std::atomic<int> counter = 0;
   const std::string end = fmt::format(".{}-{}.tmp", ::getpid(), counter++),
                     folder = folder_of(path);
-  size_t size = std::min(path.size() - folder.size(), longest_name - end.size());
+  size_t size = std::min(path.size() - folder.size(), max_name - end.size());
   const auto cuts_a_character = [&] {
     const size_t next = folder.size() + size;
     return next < path.size() && (static_cast<unsigned char>(path[next]) & 0xC0) == 0x80;
@@ -76,18 +76,18 @@ int make_file(const std::string& path, mode_t mode) {
 
 void write_whole(int file, std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t put = ::write(file, bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    check_done(put >= 0, fmt::format("cannot write {} more bytes", bytes.size()));
-    check(put > 0, "takes no more of {} bytes", bytes.size());
-    bytes.remove_prefix(static_cast<size_t>(put));
+    const ssize_t written = ::write(file, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    check_done(written >= 0, fmt::format("cannot write {} more bytes", bytes.size()));
+    check(written > 0, "takes no more of {} bytes", bytes.size());
+    bytes.remove_prefix(static_cast<size_t>(written));
   }
 }
 
 void sync_folder(const std::string& folder) {
   const int file =
       ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (file < 0 && errno == EACCES) return;  // may be written, not read: nothing more can be done
+  if (file < 0 && errno == EACCES) return;  // writable, but not readable: it cannot be synced
   check_done(file >= 0, "cannot open its folder");
   const bool synced = ::fsync(file) == 0 || errno == EINVAL;
   const int error = errno;
@@ -102,7 +102,7 @@ Output::Output(const std::string& path, bool sums) : path_(end_of_links(path)), 
   const std::optional<struct stat> before = replaceable(path);
   const std::optional<struct stat> end = replaceable(path_);
   check(before ? end && is_same(*before, *end) : !end, "is a link to what has no name");
-  do {  // a link that somebody laid at that name is not followed, a file there is not emptied
+  do {  // a link or a file that is there already is neither followed nor emptied
     temporary_ = name_beside(path_);
     file_ = make_file(temporary_, before ? 0600 : 0666);
   } while (file_ < 0 && errno == EEXIST);
@@ -168,16 +168,16 @@ bool Lock::take() {
     if (file_ >= 0) ::close(file_);
     file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
     check_done(file_ >= 0, "cannot be opened");
-    struct stat mine {
-    }, there{};
-    check_done(::fstat(file_, &mine) == 0, "cannot be looked at");
-    check(S_ISREG(mine.st_mode), "is {}, not a file to lock", kind_of(mine.st_mode));
+    struct stat locked {
+    }, named{};
+    check_done(::fstat(file_, &locked) == 0, "cannot be looked at");
+    check(S_ISREG(locked.st_mode), "is {}, not a file to lock", kind_of(locked.st_mode));
     if (::flock(file_, LOCK_EX | LOCK_NB) != 0) {
       check_done(errno == EWOULDBLOCK, "cannot be locked");
       return false;
     }
-    // Its folder may have been moved away in the meantime: then another stands here.
-    if (::stat(path_.c_str(), &there) == 0 && is_same(mine, there)) return true;
+    // Its folder may have been moved away meanwhile; then another file has this name.
+    if (::stat(path_.c_str(), &named) == 0 && is_same(locked, named)) return true;
   }
 }
 

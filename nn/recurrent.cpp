@@ -19,15 +19,15 @@ RecurrentWeights make_weights(Cell cell, int64_t input_size, int64_t hidden_size
         input_size, hidden_size);
   const double limit = 1 / std::sqrt(static_cast<double>(hidden_size));
   const int64_t rows = checked_mul(gates_of(cell), hidden_size);
-  const auto fresh = [&](const Shape& shape) {
+  const auto parameter = [&](const Shape& shape) {
     return init::uniform_(zeros(shape), -limit, limit, generator).set_requires_grad(true);
   };
   RecurrentWeights weights;
-  weights.weight_ih = fresh({rows, input_size});
-  weights.weight_hh = fresh({rows, hidden_size});
+  weights.weight_ih = parameter({rows, input_size});
+  weights.weight_hh = parameter({rows, hidden_size});
   if (bias) {
-    weights.bias_ih = fresh({rows});
-    weights.bias_hh = fresh({rows});
+    weights.bias_ih = parameter({rows});
+    weights.bias_hh = parameter({rows});
   }
   return weights;
 }
@@ -45,16 +45,16 @@ LSTMState advance(Cell cell, const RecurrentWeights& w, const Tensor& projected,
   return {narrow(next, 1, 0, size), narrow(next, 1, size, size)};
 }
 
-struct Swept {
+struct DirectionOutput {
   Tensor outputs;  // [T, B, H], 0 where a sequence does not run
   LSTMState end;
 };
 
-// All steps of an RNN's direction. Where a sequence does not run, its state is carried on
-// unchanged: backwards, it thus starts at its own end.
+// All steps of one direction of an RNN. Where a sequence does not run, its state is kept; so in
+// the reverse direction it starts at the sequence's own end.
 Tensor states_of_rnn(Cell cell, const RecurrentWeights& w, const Tensor& input, Tensor state,
                      const Tensor& running, bool reverse) {
-  // The weights' gradients multiply what is in the padding by 0: it may be anything.
+  // Zeros in the padding, which the weights' gradients multiply by 0: a NaN there would stay.
   const Tensor x = running.defined() ? where(running, input, 0.0) : input;
   const std::vector<Tensor> projected = unbind(linear(x, w.weight_ih, w.bias_ih));
   std::vector<Tensor> states(projected.size());
@@ -74,25 +74,26 @@ bool all_run(const Tensor& lengths, int64_t steps) {
 }
 
 // running: bool [T, B, 1], undefined where all run at every step.
-Swept sweep(Cell cell, const RecurrentWeights& w, const Tensor& input, const LSTMState& first,
-            const Tensor& lengths, const Tensor& running, bool reverse) {
+DirectionOutput run_direction(Cell cell, const RecurrentWeights& w, const Tensor& input,
+                              const LSTMState& first, const Tensor& lengths, const Tensor& running,
+                              bool reverse) {
   if (input.size(0) == 0) return {narrow(unsqueeze(first.hidden, 0), 0, 0, 0), first};
   const SequenceWeights weights = {w.weight_ih, w.weight_hh, w.bias_ih, w.bias_hh};
   const SequenceOptions options = {lengths, reverse};
   const int64_t last = reverse ? 0 : input.size(0) - 1;
-  Swept swept;
+  DirectionOutput result;
   if (cell == Cell::lstm) {
     const Tensor both = lstm_sequence(input, first.hidden, first.cell, weights, options);
-    swept.outputs = select(both, 0, 0);
-    swept.end.cell = select(select(both, 0, 1), 0, last);
+    result.outputs = select(both, 0, 0);
+    result.end.cell = select(select(both, 0, 1), 0, last);
   } else if (cell == Cell::gru) {
-    swept.outputs = gru_sequence(input, first.hidden, weights, options);
+    result.outputs = gru_sequence(input, first.hidden, weights, options);
   } else {
-    swept.outputs = states_of_rnn(cell, w, input, first.hidden, running, reverse);
+    result.outputs = states_of_rnn(cell, w, input, first.hidden, running, reverse);
   }
-  swept.end.hidden = select(swept.outputs, 0, last);
-  if (running.defined()) swept.outputs = where(running, swept.outputs, 0.0);
-  return swept;
+  result.end.hidden = select(result.outputs, 0, last);
+  if (running.defined()) result.outputs = where(running, result.outputs, 0.0);
+  return result;
 }
 
 LSTMState one_step(const char* op, Cell cell, const RecurrentWeights& w, const Tensor& input,
@@ -101,11 +102,13 @@ LSTMState one_step(const char* op, Cell cell, const RecurrentWeights& w, const T
   check(input.rank() == 2 && input.size(1) == w.weight_ih.size(1),
         "{}: the input must be [batch, {}], not {}", op, w.weight_ih.size(1), input.shape().str());
   const Shape wanted = {input.size(0), size};
-  for (Tensor* part : {&state.hidden, &state.cell}) {
-    if (!part->defined()) *part = zeros(wanted, {.dtype = input.dtype(), .device = input.device()});
-    check(part->shape() == wanted, "{}: the state must be {} for an input of {}, not {}", op,
-          wanted.str(), input.shape().str(), part->shape().str());
-  }
+  const auto complete = [&](Tensor& part) {
+    if (!part.defined()) part = zeros(wanted, {.dtype = input.dtype(), .device = input.device()});
+    check(part.shape() == wanted, "{}: the state must be {} for an input of {}, not {}", op,
+          wanted.str(), input.shape().str(), part.shape().str());
+  };
+  complete(state.hidden);
+  if (cell == Cell::lstm) complete(state.cell);
   return advance(cell, w, linear(input, w.weight_ih, w.bias_ih), state);
 }
 
@@ -170,27 +173,27 @@ LSTMOutput Recurrent::run(const char* op, const Tensor& input, const LSTMState& 
   Tensor x = options_.batch_first ? transpose(input, 0, 1) : input;  // [T, B, I]
   const int64_t steps = x.size(0), batch = x.size(1);
   const size_t directions = options_.bidirectional ? 2 : 1;
-  const Tensor some = all_run(lengths, steps) ? Tensor() : lengths;
+  const Tensor shorter = all_run(lengths, steps) ? Tensor() : lengths;
   Tensor running;
-  if (some.defined()) {
-    running = unsqueeze(transpose(length_mask(some, steps)), 2).to(input.device());
+  if (shorter.defined()) {
+    running = unsqueeze(transpose(length_mask(shorter, steps)), 2).to(input.device());
   }
-  const Tensor nothing =
+  const Tensor zero_state =
       zeros({batch, hidden_size_}, {.dtype = input.dtype(), .device = input.device()});
   const auto first = [&](const Tensor& given, size_t i) {
-    return given.defined() ? select(given, 0, static_cast<int64_t>(i)) : nothing;
+    return given.defined() ? select(given, 0, static_cast<int64_t>(i)) : zero_state;
   };
   std::vector<Tensor> hidden, cell;
   for (size_t i = 0; i < weights_.size(); i += directions) {
     if (i > 0) x = dropout_(x);
     std::vector<Tensor> sides;
     for (size_t d = 0; d < directions; ++d) {
-      Swept swept =
-          sweep(cell_, weights_[i + d], x, {first(start.hidden, i + d), first(start.cell, i + d)},
-                some, running, d == 1);
-      sides.push_back(swept.outputs);
-      hidden.push_back(swept.end.hidden);
-      if (cell_ == Cell::lstm) cell.push_back(swept.end.cell);
+      DirectionOutput result = run_direction(cell_, weights_[i + d], x,
+                                             {first(start.hidden, i + d), first(start.cell, i + d)},
+                                             shorter, running, d == 1);
+      sides.push_back(result.outputs);
+      hidden.push_back(result.end.hidden);
+      if (cell_ == Cell::lstm) cell.push_back(result.end.cell);
     }
     x = directions == 1 ? sides[0] : concat(sides, 2);
   }

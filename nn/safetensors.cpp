@@ -14,20 +14,18 @@
 namespace regrad::nn {
 namespace {
 
-
-constexpr std::string_view no_sum = "00000000";  // in its own place, while it is computed
+constexpr std::string_view no_sum = "00000000";  // stands for the sum while it is computed
 
 std::string digits(uint32_t sum) { return fmt::format("{:08x}", sum); }
 
 void verify(const files::Input& file, const SafetensorsHeader& header) {
   const auto size = static_cast<int64_t>(no_sum.size());
-  uint32_t sum = file.sum(0, header.sum_at);
+  uint32_t sum = file.sum(0, header.sum_offset);
   sum = files::crc32c(no_sum, sum);
-  sum = file.sum(header.sum_at + size, file.size(), sum);
+  sum = file.sum(header.sum_offset + size, file.size(), sum);
   check(header.sum == digits(sum),
         "damaged: its checksum is {}, and that of its bytes is {} (or it was changed by a program "
-        "that "
-        "keeps the metadata \"{}\")",
+        "that keeps the metadata \"{}\")",
         shortened(header.sum), digits(sum), SafetensorsHeader::sum_key);
 }
 
@@ -36,17 +34,17 @@ Safetensors read(const std::string& path) {
   check(file.size() >= 8, "has {} bytes; a safetensors file has 8 or more", file.size());
   uint64_t length = 0;
   file.read(0, &length, 8);
-  check(length <= static_cast<uint64_t>(SafetensorsHeader::longest),
+  check(length <= static_cast<uint64_t>(SafetensorsHeader::max_size),
         "announces a header of {} bytes, where at most {} are allowed; is it a safetensors file? "
         "(In Python, safetensors.torch.save_file writes one of a state_dict; torch.save does not.)",
-        length, SafetensorsHeader::longest);
+        length, SafetensorsHeader::max_size);
   check(length <= static_cast<uint64_t>(file.size() - 8),
         "announces a header of {} bytes, and has {} after the first 8", length, file.size() - 8);
   const auto data = static_cast<int64_t>(8 + length);
   check(length > 0 && file.text(8, 1) == "{", "the header does not begin with {{");
   SafetensorsHeader header(file, static_cast<int64_t>(length));
   Safetensors result;
-  result.verified = header.sum_at >= 0;
+  result.verified = header.sum_offset >= 0;
   if (result.verified) verify(file, header);
   result.metadata = std::move(header.metadata);
   for (size_t i = 0; i < header.size(); ++i) {
@@ -117,9 +115,9 @@ std::string header_of(const std::vector<const NamedTensors::value_type*>& sorted
   }
   header = "{" + header + "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');
-  check(header.size() <= static_cast<size_t>(SafetensorsHeader::longest),
+  check(header.size() <= static_cast<size_t>(SafetensorsHeader::max_size),
         "the names need a header of {} bytes; at most {} are allowed", header.size(),
-        static_cast<size_t>(SafetensorsHeader::longest));
+        static_cast<size_t>(SafetensorsHeader::max_size));
   return header;
 }
 

@@ -12,34 +12,34 @@ namespace {
 
 using Kind = files::Element::Kind;
 
-constexpr int64_t longest_dtype = 64;      // bytes
-constexpr size_t most_metadata = 100'000;  // entries; a checkpoint of this project has about 20
+constexpr int64_t max_dtype = 64;         // bytes
+constexpr size_t max_metadata = 100'000;  // entries; a checkpoint of this project has about 20
 
 struct Named {
   std::string_view name;
   files::Element element;
 };
 constexpr std::array<Named, 13> dtypes = {{{"BOOL", {Kind::boolean, 1}},
-                                           {"U8", {Kind::natural, 1}},
+                                           {"U8", {Kind::unsigned_integer, 1}},
                                            {"I8", {Kind::integer, 1}},
-                                           {"U16", {Kind::natural, 2}},
+                                           {"U16", {Kind::unsigned_integer, 2}},
                                            {"I16", {Kind::integer, 2}},
                                            {"F16", {Kind::real, 2}},
-                                           {"BF16", {Kind::brain, 2}},
-                                           {"U32", {Kind::natural, 4}},
+                                           {"BF16", {Kind::bfloat16, 2}},
+                                           {"U32", {Kind::unsigned_integer, 4}},
                                            {"I32", {Kind::integer, 4}},
                                            {"F32", {Kind::real, 4}},
-                                           {"U64", {Kind::natural, 8}},
+                                           {"U64", {Kind::unsigned_integer, 8}},
                                            {"I64", {Kind::integer, 8}},
                                            {"F64", {Kind::real, 8}}}};
 
 }  // namespace
 
-// Goes through the header once and takes what the grammar of safetensors has.
+// Reads the header once, and accepts the grammar of safetensors alone.
 class SafetensorsParser {
  public:
-  SafetensorsParser(const files::Input& file, int64_t length, SafetensorsHeader& made)
-      : json_(file, 8, 8 + length), made_(made) {}
+  SafetensorsParser(const files::Input& file, int64_t length, SafetensorsHeader& header)
+      : json_(file, 8, 8 + length), header_(header) {}
 
   void parse() {
     bool has_metadata = false;
@@ -53,24 +53,24 @@ class SafetensorsParser {
 
  private:
   void metadata(const std::string& key) {
-    check(!made_.metadata.contains(key) && (key != made_.sum_key || made_.sum_at < 0),
+    check(!header_.metadata.contains(key) && (key != header_.sum_key || header_.sum_offset < 0),
           "the header names \"{}\" twice", shortened(key));
-    check(made_.metadata.size() < most_metadata, "the metadata has more than {} entries",
-          most_metadata);
-    std::string value = json_.string(SafetensorsHeader::longest);
-    if (key != made_.sum_key) {
-      made_.metadata.emplace(key, std::move(value));
+    check(header_.metadata.size() < max_metadata, "the metadata has more than {} entries",
+          max_metadata);
+    std::string value = json_.string(SafetensorsHeader::max_size);
+    if (key != header_.sum_key) {
+      header_.metadata.emplace(key, std::move(value));
       return;
     }
-    made_.sum = std::move(value);
-    made_.sum_at = json_.place() - 1 - static_cast<int64_t>(made_.sum.size());
+    header_.sum = std::move(value);
+    header_.sum_offset = json_.position() - 1 - static_cast<int64_t>(header_.sum.size());
   }
 
   void entry(const std::string& name) {
-    SafetensorsHeader::Entry made{};
+    SafetensorsHeader::Entry parsed{};
     Shape shape;
     uint64_t offsets[2];
-    int found = 0;
+    int count = 0;
     bool has_dtype = false, has_shape = false, has_offsets = false;
     json_.members([&](const std::string& field) {
       bool* seen = field == "dtype"          ? &has_dtype
@@ -80,22 +80,22 @@ class SafetensorsParser {
       if (seen == nullptr) json_.stop("a field of that name");
       check(!std::exchange(*seen, true), "the header names \"{}\" twice", field);
       if (seen == &has_dtype) {
-        made.dtype = dtype(name);
+        parsed.dtype = dtype(name);
       } else if (seen == &has_shape) {
         json_.numbers([&](uint64_t size) { add_size(name, shape, size); });
       } else {
         json_.numbers([&](uint64_t offset) {
-          if (found == 2) wrong_offsets(name);
-          offsets[found++] = offset;
+          if (count == 2) wrong_offsets(name);
+          offsets[count++] = offset;
         });
       }
     });
     check(has_dtype && has_shape && has_offsets, "tensor \"{}\" lacks dtype, shape or data_offsets",
           shortened(name));
-    if (found != 2 || offsets[0] > offsets[1]) wrong_offsets(name);
-    made.begin = offsets[0];
-    made.end = offsets[1];
-    keep(name, shape, made);
+    if (count != 2 || offsets[0] > offsets[1]) wrong_offsets(name);
+    parsed.begin = offsets[0];
+    parsed.end = offsets[1];
+    keep(name, shape, parsed);
   }
   [[noreturn]] static void wrong_offsets(const std::string& name) {
     fail("tensor \"{}\" has data_offsets that are not [begin, end]", shortened(name));
@@ -108,34 +108,34 @@ class SafetensorsParser {
     shape.push_back(static_cast<int64_t>(size));
   }
   uint8_t dtype(const std::string& name) {
-    const std::string given = json_.string(longest_dtype);
+    const std::string given = json_.string(max_dtype);
     for (size_t i = 0; i < dtypes.size(); ++i) {
       if (dtypes[i].name == given) return static_cast<uint8_t>(i);
     }
     fail("tensor \"{}\" has the dtype {}, which is not supported", shortened(name),
          shortened(given));
   }
-  void keep(const std::string& name, const Shape& shape, SafetensorsHeader::Entry& made) {
-    const int64_t bytes = checked_mul(shape.numel(), dtypes[made.dtype].element.size);
-    check(made.end - made.begin == static_cast<uint64_t>(bytes),
+  void keep(const std::string& name, const Shape& shape, SafetensorsHeader::Entry& entry) {
+    const int64_t bytes = checked_mul(shape.numel(), dtypes[entry.dtype].element.size);
+    check(entry.end - entry.begin == static_cast<uint64_t>(bytes),
           "tensor \"{}\" needs {} bytes by its shape and dtype, and has {}", shortened(name), bytes,
-          made.end - made.begin);
-    made.name_at = static_cast<uint32_t>(made_.names_.size());
-    made.name_size = static_cast<uint32_t>(name.size());
-    made.sizes_at = static_cast<uint32_t>(made_.sizes_.size());
-    made.rank = static_cast<uint8_t>(shape.rank());
-    made_.names_.insert(made_.names_.end(), name.begin(), name.end());
+          entry.end - entry.begin);
+    entry.name_offset = static_cast<uint32_t>(header_.names_.size());
+    entry.name_size = static_cast<uint32_t>(name.size());
+    entry.sizes_offset = static_cast<uint32_t>(header_.sizes_.size());
+    entry.rank = static_cast<uint8_t>(shape.rank());
+    header_.names_.insert(header_.names_.end(), name.begin(), name.end());
     for (auto size : shape) {
       for (; size >= 128; size >>= 7) {
-        made_.sizes_.push_back(static_cast<unsigned char>((size & 127) | 128));
+        header_.sizes_.push_back(static_cast<unsigned char>((size & 127) | 128));
       }
-      made_.sizes_.push_back(static_cast<unsigned char>(size));
+      header_.sizes_.push_back(static_cast<unsigned char>(size));
     }
-    made_.entries_.push_back(made);
+    header_.entries_.push_back(entry);
   }
 
   JsonReader json_;
-  SafetensorsHeader& made_;
+  SafetensorsHeader& header_;
 };
 
 SafetensorsHeader::SafetensorsHeader(const files::Input& file, int64_t length) {
@@ -145,12 +145,12 @@ SafetensorsHeader::SafetensorsHeader(const files::Input& file, int64_t length) {
 }
 
 std::string SafetensorsHeader::name(const Entry& entry) const {
-  const auto begin = names_.begin() + static_cast<std::ptrdiff_t>(entry.name_at);
+  const auto begin = names_.begin() + static_cast<std::ptrdiff_t>(entry.name_offset);
   return {begin, begin + static_cast<std::ptrdiff_t>(entry.name_size)};
 }
 
 void SafetensorsHeader::check_names() const {
-  std::vector<std::pair<uint32_t, uint32_t>> sums;  // of a name, and whose it is
+  std::vector<std::pair<uint32_t, uint32_t>> sums;  // of each name, with its entry
   sums.reserve(entries_.size());
   for (const Entry& entry : entries_) {
     sums.emplace_back(files::crc32c(name(entry)), static_cast<uint32_t>(sums.size()));
@@ -187,12 +187,12 @@ void SafetensorsHeader::check_layout(uint64_t data_size) {
 SafetensorsHeader::Tensor SafetensorsHeader::tensor(size_t i) const {
   const Entry& entry = entries_[order_[i]];
   Shape shape;
-  auto at = sizes_.begin() + static_cast<std::ptrdiff_t>(entry.sizes_at);
+  auto byte = sizes_.begin() + static_cast<std::ptrdiff_t>(entry.sizes_offset);
   for (int d = 0; d < entry.rank; ++d) {
     uint64_t size = 0;
-    for (int place = 0;; place += 7) {
-      size |= static_cast<uint64_t>(*at & 127) << place;
-      if (*at++ < 128) break;
+    for (int shift = 0;; shift += 7) {
+      size |= static_cast<uint64_t>(*byte & 127) << shift;
+      if (*byte++ < 128) break;
     }
     shape.push_back(static_cast<int64_t>(size));
   }

@@ -17,7 +17,7 @@ namespace regrad::nn {
 
 class SafetensorsHeader {
  public:
-  static constexpr int64_t longest = 100'000'000;  // bytes; the reference reader's
+  static constexpr int64_t max_size = 100'000'000;  // bytes; the reference reader's limit
   static constexpr std::string_view sum_key = "regrad.crc32c";
 
   // The header is the `length` bytes from byte 8 of the file, and the tensors are all after it.
@@ -29,18 +29,18 @@ class SafetensorsHeader {
     files::Element element;
     int64_t begin;  // in the data
   };
-  size_t size() const { return order_.size(); }
-  Tensor tensor(size_t i) const;  // in the order of their bytes
+  size_t size() const { return order_.size(); }  // how many tensors
+  Tensor tensor(size_t i) const;                 // in the order of their bytes
 
   Metadata metadata;
-  std::string sum;      // the checksum of the whole file, as it stands there
-  int64_t sum_at = -1;  // where in the file; -1: there is none
+  std::string sum;          // the checksum of the whole file, as the file has it
+  int64_t sum_offset = -1;  // where in the file; -1: it has none
 
  private:
   friend class SafetensorsParser;
   struct Entry {
     uint64_t begin, end;
-    uint32_t name_at, name_size, sizes_at;
+    uint32_t name_offset, name_size, sizes_offset;
     uint8_t rank, dtype;
   };
   std::string name(const Entry& entry) const;

@@ -24,8 +24,8 @@ Tensor products(const char* score, const Tensor& query, const Tensor& key) {
   return matmul(query, transpose(key));
 }
 
-// x / max(|x|, eps), of rows that are first divided by their greatest element: squares of 1e20
-// would be infinite in float32.
+// The rows of x / max(|x|, eps). They are first divided by their greatest element: the square of
+// 1e20 is infinite in float32.
 Tensor unit_rows(const Tensor& x, double eps) {
   if (x.size(-1) == 0) return x;
   constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -72,9 +72,9 @@ LocationScore::LocationScore(int64_t hidden_size, int64_t max_length, Generator&
 
 Tensor LocationScore::scores(const Tensor& query, const Tensor& prepared) const {
   check_pair("LocationScore", query, prepared);
-  const int64_t most = linear.weight.size(0), length = prepared.size(-2);
-  check(length <= most, "LocationScore: there are {} keys, and it was made for {} at most", length,
-        most);
+  const int64_t max_length = linear.weight.size(0), length = prepared.size(-2);
+  check(length <= max_length, "LocationScore: there are {} keys, and it was made for {} at most",
+        length, max_length);
   return narrow(linear(query), -1, 0, length);
 }
 

@@ -62,8 +62,8 @@ struct AdditiveScore {
   }
 };
 
-// W q: one score for each position, from the query alone (Luong et al., 2015, "location"). The keys
-// give nothing but their number, which must not be above max_length.
+// W q + b: one score for each position, from the query alone (Luong et al., 2015, "location"). The
+// keys give nothing but their number, which must not be above max_length.
 struct LocationScore {
   Linear linear;  // [max_length, H] and a bias
 

@@ -24,9 +24,9 @@ Seq2SeqModelOutput Seq2SeqModel::steps(const Tensor& x, const Tensor& mask) cons
         "Seq2SeqModel: x must be [batch, time, input] with a step or more, not {}",
         x.shape().str());
   Tensor allowed = mask;
-  // The weights' gradients multiply what is masked by 0: it may be anything.
-  const Tensor open = mask.defined() && mask.rank() == 2 ? where(unsqueeze(mask, 2), x, 0.0) : x;
-  Tensor hidden = hidden_layer(relu(input_layer(open)));
+  // Zeros where masked, which the weights' gradients multiply by 0: a NaN there would stay.
+  const Tensor visible = mask.defined() && mask.rank() == 2 ? where(unsqueeze(mask, 2), x, 0.0) : x;
+  Tensor hidden = hidden_layer(relu(input_layer(visible)));
   std::vector<Tensor> outputs, weights;
   for (int64_t t = 0; t < x.size(1); ++t) {
     weights.push_back(attention(hidden, allowed).weights);
@@ -39,20 +39,6 @@ Seq2SeqModelOutput Seq2SeqModel::steps(const Tensor& x, const Tensor& mask) cons
   return {concat(outputs, 1), std::move(weights)};
 }
 
-DecoderCell::DecoderCell(bool lstm, int64_t input_size, int64_t hidden_size, Generator& generator)
-    : RecurrentWeights(lstm ? RecurrentWeights(LSTMCell(input_size, hidden_size, {}, generator))
-                            : RecurrentWeights(GRUCell(input_size, hidden_size, {}, generator))),
-      is_lstm(lstm) {}
-
-LSTMState DecoderCell::operator()(const Tensor& input, const LSTMState& state) const {
-  const Tensor projected = linear(input, weight_ih, bias_ih);
-  const Tensor recurrent = linear(state.hidden, weight_hh, bias_hh);
-  if (!is_lstm) return {gru_step(projected, recurrent, state.hidden), {}};
-  const int64_t size = state.hidden.size(1);
-  const Tensor next = lstm_step(projected + recurrent, state.cell);
-  return {narrow(next, 1, 0, size), narrow(next, 1, size, size)};
-}
-
 namespace {
 
 std::variant<GRU, LSTM> make_encoder(const Seq2SeqOptions& options, Generator& generator) {
@@ -63,6 +49,24 @@ std::variant<GRU, LSTM> make_encoder(const Seq2SeqOptions& options, Generator& g
                                        .dropout = options.layers > 1 ? options.dropout : 0};
   if (options.cell == "gru") return GRU(options.embedding, options.hidden, directions, generator);
   return LSTM(options.embedding, options.hidden, directions, generator);
+}
+
+std::variant<GRUCell, LSTMCell> make_decoder(const Seq2SeqOptions& options, Generator& generator) {
+  const int64_t fed = options.input_feeding ? options.readout : 0;
+  const int64_t input_size = options.embedding + options.hidden + fed;
+  if (options.cell == "lstm") return LSTMCell(input_size, options.hidden, {}, generator);
+  return GRUCell(input_size, options.hidden, {}, generator);
+}
+
+bool is_lstm(const std::variant<GRUCell, LSTMCell>& cell) {
+  return std::holds_alternative<LSTMCell>(cell);
+}
+
+// One step of the decoder; the cell is undefined for a GRU.
+LSTMState run_decoder(const std::variant<GRUCell, LSTMCell>& cell, const Tensor& input,
+                      const LSTMState& state) {
+  if (const LSTMCell* lstm = std::get_if<LSTMCell>(&cell)) return (*lstm)(input, state);
+  return {std::get<GRUCell>(cell)(input, state.hidden), {}};
 }
 
 // hidden and, of an LSTM, cell: [L D, B, H].
@@ -102,9 +106,7 @@ Seq2Seq::Seq2Seq(int64_t source_count, int64_t target_count, const Seq2SeqOption
       encoder(make_encoder(options, generator)),
       score(make_score(options.score, {.hidden = options.hidden, .max_length = options.max_length},
                        generator)),
-      decoder(options.cell == "lstm",
-              options.embedding + options.hidden + (options.input_feeding ? options.readout : 0),
-              options.hidden, generator),
+      decoder(make_decoder(options, generator)),
       input_feeding(options.input_feeding),
       output(options.readout > 0 ? options.readout : 2 * options.hidden, target_count, {},
              generator),
@@ -113,7 +115,7 @@ Seq2Seq::Seq2Seq(int64_t source_count, int64_t target_count, const Seq2SeqOption
   if (options.readout > 0) {
     readout.emplace(2 * options.hidden, options.readout, LinearOptions{}, generator);
   }
-  if (options.tie_output) {  // rows of an embedding are far longer than those of an output layer
+  if (options.tie_output) {  // an embedding's N(0, 1) is too large for an output layer
     const NoGrad guard;
     target_embedding.weight.copy_(output.weight);
     output.weight = target_embedding.weight;
@@ -122,7 +124,7 @@ Seq2Seq::Seq2Seq(int64_t source_count, int64_t target_count, const Seq2SeqOption
   if (!options.bidirectional) return;
   memory.emplace(2 * options.hidden, options.hidden, LinearOptions{}, generator);
   bridge.emplace(2 * options.hidden, options.hidden, LinearOptions{}, generator);
-  if (decoder.is_lstm) {
+  if (is_lstm(decoder)) {
     cell_bridge.emplace(2 * options.hidden, options.hidden, LinearOptions{}, generator);
   }
 }
@@ -146,7 +148,7 @@ DecoderState Seq2Seq::encode(const Tensor& source, const Tensor& lengths) const 
     state.fed = zeros({source.size(0), readout->weight.size(0)},
                       {.dtype = state.hidden.dtype(), .device = source.device()});
   }
-  if (!decoder.is_lstm) return state;
+  if (!is_lstm(decoder)) return state;
   state.cell = side_by_side(encoded.cell, both_ways);
   if (cell_bridge) state.cell = (*cell_bridge)(state.cell);
   return state;
@@ -159,26 +161,26 @@ DecoderState DecoderState::rows(const Tensor& index) const {
   return {chosen(memory), chosen(keys), chosen(mask), chosen(hidden), chosen(cell), chosen(fed)};
 }
 
-// Moves hidden, cell and what is fed on by a step.
-Seq2Seq::Advanced Seq2Seq::advance(DecoderState& state, const Tensor& embedded) const {
+// Moves hidden, cell and fed one step on.
+Seq2Seq::Features Seq2Seq::advance(DecoderState& state, const Tensor& embedded) const {
   const Tensor query = unsqueeze(state.hidden, 1);
   const Tensor scores =
       std::visit([&](const auto& f) { return f.scores(query, state.keys); }, score);
   const Tensor weights =
       state.mask.defined() ? masked_softmax(scores, state.mask, 2) : softmax(scores, 2);
   const Tensor context = squeeze(bmm(weights, state.memory), 1);
-  std::vector<Tensor> given = {embedded, context};
-  if (input_feeding) given.push_back(state.fed);
-  LSTMState next = decoder(concat(given, 1), {state.hidden, state.cell});
+  std::vector<Tensor> input = {embedded, context};
+  if (input_feeding) input.push_back(state.fed);
+  LSTMState next = run_decoder(decoder, concat(input, 1), {state.hidden, state.cell});
   state.hidden = std::move(next.hidden);
   state.cell = std::move(next.cell);
-  Tensor read = concat({state.hidden, context}, 1);
-  if (input_feeding) read = state.fed = tanh((*readout)(read));
-  return {std::move(read), weights};
+  Tensor features = concat({state.hidden, context}, 1);
+  if (input_feeding) features = state.fed = tanh((*readout)(features));
+  return {std::move(features), weights};
 }
 
-Tensor Seq2Seq::logits(const Tensor& read) const {
-  return output(dropout(readout && !input_feeding ? tanh((*readout)(read)) : read));
+Tensor Seq2Seq::logits(const Tensor& features) const {
+  return output(dropout(readout && !input_feeding ? tanh((*readout)(features)) : features));
 }
 
 Seq2SeqOutput Seq2Seq::operator()(const Tensor& source, const Tensor& lengths,
@@ -188,13 +190,13 @@ Seq2SeqOutput Seq2Seq::operator()(const Tensor& source, const Tensor& lengths,
         "Seq2Seq: the target must be int64 [{}, time] with a step or more, not {} {}",
         source.size(0), name(target.dtype()), target.shape().str());
   DecoderState state = encode(source, lengths);
-  std::vector<Tensor> read, weights;
+  std::vector<Tensor> features, weights;
   for (const Tensor& embedded : unbind(dropout(target_embedding(transpose(target, 0, 1))))) {
-    Advanced next = advance(state, embedded);
-    read.push_back(std::move(next.read));
+    Features next = advance(state, embedded);
+    features.push_back(std::move(next.features));
     weights.push_back(std::move(next.weights));
   }
-  return {logits(stack(read, 1)), concat(weights, 1)};
+  return {logits(stack(features, 1)), concat(weights, 1)};
 }
 
 DecoderStep Seq2Seq::step(const DecoderState& state, const Tensor& ids) const {
@@ -202,36 +204,8 @@ DecoderStep Seq2Seq::step(const DecoderState& state, const Tensor& ids) const {
         "Seq2Seq: the ids of a step must be int64 [{}], not {} {}", state.hidden.size(0),
         name(ids.dtype()), ids.shape().str());
   DecoderState after = state;
-  const Advanced next = advance(after, dropout(target_embedding(ids)));
-  return {logits(next.read), squeeze(next.weights, 1), std::move(after)};
-}
-
-Decoded Seq2Seq::greedy(const Tensor& source, const Tensor& lengths,
-                        const DecodeOptions& options) const {
-  const NoGrad guard;
-  DecoderState state = encode(source, lengths);
-  const auto batch = static_cast<size_t>(source.size(0));
-  Decoded decoded;
-  decoded.ids.resize(batch);
-  std::vector<bool> ended(batch, false);
-  std::vector<Tensor> rows;
-  Tensor ids = full({source.size(0)}, options.bos, {.dtype = int64});
-  for (int64_t t = 0; t < options.max_length; ++t) {
-    DecoderStep next = step(state, ids.to(source.device()));
-    state = std::move(next.state);
-    rows.push_back(next.weights);
-    ids = argmax(next.logits, 1);
-    const std::vector<int64_t> chosen = ids.to_vector<int64_t>();
-    bool all_ended = true;
-    for (size_t b = 0; b < batch; ++b) {
-      ended[b] = ended[b] || chosen[b] == options.eos;
-      if (!ended[b]) decoded.ids[b].push_back(chosen[b]);
-      all_ended = all_ended && ended[b];
-    }
-    if (all_ended) break;
-  }
-  decoded.weights = rows.empty() ? zeros({source.size(0), 0, source.size(1)}) : stack(rows, 1);
-  return decoded;
+  const Features next = advance(after, dropout(target_embedding(ids)));
+  return {logits(next.features), squeeze(next.weights, 1), std::move(after)};
 }
 
 }  // namespace regrad::nn

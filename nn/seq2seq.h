@@ -80,20 +80,6 @@ struct DecoderStep {
   DecoderState state;
 };
 
-struct Decoded {
-  std::vector<std::vector<int64_t>> ids;  // of each sequence, without <bos> and <eos>
-  Tensor
-      weights;  // [B, T, S], T steps; row t belongs to ids[b][t], the one after the last to <eos>
-};
-
-// One step of the decoder: a GRUCell or an LSTMCell, chosen at run time.
-struct DecoderCell : RecurrentWeights {
-  bool is_lstm;
-
-  DecoderCell(bool lstm, int64_t input_size, int64_t hidden_size, Generator& generator);
-  LSTMState operator()(const Tensor& input, const LSTMState& state) const;  // GRU: cell undefined
-};
-
 // GRU (or LSTM) encoder and decoder, and attention between them with any score function (after
 // Bahdanau et al., 2015). Each step: weights = softmax(score(hidden, memory)); context = weights
 // memory; hidden = decoder([embedding, context], hidden); logits = output([hidden, context]). With
@@ -107,7 +93,7 @@ struct Seq2Seq {
   std::optional<Linear> bridge;  // 2 H -> H: from the encoder's last states to the decoder's first
   std::optional<Linear> cell_bridge;  // the same for the cells of an LSTM
   ScoreFunction score;
-  DecoderCell decoder;
+  std::variant<GRUCell, LSTMCell> decoder;
   std::optional<Linear> readout;  // 2 H -> R
   bool input_feeding;
   Linear output;
@@ -124,8 +110,6 @@ struct Seq2Seq {
   DecoderState encode(const Tensor& source, const Tensor& lengths = {}) const;
   // and gives the logits after one more token, ids int64 [B].
   DecoderStep step(const DecoderState& state, const Tensor& ids) const;
-  Decoded greedy(const Tensor& source, const Tensor& lengths = {},
-                 const DecodeOptions& options = {}) const;  // the likeliest at each step
 
   void visit(auto&& each) {
     each("source_embedding", source_embedding);
@@ -142,12 +126,12 @@ struct Seq2Seq {
   }
 
  private:
-  struct Advanced {
-    Tensor read;  // [B, 2 H], or with input feeding the readout [B, R]
+  struct Features {
+    Tensor features;  // what logits() takes: [B, 2 H], or with input feeding the readout [B, R]
     Tensor weights;
   };
-  Advanced advance(DecoderState& state, const Tensor& embedded) const;
-  Tensor logits(const Tensor& read) const;
+  Features advance(DecoderState& state, const Tensor& embedded) const;
+  Tensor logits(const Tensor& features) const;
 };
 
 }  // namespace regrad::nn

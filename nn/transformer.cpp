@@ -89,9 +89,9 @@ TransformerDecoderOutput TransformerDecoderLayer::advance(
   });
   Tensor weights;
   const Tensor crossed = residual(attended, norm2, norm_first, [&](const Tensor& y) {
-    const MultiheadAttentionOutput read = multihead_attn.attend(y, memory, cross);
-    weights = read.weights;
-    return dropout2(read.output);
+    const MultiheadAttentionOutput attention = multihead_attn.attend(y, memory, cross);
+    weights = attention.weights;
+    return dropout2(attention.output);
   });
   return {residual(crossed, norm3, norm_first,
                    [&](const Tensor& y) { return dropout3(feed_forward(*this, y)); }),

@@ -85,13 +85,13 @@ TransformerDecoderOutput TransformerDecoder::advance(const Tensor& x, std::vecto
   check(past.size() == layers.size() && memory.size() == layers.size(),
         "TransformerDecoder: takes a cache for each of {} layers, not {} and {}", layers.size(),
         past.size(), memory.size());
-  TransformerDecoderOutput now = {x, {}};
+  TransformerDecoderOutput result = {x, {}};
   for (size_t i = 0; i < layers.size(); ++i) {
     const bool is_last = i + 1 == layers.size();
-    now = layers[i].advance(now.output, past[i], memory[i],
-                            {.key_mask = memory_mask, .need_weights = is_last});
+    result = layers[i].advance(result.output, past[i], memory[i],
+                               {.key_mask = memory_mask, .need_weights = is_last});
   }
-  return {norm(now.output), now.weights};
+  return {norm(result.output), result.weights};
 }
 
 Transformer::Transformer(int64_t dim, int64_t heads, int64_t encoder_layers, int64_t decoder_layers,
@@ -154,11 +154,11 @@ TransformerState TransformerSeq2Seq::encode(const Tensor& source, const Tensor& 
 }
 
 Seq2SeqOutput TransformerSeq2Seq::advance(TransformerState& state, const Tensor& target) const {
-  const TransformerDecoderOutput read =
+  const TransformerDecoderOutput decoded =
       transformer.decoder.advance(embed(target_embedding, target_positions, target, state.position),
                                   state.past, state.memory, state.mask);
   state.position += target.size(1);
-  return {output(read.output), mean(read.weights, 1)};
+  return {output(decoded.output), mean(decoded.weights, 1)};
 }
 
 Seq2SeqOutput TransformerSeq2Seq::operator()(const Tensor& source, const Tensor& lengths,

@@ -231,7 +231,7 @@ struct SequenceWeights {
   Tensor bias_ih, bias_hh;      // [G h], or undefined
 };
 struct SequenceOptions {
-  Tensor lengths = {};   // int64 [b]: a sequence that has ended keeps its state
+  Tensor lengths = {};   // int64 [b], each from 0 to t: what has ended keeps its state
   bool reverse = false;  // from the last step to the first
 };
 // gru_step at each step: x [t, b, i], hidden [b, h] -> [t, b, h], the state after each.

@@ -43,13 +43,13 @@ void Adam::step() {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor& parameter = parameters_[i];
     if (!parameter.grad().defined()) continue;
-    updates.push_back({parameter, parameter.grad(), remembered(mean_[i], parameter),
-                       remembered(square_[i], parameter), steps_[i] + 1});
+    updates.push_back({parameter, parameter.grad(), slot_or_zeros(mean_[i], parameter),
+                       slot_or_zeros(square_[i], parameter), steps_[i] + 1});
   }
-  check_held(!updates.empty());
+  check_in_use(!updates.empty());
   const auto [beta1, beta2] = options_.betas;
   adam_update(updates, {lr_, beta1, beta2, options_.eps, options_.weight_decay, decoupled_});
-  for (size_t i = 0, next = 0; next < updates.size(); ++i) {  // now that nothing can fail
+  for (size_t i = 0, next = 0; next < updates.size(); ++i) {  // nothing can fail from here on
     if (!parameters_[i].grad().defined()) continue;
     ParameterUpdate& update = updates[next++];
     mean_[i] = std::move(update.first);

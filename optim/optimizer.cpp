@@ -22,30 +22,31 @@ void check_lr(const char* name, double lr) {
   check(lr >= 0 && std::isfinite(lr), "{}: the learning rate must be 0 or more, not {}", name, lr);
 }
 
-// Takes tensors out of a state by name and collects what is wrong with them.
+// Takes tensors out of a state by name, and collects the problems.
 struct Reader {
   std::map<std::string, Tensor> given;
-  FirstLines wrong;
+  FirstLines problems;
 
   explicit Reader(const State& state) {
     for (const auto& [name, value] : state) {
-      if (!given.emplace(name, value).second) wrong.add("twice: " + shortened(name));
+      if (!given.emplace(name, value).second) problems.add("twice: " + shortened(name));
     }
   }
   Tensor take(const std::string& name, const Shape& shape, DType dtype, bool needed) {
-    const auto at = given.extract(name);
-    if (at.empty()) {
-      if (needed) wrong.add("missing: " + name);
+    const auto entry = given.extract(name);
+    if (entry.empty()) {
+      if (needed) problems.add("missing: " + name);
       return {};
     }
-    const Tensor value = at.mapped();
+    const Tensor value = entry.mapped();
     if (value.defined() && value.shape() == shape && value.dtype() == dtype) return value;
-    wrong.add(fmt::format("{} must be {} {}", name, shape.str(), regrad::name(dtype)));
+    problems.add(fmt::format("{} must be {} {}", name, shape.str(), regrad::name(dtype)));
     return {};
   }
   void check_all(const char* optimiser) {
-    for (const auto& [name, value] : given) wrong.add("not known: " + shortened(name));
-    check(wrong.empty(), "{}: this state does not fit the optimiser:{}", optimiser, wrong.text());
+    for (const auto& [name, value] : given) problems.add("not known: " + shortened(name));
+    check(problems.empty(), "{}: this state does not fit the optimiser:{}", optimiser,
+          problems.text());
   }
 };
 
@@ -72,8 +73,8 @@ void Optimizer::zero_grad() {
   for (Tensor& parameter : parameters_) parameter.zero_grad();
 }
 
-void Optimizer::check_held(bool moves_any) const {
-  if (moves_any) return;
+void Optimizer::check_in_use(bool any_gradient) const {
+  if (any_gradient) return;
   const bool is_alone =
       std::all_of(parameters_.begin(), parameters_.end(),
                   [](const Tensor& parameter) { return parameter.is_held_once(); });
@@ -84,21 +85,21 @@ void Optimizer::check_held(bool moves_any) const {
 }
 
 void Optimizer::set_lr(double lr) {
-  follow(lr);
+  set_scheduled_lr(lr);
   base_lr_ = lr;
 }
 
-void Optimizer::follow(double lr) {
+void Optimizer::set_scheduled_lr(double lr) {
   check_lr(name_, lr);
   lr_ = lr;
 }
 
-Tensor Optimizer::remembered(const Tensor& slot, const Tensor& parameter) {
+Tensor Optimizer::slot_or_zeros(const Tensor& slot, const Tensor& parameter) {
   return slot.defined() ? slot : zeros_like(parameter);
 }
 
 State Optimizer::state_dict() const {
-  auto& self = const_cast<Optimizer&>(*this);  // slots() serves loading too
+  auto& self = const_cast<Optimizer&>(*this);  // slots() is not const: loading writes through it
   State state = {{"lr", scalar(lr_, float64)}, {"initial_lr", scalar(base_lr_, float64)}};
   for (const auto& [name, slots] : self.slots()) {
     for (size_t i = 0; i < slots->size(); ++i) {
@@ -117,14 +118,14 @@ void Optimizer::load_state_dict(const State& state) {
   const Tensor lr = reader.take("lr", {}, float64, true);
   const Tensor base = reader.take("initial_lr", {}, float64, false);  // older states have none
   std::vector<std::pair<std::vector<int64_t>*, std::vector<int64_t>>> counted;
-  std::vector<bool> stepped(parameters_.size(), false);  // and so has something to remember
+  std::vector<bool> stepped(parameters_.size(), false);  // and so must have its slots
   for (const auto& [name, counts] : counters()) {
     const Tensor value = reader.take(name, {static_cast<int64_t>(parameters_.size())}, int64, true);
     if (!value.defined()) continue;
     counted.emplace_back(counts, value.to_vector<int64_t>());
     for (size_t i = 0; i < stepped.size(); ++i) {
       const int64_t count = counted.back().second[i];
-      if (count < 0) reader.wrong.add(fmt::format("{} holds {}", name, count));
+      if (count < 0) reader.problems.add(fmt::format("{} holds {}", name, count));
       stepped[i] = stepped[i] || count > 0;
     }
   }
@@ -143,7 +144,7 @@ void Optimizer::load_state_dict(const State& state) {
   const double rate = lr.item<double>(),
                base_rate = base.defined() ? base.item<double>() : base_lr_;
   check_lr(name_, base_rate);
-  follow(rate);
+  set_scheduled_lr(rate);
   base_lr_ = base_rate;
   for (auto& [slots, values] : loaded) *slots = std::move(values);
   for (auto& [counts, values] : counted) *counts = std::move(values);

@@ -36,11 +36,11 @@ class Optimizer {
   virtual std::vector<std::pair<std::string, Slots*>> slots() = 0;
   virtual std::vector<std::pair<std::string, std::vector<int64_t>*>> counters() { return {}; }
 
-  // The slot's tensor, or zeros where the parameter is stepped for the first time.
-  static Tensor remembered(const Tensor& slot, const Tensor& parameter);
+  // The slot's tensor, or zeros before the first step.
+  static Tensor slot_or_zeros(const Tensor& slot, const Tensor& parameter);
 
   // An Error where a step moves nothing because nobody else has the parameters any more.
-  void check_held(bool moves_any) const;
+  void check_in_use(bool any_gradient) const;
 
   const char* name_;
   std::vector<Tensor> parameters_;
@@ -49,7 +49,7 @@ class Optimizer {
  private:
   friend class Schedule;
   friend class ReduceOnPlateau;
-  void follow(double lr);  // the rate of a schedule, which leaves base_lr() as it is
+  void set_scheduled_lr(double lr);  // of a schedule: base_lr() stays as it is
 
   double base_lr_;
 };

@@ -9,7 +9,9 @@
 namespace regrad::optim {
 namespace {
 
-double half_cosine(double done) { return (1 + std::cos(std::numbers::pi * done)) / 2; }  // 1 to 0
+double half_cosine(double done) {
+  return (1 + std::cos(std::numbers::pi * done)) / 2;
+}  // from 1 to 0
 
 }  // namespace
 
@@ -84,7 +86,7 @@ void ReduceOnPlateau::step(double metric) {
   progress_.cooldown_left = options_.cooldown;
   progress_.bad_steps = 0;
   const double reduced = std::max(optimizer_.lr() * options_.factor, options_.min_lr);
-  if (optimizer_.lr() - reduced > 1e-8) optimizer_.follow(reduced);
+  if (optimizer_.lr() - reduced > 1e-8) optimizer_.set_scheduled_lr(reduced);
 }
 
 }  // namespace regrad::optim

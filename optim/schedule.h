@@ -24,7 +24,7 @@ class Schedule {
  protected:
   explicit Schedule(Optimizer& optimizer) : optimizer_(optimizer), base_(optimizer.base_lr()) {}
   virtual double rate(int64_t steps) const = 0;
-  void apply() { optimizer_.follow(rate(steps_)); }
+  void apply() { optimizer_.set_scheduled_lr(rate(steps_)); }
 
  private:
   Optimizer& optimizer_;

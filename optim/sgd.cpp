@@ -30,15 +30,15 @@ void SGD::step() {
     if (!update.gradient.defined()) continue;
     if (options_.momentum != 0) {
       update.step = momentum_[i].defined() ? 2 : 1;
-      update.first = remembered(momentum_[i], parameters_[i]);
+      update.first = slot_or_zeros(momentum_[i], parameters_[i]);
     }
     updates.push_back(std::move(update));
   }
-  check_held(!updates.empty());
+  check_in_use(!updates.empty());
   sgd_update(updates, {lr_, options_.momentum, options_.dampening, options_.weight_decay,
                        options_.nesterov});
   if (options_.momentum == 0) return;
-  for (size_t i = 0, next = 0; next < updates.size(); ++i) {  // now that nothing can fail
+  for (size_t i = 0, next = 0; next < updates.size(); ++i) {  // nothing can fail from here on
     if (parameters_[i].grad().defined()) momentum_[i] = std::move(updates[next++].first);
   }
 }

@@ -129,19 +129,21 @@ TEST_CASE("encoder-decoder: what the step before read out is what input feeding 
   CHECK_ERROR(make({.embedding = 3, .readout = 2, .tie_output = true}), "as many, not 2");
 }
 
-TEST_CASE("greedy decoding stops at <eos>, keeps attention rows, and ignores padding") {
+TEST_CASE("decoding stops at <eos>, keeps attention rows, and ignores padding") {
   const nn::Seq2Seq model = make("additive");
   const Tensor source = tensor({4, 5, 2, 0, 3, 1, 6, 5}, {2, 4}), lengths = tensor({3, 4}, {2});
-  const nn::Decoded decoded = model.greedy(source, lengths, {.max_length = 6});
-  REQUIRE(decoded.ids.size() == 2);
-  CHECK(decoded.weights.shape()[2] == 4);
-  CHECK(decoded.weights.shape()[1] <= 6);
-  for (const auto& ids : decoded.ids) {
-    for (const int64_t id : ids) CHECK(id != 2);
+  const nn::Hypotheses decoded = nn::beam_search(model, source, lengths, {.max_length = 6});
+  REQUIRE(decoded.size() == 2);
+  for (size_t b = 0; b < 2; ++b) {
+    const nn::Hypothesis& best = decoded[b].at(0);
+    CHECK(best.attention.size(1) == (b == 0 ? 3 : 4));
+    CHECK(best.attention.size(0) <= 6);
+    for (const int64_t id : best.ids) CHECK(id != 2);
   }
-  const nn::Decoded alone = model.greedy(tensor({4, 5, 2}, {1, 3}), {}, {.max_length = 6});
-  CHECK(alone.ids[0] == decoded.ids[0]);
-  CHECK(model.greedy(source, lengths, {.max_length = 0}).weights.shape() == Shape{2, 0, 4});
+  const auto alone = nn::beam_search(model, tensor({4, 5, 2}, {1, 3}), {}, {.max_length = 6});
+  CHECK(alone[0][0].ids == decoded[0][0].ids);
+  const auto none = nn::beam_search(model, source, lengths, {.max_length = 0});
+  CHECK(none[1][0].attention.shape() == Shape{0, 4});
   CHECK_ERROR(model(source, lengths, tensor({1}, {1, 1})), "int64 [2, time]");
   CHECK_ERROR(model.encode(zeros({2, 4})), "int64 [batch, time]");
   CHECK_ERROR(make("dot", true, "elman"), "gru and lstm");
@@ -175,7 +177,8 @@ TEST_CASE("an encoder-decoder learns to reverse") {
     adam.step();
   }
   CHECK(loss < 0.1);
-  CHECK(model.greedy(tensor({3, 5, 7, 4}, {1, 4})).ids[0] == std::vector<int64_t>{4, 7, 5, 3});
+  CHECK(nn::beam_search(model, tensor({3, 5, 7, 4}, {1, 4}))[0][0].ids ==
+        std::vector<int64_t>{4, 7, 5, 3});
 }
 
 TEST_SUITE_END();
