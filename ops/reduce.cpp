@@ -1,6 +1,7 @@
 // Reductions. The dimensions to reduce are brought together, x is seen as [outer, n, inner], and a
 // kernel works along n. Derivatives spread the gradient back over what was reduced.
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "ops/dispatch.h"
@@ -16,24 +17,30 @@ struct Plan {
   Shape shape;  // the result's shape as asked for
 };
 
-Plan plan(const char* op, const Tensor& x, const Dims& dims, bool keepdim) {
-  bool reduced[Shape::max_rank] = {};
+// For each dimension of x, whether it is reduced.
+std::array<bool, Shape::max_rank> reduced_dims(const char* op, const Tensor& x, const Dims& dims) {
+  std::array<bool, Shape::max_rank> reduced = {};
   for (int64_t dim : dims) {
-    const int64_t d = x.shape().dim(dim, op);
+    const auto d = static_cast<size_t>(x.shape().dim(dim, op));
     check(!reduced[d], "{}: dimension {} is named twice", op, dim);
     reduced[d] = true;
   }
-  if (dims.empty()) std::fill(reduced, reduced + x.rank(), true);
+  if (dims.empty()) std::fill_n(reduced.begin(), x.rank(), true);
+  return reduced;
+}
+
+Plan plan(const char* op, const Tensor& x, const Dims& dims, bool keepdim) {
+  const std::array<bool, Shape::max_rank> reduced = reduced_dims(op, x, dims);
   Plan result{x, {1, 1, 1}, x.shape(), {}};
   Dims order;
   for (const bool want : {false, true}) {
     for (int64_t d = 0; d < x.rank(); ++d) {
-      if (reduced[d] == want) order.push_back(d);
+      if (reduced[static_cast<size_t>(d)] == want) order.push_back(d);
     }
   }
   int64_t first = x.rank(), last = -1, count = 0;
   for (int64_t d = 0; d < x.rank(); ++d) {
-    if (!reduced[d]) {
+    if (!reduced[static_cast<size_t>(d)]) {
       result.shape.push_back(x.shape()[d]);
       continue;
     }
@@ -54,7 +61,7 @@ Plan plan(const char* op, const Tensor& x, const Dims& dims, bool keepdim) {
     }
   } else {
     for (int64_t d = 0; d < x.rank(); ++d) {
-      (reduced[d] ? result.rows.n : result.rows.outer) *= x.shape()[d];
+      (reduced[static_cast<size_t>(d)] ? result.rows.n : result.rows.outer) *= x.shape()[d];
     }
   }
   return result;

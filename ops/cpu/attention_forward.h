@@ -96,6 +96,22 @@ T exponentiate_row(int64_t visible, int64_t padded, T* scores, T max_score) {
   return sum_lanes(total);
 }
 
+// Adds the bias to the scores of one query, and gives those that the mask excludes -infinity.
+template <class T, class Arch>
+REGRAD_INLINE void bias_and_mask(const AttentionCall<T>& call, const ForwardHead<T>& head,
+                                 Visibility visibility, int64_t query, Range keys, int64_t visible,
+                                 T* scores) {
+  if (head.bias) {
+    add_bias<T, Arch>(visible, scores,
+                      head.bias + query * call.bias.row + keys.begin * call.bias.column,
+                      call.bias.column);
+  }
+  if (visibility == Visibility::some) {
+    fill_masked(visible, scores, head.mask + query * call.mask.row + keys.begin * call.mask.column,
+                call.mask.column, -infinity<T>());
+  }
+}
+
 // Processes a block of queries, which begins at row first_query of the workspace, and a packed
 // block of keys and values.
 template <class T, class Arch>
@@ -121,16 +137,7 @@ void attend_block(const AttentionCall<T>& call, const AttentionPlan<T, Arch>& pl
   for (int64_t i = 0; i < rows; ++i) {
     T* const scores = workspace.scores + i * stride;
     const int64_t visible = visible_to(i), query = queries.begin + i;
-    if (head.bias) {
-      add_bias<T, Arch>(visible, scores,
-                        head.bias + query * call.bias.row + keys.begin * call.bias.column,
-                        call.bias.column);
-    }
-    if (visibility == Visibility::some) {
-      fill_masked(visible, scores,
-                  head.mask + query * call.mask.row + keys.begin * call.mask.column,
-                  call.mask.column, -infinity<T>());
-    }
+    bias_and_mask<T, Arch>(call, head, visibility, query, keys, visible, scores);
     const T max_score = update_max<T, Arch>(visible, scores, workspace.max_score[first_query + i]);
     workspace.factor[first_query + i] =
         workspace.max_score[first_query + i] - shift_of_max(max_score);

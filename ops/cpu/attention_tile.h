@@ -23,33 +23,19 @@ template <class T, class Arch, int Rows, class Finish>
 REGRAD_INLINE void sum_tile(const ProductOperands<T>& f, Range k, int64_t row, int64_t panel,
                             const Finish& finish) {
   using V = Vec<T, Arch>;
-  V sum[Rows][2];
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) sum[r][0] = sum[r][1] = V(T(0));
-  // One pointer for three rows: every address is then base + index * {0, 1, 2}, with few registers.
-  constexpr int groups = (Rows + 2) / 3;
-  const T* a[groups];
-#pragma GCC unroll 8
-  for (int g = 0; g < groups; ++g) a[g] = f.a + (row + 3 * g) * f.a_row + k.begin * f.a_column;
+  RegisterTile<T, Arch, Rows, 2> sums(f.a + row * f.a_row + k.begin * f.a_column, f.a_row,
+                                      f.a_column);
   const T* b = f.b + panel * f.b_panel + k.begin * f.b_row;
-  const int64_t a_row = f.a_row, a_column = f.a_column, b_row = f.b_row;
+  const int64_t b_row = f.b_row;
 #pragma GCC unroll 1
-  for (int64_t left = k.size(); left > 0; --left) {
-    const V first = V::load_unaligned(b), second = V::load_unaligned(b + lanes_of<T, Arch>);
-    b += b_row;
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      const V a_element(a[r / 3][r % 3 * a_row]);
-      sum[r][0] = multiply_add(a_element, first, sum[r][0]);
-      sum[r][1] = multiply_add(a_element, second, sum[r][1]);
-    }
-#pragma GCC unroll 8
-    for (int g = 0; g < groups; ++g) a[g] += a_column;
+  for (int64_t left = k.size(); left > 0; --left, b += b_row) {
+    const V vectors[2] = {V::load_unaligned(b), V::load_unaligned(b + lanes_of<T, Arch>)};
+    sums.accumulate(vectors);
   }
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
-    finish(r, 0, sum[r][0]);
-    finish(r, 1, sum[r][1]);
+    finish(r, 0, sums.sum[r][0]);
+    finish(r, 1, sums.sum[r][1]);
   }
 }
 

@@ -84,6 +84,49 @@ REGRAD_INLINE void finish_tile(const Tile<T>& tile, xsimd::batch<T, Arch> (&sum)
   });
 }
 
+// The sums of one tile, Rows x Vectors, in registers, and the pointers to its rows of A. One
+// pointer serves three rows: every address is then base + index * {0, 1, 2}, with few registers.
+template <class T, class Arch, int Rows, int Vectors>
+struct RegisterTile {
+  using Vector = xsimd::batch<T, Arch>;
+  static constexpr int groups = (Rows + 2) / 3;
+  Vector sum[Rows][Vectors];
+  const T* a[groups];
+  int64_t a_row, a_col;
+
+  REGRAD_INLINE RegisterTile(const T* first, int64_t row_stride, int64_t col_stride)
+      : a_row(row_stride), a_col(col_stride) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) sum[r][v] = Vector(T(0));
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; ++g) a[g] = first + 3 * g * a_row;
+  }
+
+  // Adds one column of A times a row of B, and goes on to the next column.
+  REGRAD_INLINE void accumulate(const Vector (&b)[Vectors]) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const Vector a_element(a[r / 3][r % 3 * a_row]);
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) sum[r][v] = multiply_add(a_element, b[v], sum[r][v]);
+    }
+#pragma GCC unroll 8
+    for (int g = 0; g < groups; ++g) a[g] += a_col;
+  }
+};
+
+template <class T, int Rows>
+REGRAD_INLINE void prefetch_rows(T* c, int64_t c_row, int lanes, bool two_vectors) {
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    __builtin_prefetch(c + r * c_row, 1);
+    if (two_vectors) __builtin_prefetch(c + r * c_row + lanes, 1);
+  }
+}
+
 // C = C + A B + bias for one tile. If Partial, only last_lanes of the last vector are loaded and
 // stored.
 template <class T, class Arch, int Rows, int Vectors, bool Partial>
@@ -95,46 +138,20 @@ void compute_tile(const Tile<T>& tile) {
     return Partial && v == Vectors - 1 ? last.load(source + v * lanes)
                                        : Vector::load_unaligned(source + v * lanes);
   };
-
-  Vector sum[Rows][Vectors];
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) sum[r][v] = Vector(T(0));
-  }
-  if (tile.prefetch_c) {
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      __builtin_prefetch(tile.c + r * tile.c_row, 1);
-      if (Vectors > 1) __builtin_prefetch(tile.c + r * tile.c_row + lanes, 1);
-    }
-  }
-
-  // One pointer for three rows: every address is then base + index * {0, 1, 2}, with few registers.
-  constexpr int groups = (Rows + 2) / 3;
-  const T* a[groups];
-#pragma GCC unroll 8
-  for (int g = 0; g < groups; ++g) a[g] = tile.a + 3 * g * tile.a_row;
+  RegisterTile<T, Arch, Rows, Vectors> sums(tile.a, tile.a_row, tile.a_col);
+  if (tile.prefetch_c) prefetch_rows<T, Rows>(tile.c, tile.c_row, lanes, Vectors > 1);
   const T* b = tile.b;
-  const int64_t a_row = tile.a_row, a_col = tile.a_col, b_row = tile.b_row;
+  const int64_t b_row = tile.b_row;
   const auto step = [&]() __attribute__((always_inline)) {
     Vector b_vectors[Vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) b_vectors[v] = load(b, v);
     b += b_row;
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      const Vector a_element(a[r / 3][r % 3 * a_row]);
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v)
-        sum[r][v] = multiply_add(a_element, b_vectors[v], sum[r][v]);
-    }
+    sums.accumulate(b_vectors);
+    // Keep the unrolled steps separate: otherwise the compiler makes pointers for each of them,
+    // more than there are registers.
 #pragma GCC unroll 8
-    for (int g = 0; g < groups; ++g) a[g] += a_col;
-      // Keep the unrolled steps separate: otherwise the compiler makes pointers for each of them,
-      // more than there are registers.
-#pragma GCC unroll 8
-    for (int g = 0; g < groups; ++g) asm volatile("" : "+r"(a[g]));
+    for (int g = 0; g < sums.groups; ++g) asm volatile("" : "+r"(sums.a[g]));
     asm volatile("" : "+r"(b));
   };
   int64_t k = tile.k;
@@ -149,7 +166,7 @@ void compute_tile(const Tile<T>& tile) {
   }
 #pragma GCC unroll 1
   for (; k > 0; --k) step();
-  finish_tile<T, Arch, Rows, Vectors, Partial>(tile, sum, load, last);
+  finish_tile<T, Arch, Rows, Vectors, Partial>(tile, sums.sum, load, last);
 }
 
 // Dispatches to the tile with the given number of rows and vectors.
