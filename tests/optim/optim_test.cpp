@@ -244,6 +244,21 @@ TEST_CASE("ReduceOnPlateau gives PyTorch's rates") {
   check_rates(given, {1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125, 0.125});
 }
 
+TEST_CASE("ReduceOnPlateau continues from a saved progress") {
+  optim::SGD optimizer({start()}, {.lr = 1});
+  const optim::PlateauOptions options = {.factor = 0.5, .patience = 1, .cooldown = 1};
+  optim::ReduceOnPlateau::Progress saved;
+  std::vector<double> given;
+  for (const double metric : {1.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.5, 0.5, 0.5, 0.5, 0.5}) {
+    optim::ReduceOnPlateau schedule(optimizer, options);  // a new one at every step
+    schedule.set_progress(saved);
+    given.push_back(optimizer.lr());
+    schedule.step(metric);
+    saved = schedule.progress();
+  }
+  check_rates(given, {1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125, 0.125});
+}
+
 TEST_CASE("descend stops at the threshold or when the iterations are used up") {
   Tensor p = start();
   optim::SGD optimizer({p}, {.lr = 0.1});
