@@ -10,7 +10,7 @@
 
 #include "autograd/error.h"
 #include "examples/attention/defaults.h"
-#include "examples/attention/learning.h"
+#include "examples/attention/trainer.h"
 #include "nn/init.h"
 #include "ops/ops.h"
 

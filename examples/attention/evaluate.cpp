@@ -6,9 +6,9 @@
 
 #include "autograd/check.h"
 #include "examples/attention/commands.h"
-#include "examples/attention/run_directory.h"
 #include "examples/attention/task.h"
-#include "examples/attention/terminal.h"
+#include "examples/runs/run_directory.h"
+#include "examples/runs/terminal.h"
 
 namespace regrad::example {
 namespace {

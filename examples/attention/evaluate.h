@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "examples/attention/measure.h"
-#include "examples/attention/pairs.h"
-#include "examples/attention/scores.h"
+#include "examples/text/pairs.h"
+#include "examples/text/scores.h"
 
 namespace regrad::example {
 

@@ -9,8 +9,8 @@
 
 #include "autograd/error.h"
 #include "examples/attention/commands.h"
-#include "examples/attention/output.h"
-#include "examples/attention/terminal.h"
+#include "examples/runs/output.h"
+#include "examples/runs/terminal.h"
 
 namespace {
 

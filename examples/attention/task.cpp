@@ -7,7 +7,7 @@
 #include "autograd/check.h"
 #include "examples/attention/commands.h"
 #include "examples/attention/dates.h"
-#include "examples/attention/indexed_pairs.h"
+#include "examples/text/indexed_pairs.h"
 
 namespace regrad::example {
 namespace {

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "examples/attention/batches.h"
 #include "examples/attention/options.h"
-#include "examples/attention/pairs.h"
 #include "examples/attention/translator.h"
+#include "examples/text/batches.h"
+#include "examples/text/pairs.h"
 
 namespace regrad::example {
 

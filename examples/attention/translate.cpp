@@ -7,11 +7,11 @@
 
 #include "autograd/check.h"
 #include "examples/attention/commands.h"
-#include "examples/attention/page.h"
-#include "examples/attention/pairs.h"
-#include "examples/attention/report.h"
-#include "examples/attention/terminal.h"
 #include "examples/attention/translator.h"
+#include "examples/report/page.h"
+#include "examples/report/report.h"
+#include "examples/runs/terminal.h"
+#include "examples/text/pairs.h"
 
 namespace regrad::example {
 namespace {

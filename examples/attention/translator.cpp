@@ -7,7 +7,7 @@
 
 #include "autograd/check.h"
 #include "examples/attention/commands.h"
-#include "examples/attention/terminal.h"
+#include "examples/runs/terminal.h"
 #include "ops/ops.h"
 
 namespace regrad::example {

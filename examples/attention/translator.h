@@ -5,9 +5,9 @@
 #include <variant>
 #include <vector>
 
-#include "examples/attention/batches.h"
-#include "examples/attention/heatmap.h"
-#include "examples/attention/vocabulary.h"
+#include "examples/report/heatmap.h"
+#include "examples/text/batches.h"
+#include "examples/text/vocabulary.h"
 #include "nn/nn.h"
 
 namespace regrad::example {

@@ -1,4 +1,4 @@
-#include "examples/attention/indexed_pairs.h"
+#include "examples/text/indexed_pairs.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include <string>
 
 #include "autograd/error.h"
-#include "examples/attention/batches.h"
+#include "examples/text/batches.h"
 #include "tests/examples/memory.h"
 
 namespace regrad::example {

@@ -1,4 +1,4 @@
-#include "examples/attention/report.h"
+#include "examples/report/report.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "examples/attention/snapshots.h"
+#include "examples/report/snapshots.h"
 
 namespace regrad::example {
 namespace {

@@ -1,4 +1,4 @@
-#include "examples/attention/run_directory.h"
+#include "examples/runs/run_directory.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -9,8 +9,8 @@
 #include <fstream>
 
 #include "examples/attention/defaults.h"
-#include "examples/attention/events.h"
-#include "examples/attention/learning.h"
+#include "examples/attention/trainer.h"
+#include "examples/runs/events.h"
 #include "ops/ops.h"
 #include "tests/errors.h"
 

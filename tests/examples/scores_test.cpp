@@ -1,4 +1,4 @@
-#include "examples/attention/scores.h"
+#include "examples/text/scores.h"
 
 #include <doctest/doctest.h>
 

@@ -2,7 +2,7 @@
 #include <cstdlib>
 
 #include "autograd/error.h"
-#include "examples/attention/run_directory.h"
+#include "examples/runs/run_directory.h"
 #include "tests/fuzz/target.h"
 
 using regrad::Error;

@@ -1,0 +1,205 @@
+#include "examples/runs/progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <iterator>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "examples/runs/terminal.h"
+#include "examples/text/unicode.h"
+
+namespace regrad::example {
+namespace {
+
+constexpr std::chrono::milliseconds bar_interval(100);
+constexpr std::chrono::seconds line_interval(10);
+constexpr int usual_columns = 80;
+constexpr int narrowest_bar = 10, widest_bar = 40;
+
+std::string duration(double seconds) {
+  const auto total = static_cast<int64_t>(std::min(std::ceil(seconds), 1e9));
+  const int64_t hours = total / 3600, minutes = total / 60 % 60;
+  if (hours > 0) return fmt::format("{}:{:02}:{:02}", hours, minutes, total % 60);
+  return fmt::format("{}:{:02}", minutes, total % 60);
+}
+
+double done_fraction(const ProgressState& state) {
+  if (state.total <= 0) return 0;
+  return std::clamp(static_cast<double>(state.step) / static_cast<double>(state.total), 0.0, 1.0);
+}
+
+struct Piece {
+  std::string text;
+  int rank;  // the highest goes first when there is no room
+};
+
+std::vector<Piece> pieces(const ProgressState& state) {
+  std::vector<Piece> result;
+  if (!state.label.empty()) result.push_back({state.label, 4});
+  if (state.total > 0) {
+    // A run is at 100 % when it is over, not when it rounds to it.
+    const int percent = static_cast<int>(done_fraction(state) * 100);
+    result.push_back({fmt::format("{:3}%", percent), 0});
+    const auto digits = static_cast<int>(fmt::formatted_size("{}", state.total));
+    result.push_back({fmt::format("{:{}}/{}", state.step, digits, state.total), 5});
+  } else {
+    result.push_back({fmt::format("step {}", state.step), 0});
+  }
+  if (!std::isnan(state.loss)) result.push_back({fmt::format("loss {:.4f}", state.loss), 1});
+  if (!std::isnan(state.accuracy)) {
+    result.push_back({fmt::format("accuracy {:.1f}%", state.accuracy * 100), 2});
+  }
+  const bool running = state.total <= 0 || state.step < state.total;
+  if (state.steps_per_second > 0) {
+    result.push_back({fmt::format("{:.{}f} steps/s", state.steps_per_second,
+                                  state.steps_per_second < 10 ? 2 : 0),
+                      6});
+    if (state.total > 0 && running) {
+      const double left = static_cast<double>(state.total - state.step) / state.steps_per_second;
+      result.push_back({duration(left) + " left", 3});
+    }
+  }
+  if (!running || state.steps_per_second <= 0) result.push_back({duration(state.seconds), 7});
+  return result;
+}
+
+int joined_columns(const std::vector<Piece>& pieces) {
+  int columns = 0;
+  for (const Piece& piece : pieces) columns += display_columns(piece.text) + 2;
+  return std::max(0, columns - 2);
+}
+
+std::string bar(double fraction, int columns, bool colour) {
+  const int inside = colour ? columns : columns - 2;
+  const int done = static_cast<int>(std::lround(fraction * inside));
+  std::string filled, rest;
+  for (int i = 0; i < inside; ++i)
+    (i < done ? filled : rest) += colour ? "━" : i < done ? "#" : ".";
+  if (!colour) return '[' + filled + rest + ']';
+  return "\x1b[36m" + filled + "\x1b[0m\x1b[90m" + rest + "\x1b[0m";
+}
+
+using Range = std::pair<char32_t, char32_t>;
+
+template <std::size_t N>
+bool is_in(char32_t c, const Range (&ranges)[N]) {
+  return std::any_of(std::begin(ranges), std::end(ranges),
+                     [c](const Range& range) { return c >= range.first && c <= range.second; });
+}
+
+int columns_of(char32_t c) {
+  static constexpr Range marks[] = {
+      {0x0300, 0x036F}, {0x0483, 0x0489}, {0x0591, 0x05BD}, {0x05BF, 0x05C7},
+      {0x0610, 0x061A}, {0x064B, 0x065F}, {0x0670, 0x0670}, {0x06D6, 0x06DC},
+      {0x0941, 0x094D}, {0x1AB0, 0x1AFF}, {0x1DC0, 0x1DFF}, {0x200B, 0x200F},
+      {0x2060, 0x2064}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}, {0xFE20, 0xFE2F}};
+  static constexpr Range wide[] = {{0x1100, 0x115F},   {0x2E80, 0x303E},   {0x3041, 0xA4CF},
+                                   {0xA960, 0xA97F},   {0xAC00, 0xD7A3},   {0xF900, 0xFAFF},
+                                   {0xFE30, 0xFE6F},   {0xFF00, 0xFF60},   {0xFFE0, 0xFFE6},
+                                   {0x1F300, 0x1F64F}, {0x1F680, 0x1F6FF}, {0x1F900, 0x1FAFF},
+                                   {0x20000, 0x3FFFD}};
+  return is_in(c, marks) ? 0 : is_in(c, wide) ? 2 : 1;
+}
+
+}  // namespace
+
+int display_columns(std::string_view text) {
+  int columns = 0;
+  for (std::size_t i = 0, length; i < text.size(); i += std::max<std::size_t>(1, length)) {
+    length = code_point_length(text, i);
+    columns += columns_of(code_point_value(text.substr(i, length)));
+  }
+  return columns;
+}
+
+std::string progress_line(const ProgressState& state, int columns, bool colour) {
+  std::vector<Piece> shown = pieces(state);
+  while (columns > 0 && shown.size() > 1 && joined_columns(shown) > columns) {
+    shown.erase(std::max_element(shown.begin(), shown.end(),
+                                 [](const Piece& a, const Piece& b) { return a.rank < b.rank; }));
+  }
+  // In steps of 5, so that the bar does not tremble with the lengths of the figures.
+  const int room = std::min((columns - joined_columns(shown) - 2) / 5 * 5, widest_bar);
+  std::string line;
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    const bool percentage = state.total > 0 && shown[i].rank == 0;
+    if (i > 0) line += "  ";
+    if (percentage && room >= narrowest_bar) line += bar(done_fraction(state), room, colour) + "  ";
+    line += shown[i].text;
+  }
+  if (columns > 0 && joined_columns(shown) > columns) {
+    line.resize(std::min(line.size(), static_cast<std::size_t>(columns)));
+  }
+  return line;
+}
+
+Progress::Progress(const std::string& label, int64_t total_steps, ProgressMode mode)
+    : mode_(mode), colour_(wants_colour()), start_(Clock::now()), last_draw_(start_) {
+  state_.label = printable(label);
+  state_.total = total_steps;
+  state_.loss = state_.accuracy = std::nan("");
+  if (mode_ == ProgressMode::automatic) {
+    mode_ = obeys_escapes(STDERR_FILENO) ? ProgressMode::bar : ProgressMode::lines;
+  }
+}
+
+Progress::~Progress() { finish(); }
+
+void Progress::update(int64_t step, double loss, double accuracy) {
+  if (finished_ || mode_ == ProgressMode::off) return;
+  const Clock::time_point now = Clock::now();
+  if (!started_) {
+    started_ = true;
+    first_step_ = step;
+    start_ = now;
+    if (mode_ == ProgressMode::lines) last_draw_ = now;
+  }
+  state_.step = step;
+  state_.loss = loss;
+  state_.accuracy = accuracy;
+  state_.seconds = std::chrono::duration<double>(now - start_).count();
+  const auto steps = static_cast<double>(step - first_step_);
+  state_.steps_per_second = state_.seconds > 0 && steps > 0 ? steps / state_.seconds : 0;
+  pending_ = true;
+  const bool is_bar = mode_ == ProgressMode::bar;
+  if (now - last_draw_ >=
+      (is_bar ? Clock::duration(bar_interval) : Clock::duration(line_interval))) {
+    last_draw_ = now;
+    draw();
+  }
+}
+
+void Progress::draw() {
+  pending_ = false;
+  if (mode_ == ProgressMode::bar) {
+    // One column less than there are: some terminals wrap when the last one is filled.
+    const std::string line = progress_line(state_, std::max(1, columns_of_terminal(STDERR_FILENO, usual_columns) - 1), colour_);
+    std::fputs(("\r" + line + "\x1b[K").c_str(), stderr);
+    on_screen_ = true;
+  } else if (mode_ == ProgressMode::lines) {
+    std::fputs((progress_line(state_, 0, false) + "\n").c_str(), stderr);
+  }
+  std::fflush(stderr);
+}
+
+void Progress::note(const std::string& line) {
+  const bool erase = on_screen_ && !finished_;
+  std::fputs(((erase ? "\r\x1b[K" : "") + printable(line) + "\n").c_str(), stderr);
+  if (erase) draw();
+}
+
+void Progress::finish() {
+  if (finished_) return;
+  if (pending_) draw();
+  if (on_screen_) std::fputs("\n", stderr);
+  finished_ = true;
+}
+
+}  // namespace regrad::example
