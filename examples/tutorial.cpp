@@ -110,7 +110,7 @@ struct Course {
 Course follow_gradient(const NamedScore& named, const TutorialOptions& options, bool print) {
   const Tensor h = hidden_states();
   const Learner learner(named, options.seed);
-  optim::SGD optimiser(nn::parameters(learner), {.lr = options.rate});
+  optim::SGD optimiser(nn::parameters(learner), {.lr = options.lr});
   Course course;
   int64_t iteration = 0, next_line = 0;
   const auto loss = [&] {
@@ -143,7 +143,7 @@ void print_descent(const NamedScore& named, const TutorialOptions& options) {
       "2. Descent: theta <- theta - {} grad L, until L is under the threshold {} or after {} "
       "iterations\n   theta: P in s(i,j) = f(P h_i, P h_j), and what f itself has to learn\n\n"
       "  iteration          L   smallest of the rows' largest weights\n",
-      options.rate, options.threshold, options.iterations);
+      options.lr, options.threshold, options.iterations);
   const Course course = follow_gradient(named, options, true);
   std::cout << fmt::format("  stopped after {} iterations, L = {:.4f}: {}\n  the weights now:\n",
                            course.iterations, course.last_loss,

@@ -2,17 +2,12 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "examples/attention/options.h"
 
 namespace regrad::example {
 
 inline std::string program = "attention";  // as the user called it, for advice
-
-std::vector<std::string> score_names();     // what --score takes
-std::vector<std::string> token_choices();   // what --tokens takes
-std::vector<std::string> schedule_names();  // what --schedule takes
 
 int run_train(const TrainOptions& options);          // train.cpp
 int run_translate(const TranslateOptions& options);  // translate.cpp

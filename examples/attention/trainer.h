@@ -4,34 +4,23 @@
 
 #include <vector>
 
-#include "examples/attention/measure.h"
+#include "examples/attention/checkpoint.h"
+#include "examples/attention/evaluation.h"
 #include "examples/attention/task.h"
-#include "examples/report/snapshots.h"
+#include "examples/report/report.h"
 #include "examples/runs/run_directory.h"
 #include "optim/optim.h"
 
 namespace regrad::example {
 
-// The learning rate of a step, as a share of the highest: rises over the warm-up, then falls.
-double rate_factor(const std::string& schedule, int64_t step, int64_t warmup, int64_t steps);
+// The schedule of the options for a training of so many steps: up over the warm-up, then down.
+optim::WarmupLR make_schedule(const TrainOptions& options, optim::Optimizer& optimiser,
+                              int64_t steps);
 
-// Everything that a run is at a step.
-struct TrainingState {
-  int64_t step = 0;
-  Batches::Position position;
-  double loss_sum = 0;  // since the last line of metrics
-  int64_t loss_count = 0;
-  double best_loss = 0;  // on the held-out pairs; meaningful once something was measured
-  int64_t measured = 0, without_gain = 0, without_mistake = 0;  // measurements, in a row
-};
-
-// The part of a checkpoint that is the model, under the model's own names.
-nn::NamedTensors model_tensors(const nn::NamedTensors& checkpoint);
-
-class Learning {
+class Trainer {
  public:
-  Learning(const TrainOptions& options, Translator& translator, Batches& batches, const Task& task,
-           int64_t steps, const RunDirectory& directory);
+  Trainer(const TrainOptions& options, Translator& translator, Batches& batches, const Task& task,
+          int64_t steps, const RunDirectory& directory);
 
   // Takes a checkpoint's state. An Error that lists every tensor that is missing, left over or of
   // another shape leaves everything as it was.
@@ -52,13 +41,14 @@ class Learning {
   void advance();
   bool measure(Metrics& row);
   double mean_loss() const;  // since the last line of metrics
+  bool is_over(int stop) const;
   Metrics row_after(double seconds);
   void log(Metrics row, class EventFile& events);
+  void take_snapshot(int64_t step);
   void save(bool is_best);
-  [[noreturn]] void explain(const char* what, double value, const std::vector<Batch>& given,
-                            const std::vector<uint64_t>& at);
-  nn::NamedTensors tensors();
-  void load_training(const nn::NamedTensors& tensors);
+  [[noreturn]] void fail_not_finite(const char* what, double value,
+                                    const std::vector<Batch>& batches,
+                                    const std::vector<Generator>& generators);
 
   const TrainOptions& options_;
   Translator& translator_;
@@ -66,13 +56,13 @@ class Learning {
   int64_t steps_;
   const RunDirectory& directory_;
   optim::Adam optimiser_;
-  std::vector<Question> questions_;
+  optim::WarmupLR schedule_;
+  std::vector<HeldOut> held_out_;
+  std::vector<EncodedPair> held_out_ids_;
   std::vector<std::string> watched_;  // sentences whose alignment is shown as it is learnt
   std::vector<Snapshot> snapshots_;
-  std::vector<EncodedPair> held_out_;
   TrainingState state_;
   std::vector<Metrics> metrics_;
-  int64_t tokens_ = 0;
 };
 
 }  // namespace regrad::example

@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include "autograd/error.h"
-#include "examples/runs/progress.h"
 #include "examples/runs/terminal.h"
 #include "examples/text/unicode.h"
 
@@ -25,7 +24,7 @@ bool is_letter(char32_t c) {
 }
 
 struct Label {
-  static constexpr int widest = 24;  // columns
+  static constexpr int max_columns = 24;
   std::string text;
   int columns = 0;
 };
@@ -49,7 +48,7 @@ Label label_of(const std::string& token) {
       label.columns = 1;
     }
     right_to_left |= is_right_to_left(code_point_value(point));
-    const bool cut = label.columns + columns > Label::widest;
+    const bool cut = label.columns + columns > Label::max_columns;
     label.text += cut ? "…" : point == " " ? "␣" : point;
     label.columns += cut ? 1 : columns;
     if (cut) break;

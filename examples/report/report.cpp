@@ -1,20 +1,18 @@
 #include "examples/report/report.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <iostream>
 #include <map>
 #include <numeric>
 #include <utility>
 
-#include "autograd/check.h"
 #include "examples/report/page.h"
+#include "examples/runs/run_directory.h"
 #include "examples/runs/terminal.h"
-#include "examples/text/vocabulary.h"
-#include "nn/files.h"
+#include "examples/text/unicode.h"
 
 namespace regrad::example {
 namespace {
@@ -76,18 +74,6 @@ double similarity(const std::string& text, const std::string& reference) {
   const size_t longer = std::max(a.size(), b.size());
   if (longer == 0) return 100;
   return 100 * (1 - static_cast<double>(edits.back()) / static_cast<double>(longer));
-}
-
-void prepare_directory(const std::string& directory) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  check(!error, "{}: cannot create this folder: {}", directory, error.message());
-  nn::files::in_file(directory + ": cannot write into this folder",
-                     [&] { nn::files::Output(directory + "/.writable"); });
-}
-
-void write_file(const std::string& path, const std::string& text) {
-  nn::files::in_file(path, [&] { nn::files::write_text(path, text); });
 }
 
 void write_report(const std::string& directory, const Report& report) {

@@ -50,13 +50,6 @@ void set_examples(Report& report, std::vector<Example> examples, std::size_t cou
 // code points (Levenshtein, 1966). Throws Error where a text is not UTF-8.
 double similarity(const std::string& text, const std::string& reference);
 
-// Creates the directory, and makes sure that files can be written there. Throws Error if not.
-void prepare_directory(const std::string& directory);
-
-// Writes text so that either the old file or the whole new one is there. Throws Error if it cannot,
-// and where something else than a file is there.
-void write_file(const std::string& path, const std::string& text);
-
 // directory/report.html (page.h), directory/attention.svg (the first map) and directory/curves.tsv
 // (a row for each step, a column for each curve). Throws Error as to_page() and write_file() do.
 void write_report(const std::string& directory, const Report& report);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "examples/text/vocabulary.h"
+#include "examples/text/unicode.h"
 
 namespace regrad::example {
 
@@ -27,15 +27,6 @@ std::vector<std::string> sentences_to_watch(const std::vector<std::string>& text
     chosen.push_back(texts[best]);
   }
   return chosen;
-}
-
-Snapshot take_snapshot(Translator& translator, const std::vector<std::string>& sentences,
-                       int64_t step) {
-  Snapshot snapshot{step, {}};
-  for (const std::string& sentence : sentences) {
-    snapshot.maps.push_back(translator.show(sentence).map);
-  }
-  return snapshot;
 }
 
 }  // namespace regrad::example

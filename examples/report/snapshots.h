@@ -1,12 +1,9 @@
-// The alignment being learnt: what a model attends to in a few fixed sentences, looked at now and
-// again during training.
+// Which sentences a report shows the alignment of, as it is learnt.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
-
-#include "examples/attention/translator.h"
-#include "examples/report/report.h"
 
 namespace regrad::example {
 
@@ -14,9 +11,5 @@ namespace regrad::example {
 // median of all, so that a picture is neither trivial nor too large.
 std::vector<std::string> sentences_to_watch(const std::vector<std::string>& texts,
                                             std::size_t count);
-
-// What the model writes for these sentences now, and what it attends to. Changes nothing in it.
-Snapshot take_snapshot(Translator& translator, const std::vector<std::string>& sentences,
-                       int64_t step);
 
 }  // namespace regrad::example

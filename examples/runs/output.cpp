@@ -1,6 +1,5 @@
 #include "examples/runs/output.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,17 +12,9 @@ namespace {
 
 constexpr const char* failure = "standard output: cannot be written";
 
-// A stream that was closed before the program began must not become the next file that is opened:
-// in its place stands one on which every use fails.
-void hold(int stream, int flags) {
-  if (::fcntl(stream, F_GETFD) < 0) static_cast<void>(::open("/dev/null", flags));
-}
-
 }  // namespace
 
 StandardOutput::StandardOutput() : before_(std::cout.rdbuf(this)) {
-  hold(STDIN_FILENO, O_WRONLY);
-  hold(STDOUT_FILENO, O_RDONLY);
   setp(waiting_.data(), waiting_.data() + waiting_.size());
   if (::isatty(STDOUT_FILENO) == 1) std::cout.setf(std::ios::unitbuf);
   std::cout.exceptions(std::ios::badbit);  // passes on what overflow() and sync() throw

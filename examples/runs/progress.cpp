@@ -7,21 +7,16 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <iterator>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "examples/runs/terminal.h"
-#include "examples/text/unicode.h"
 
 namespace regrad::example {
 namespace {
 
 constexpr std::chrono::milliseconds bar_interval(100);
 constexpr std::chrono::seconds line_interval(10);
-constexpr int usual_columns = 80;
-constexpr int narrowest_bar = 10, widest_bar = 40;
+constexpr int default_columns = 80, min_bar = 10, max_bar = 40;
 
 std::string duration(double seconds) {
   const auto total = static_cast<int64_t>(std::min(std::ceil(seconds), 1e9));
@@ -86,38 +81,7 @@ std::string bar(double fraction, int columns, bool colour) {
   return "\x1b[36m" + filled + "\x1b[0m\x1b[90m" + rest + "\x1b[0m";
 }
 
-using Range = std::pair<char32_t, char32_t>;
-
-template <std::size_t N>
-bool is_in(char32_t c, const Range (&ranges)[N]) {
-  return std::any_of(std::begin(ranges), std::end(ranges),
-                     [c](const Range& range) { return c >= range.first && c <= range.second; });
-}
-
-int columns_of(char32_t c) {
-  static constexpr Range marks[] = {
-      {0x0300, 0x036F}, {0x0483, 0x0489}, {0x0591, 0x05BD}, {0x05BF, 0x05C7},
-      {0x0610, 0x061A}, {0x064B, 0x065F}, {0x0670, 0x0670}, {0x06D6, 0x06DC},
-      {0x0941, 0x094D}, {0x1AB0, 0x1AFF}, {0x1DC0, 0x1DFF}, {0x200B, 0x200F},
-      {0x2060, 0x2064}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}, {0xFE20, 0xFE2F}};
-  static constexpr Range wide[] = {{0x1100, 0x115F},   {0x2E80, 0x303E},   {0x3041, 0xA4CF},
-                                   {0xA960, 0xA97F},   {0xAC00, 0xD7A3},   {0xF900, 0xFAFF},
-                                   {0xFE30, 0xFE6F},   {0xFF00, 0xFF60},   {0xFFE0, 0xFFE6},
-                                   {0x1F300, 0x1F64F}, {0x1F680, 0x1F6FF}, {0x1F900, 0x1FAFF},
-                                   {0x20000, 0x3FFFD}};
-  return is_in(c, marks) ? 0 : is_in(c, wide) ? 2 : 1;
-}
-
 }  // namespace
-
-int display_columns(std::string_view text) {
-  int columns = 0;
-  for (std::size_t i = 0, length; i < text.size(); i += std::max<std::size_t>(1, length)) {
-    length = code_point_length(text, i);
-    columns += columns_of(code_point_value(text.substr(i, length)));
-  }
-  return columns;
-}
 
 std::string progress_line(const ProgressState& state, int columns, bool colour) {
   std::vector<Piece> shown = pieces(state);
@@ -126,12 +90,12 @@ std::string progress_line(const ProgressState& state, int columns, bool colour) 
                                  [](const Piece& a, const Piece& b) { return a.rank < b.rank; }));
   }
   // In steps of 5, so that the bar does not tremble with the lengths of the figures.
-  const int room = std::min((columns - joined_columns(shown) - 2) / 5 * 5, widest_bar);
+  const int room = std::min((columns - joined_columns(shown) - 2) / 5 * 5, max_bar);
   std::string line;
   for (std::size_t i = 0; i < shown.size(); ++i) {
     const bool percentage = state.total > 0 && shown[i].rank == 0;
     if (i > 0) line += "  ";
-    if (percentage && room >= narrowest_bar) line += bar(done_fraction(state), room, colour) + "  ";
+    if (percentage && room >= min_bar) line += bar(done_fraction(state), room, colour) + "  ";
     line += shown[i].text;
   }
   if (columns > 0 && joined_columns(shown) > columns) {
@@ -153,7 +117,7 @@ Progress::Progress(const std::string& label, int64_t total_steps, ProgressMode m
 Progress::~Progress() { finish(); }
 
 void Progress::update(int64_t step, double loss, double accuracy) {
-  if (finished_ || mode_ == ProgressMode::off) return;
+  if (finished_) return;
   const Clock::time_point now = Clock::now();
   if (!started_) {
     started_ = true;
@@ -180,19 +144,14 @@ void Progress::draw() {
   pending_ = false;
   if (mode_ == ProgressMode::bar) {
     // One column less than there are: some terminals wrap when the last one is filled.
-    const std::string line = progress_line(state_, std::max(1, columns_of_terminal(STDERR_FILENO, usual_columns) - 1), colour_);
+    const int columns = std::max(1, columns_of_terminal(STDERR_FILENO, default_columns) - 1);
+    const std::string line = progress_line(state_, columns, colour_);
     std::fputs(("\r" + line + "\x1b[K").c_str(), stderr);
     on_screen_ = true;
-  } else if (mode_ == ProgressMode::lines) {
+  } else {
     std::fputs((progress_line(state_, 0, false) + "\n").c_str(), stderr);
   }
   std::fflush(stderr);
-}
-
-void Progress::note(const std::string& line) {
-  const bool erase = on_screen_ && !finished_;
-  std::fputs(((erase ? "\r\x1b[K" : "") + printable(line) + "\n").c_str(), stderr);
-  if (erase) draw();
 }
 
 void Progress::finish() {

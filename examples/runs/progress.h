@@ -1,20 +1,15 @@
 // How far a training run is: a bar that redraws itself on a terminal, plain lines anywhere else.
-// Everything goes to stderr, so that stdout stays clean for results. And the width of a text.
+// Everything goes to stderr, so that stdout stays clean for results.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 namespace regrad::example {
 
-// The terminal columns that text takes, after East Asian Width (Unicode TR 11): a combining mark
-// none, a Chinese, Japanese or Korean character two.
-int display_columns(std::string_view text);
-
 // automatic: a bar where stderr is a terminal that can draw one, lines elsewhere.
-enum class ProgressMode { automatic, bar, lines, off };
+enum class ProgressMode { automatic, bar, lines };
 
 struct ProgressState {
   std::string label;
@@ -39,9 +34,6 @@ class Progress {
   // `step` steps are done. Cheap: draws at most 10 times a second, or a line every 10 seconds.
   // Pass NaN for a figure that is not known. Colour is left out where NO_COLOR is set.
   void update(int64_t step, double loss, double accuracy);
-
-  // Prints a line of its own above the bar, whatever the mode.
-  void note(const std::string& line);
 
   // Draws the last state and ends its line. Further calls do nothing.
   void finish();

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <filesystem>
-#include <sstream>
 
 #include "autograd/check.h"
 
@@ -13,15 +11,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* columns =
-    "step,epoch,train_loss,held_out_loss,accuracy,rate,seconds,tokens_per_second";
-constexpr std::string_view sum_column = ",crc32c";
-constexpr const char *prefix = "checkpoint-", *suffix = ".safetensors", *sum_key = "crc32c ",
-                     *best_key = "best";
-constexpr int64_t largest_config = 1 << 16, largest_pointer = 256,
-                  largest_metrics = 1 << 24;  // bytes
-
-std::string cell(double value) { return std::isnan(value) ? "" : fmt::format("{}", value); }
+constexpr const char *prefix = "checkpoint-", *suffix = ".safetensors", *best_key = "best";
+constexpr int64_t max_config = 1 << 16, max_pointer = 256, max_metrics = 1 << 24;  // bytes
 
 // The number N of checkpoint-N.safetensors, or -1.
 int64_t step_of(std::string_view name) {
@@ -37,78 +28,24 @@ int64_t step_of(std::string_view name) {
 }
 
 // Empty where there is no such file.
-std::string content(const std::string& path, int64_t most) {
+std::string content(const std::string& path, int64_t max_bytes) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return {};
-  return nn::files::in_file(path, [&] { return nn::files::read_text(path, most); });
-}
-
-// Checkpoints from before there was a checksum of the whole file have one for each tensor.
-void verify(const std::string& path, const nn::Safetensors& file) {
-  if (file.verified) return;
-  for (const auto& [name, value] : file.tensors) {
-    const auto found = file.metadata.find(sum_key + name);
-    check(found != file.metadata.end(), "{}: damaged: it has no checksum", path);
-    check(found->second == fmt::format("{:08x}", nn::files::crc32c(nn::files::bytes_of(value))),
-          "{}: damaged: the checksum of \"{}\" is not that of its numbers", path,
-          shortened(name));
-  }
+  return nn::files::in_file(path, [&] { return nn::files::read_text(path, max_bytes); });
 }
 
 }  // namespace
 
-std::string metrics_table(const std::vector<Metrics>& rows) {
-  std::string text = fmt::format("{}{}\n", columns, sum_column);
-  for (const Metrics& row : rows) {
-    const std::string line =
-        fmt::format("{},{},{},{},{},{},{:.3f},{:.0f}", row.step, row.epoch, cell(row.train_loss),
-                    cell(row.held_out_loss), cell(row.accuracy), cell(row.rate), row.seconds,
-                    row.tokens_per_second);
-    text += fmt::format("{},{:08x}\n", line, nn::files::crc32c(line));
-  }
-  return text;
+void prepare_directory(const std::string& directory) {
+  std::error_code error;
+  fs::create_directories(directory, error);
+  check(!error, "{}: cannot create this folder: {}", directory, error.message());
+  nn::files::in_file(directory + ": cannot write into this folder",
+                     [&] { nn::files::Output(directory + "/.writable"); });
 }
 
-std::vector<Metrics> read_metrics(const std::string& text) {
-  std::vector<Metrics> rows;
-  std::istringstream lines(text);
-  std::string line;
-  std::getline(lines, line);
-  const bool has_sums = line == columns + std::string(sum_column);
-  if (!has_sums && line != columns) return rows;  // the second is from before there were checksums
-  while (std::getline(lines, line)) {
-    if (has_sums) {
-      const size_t end = std::min(line.rfind(','), line.size());
-      const std::string sum = line.substr(end);
-      line.resize(end);
-      if (sum != fmt::format(",{:08x}", nn::files::crc32c(line))) return rows;
-    }
-    std::vector<double> cells;
-    std::istringstream parts(line + ",");
-    for (std::string part; cells.size() <= 8 && std::getline(parts, part, ',');) {
-      double value = std::nan("");
-      const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-      if (!part.empty() && (error != std::errc() || end != part.data() + part.size())) return rows;
-      cells.push_back(value);
-    }
-    if (cells.size() != 8 || !(std::abs(cells[0]) < 1e15) || !(std::abs(cells[1]) < 1e15)) {
-      return rows;
-    }
-    rows.push_back({static_cast<int64_t>(cells[0]), static_cast<int64_t>(cells[1]), cells[2],
-                    cells[3], cells[4], cells[5], cells[6], cells[7]});
-  }
-  return rows;
-}
-
-DataMark mark_of(const std::string& path) {
-  if (path.empty()) return {};
-  DataMark mark;
-  nn::files::in_file(path, [&] {
-    const nn::files::Input file(path);
-    mark.bytes = file.size();
-    mark.checksum = fmt::format("crc32c {:08x}", file.sum(0, file.size()));
-  });
-  return mark;
+void write_file(const std::string& path, const std::string& text) {
+  nn::files::in_file(path, [&] { nn::files::write_text(path, text); });
 }
 
 void RunDirectory::lock() {
@@ -120,9 +57,9 @@ void RunDirectory::lock() {
 }
 
 // What no run wrote is not overwritten.
-void RunDirectory::refuse_others() const {
+void RunDirectory::refuse_others(const Settings& settings) const {
   try {
-    config();
+    read_config(settings);
     return;
   } catch (const Error&) {
   }
@@ -133,9 +70,9 @@ void RunDirectory::refuse_others() const {
   }
 }
 
-std::string RunDirectory::set_aside() {
+std::string RunDirectory::set_aside(const Settings& settings) {
   if (steps().empty()) {
-    refuse_others();
+    refuse_others(settings);
     return {};
   }
   std::string base = path_;
@@ -152,18 +89,18 @@ std::string RunDirectory::set_aside() {
   return place;
 }
 
-void RunDirectory::begin(const Config& config) {
+void RunDirectory::begin(const Settings& settings) {
   for (const char* name : {"last", "best", "metrics.csv"}) fs::remove(path_ + "/" + name);
   for (const int64_t step : steps()) fs::remove(checkpoint(step));
   remove_unfinished();
-  write("config.json", config_text(config));
+  write("config.json", config_text(settings));
 }
 
-Config RunDirectory::config() const {
-  const std::string path = path_ + "/config.json", text = content(path, largest_config);
+void RunDirectory::read_config(const Settings& settings) const {
+  const std::string path = path_ + "/config.json", text = content(path, max_config);
   check(!text.empty(),
         "{}: missing or empty; --resume needs the folder of a run that `train` began", path);
-  return nn::files::in_file(path, [&] { return read_config(text); });
+  nn::files::in_file(path, [&] { example::read_config(text, settings); });
 }
 
 void RunDirectory::remove_unfinished() const {
@@ -180,11 +117,11 @@ void RunDirectory::remove_unfinished() const {
 }
 
 void RunDirectory::write(const std::string& name, const std::string& text) const {
-  nn::files::in_file(path_ + "/" + name, [&] { nn::files::write_text(path_ + "/" + name, text); });
+  write_file(path_ + "/" + name, text);
 }
 
 std::vector<Metrics> RunDirectory::metrics() const {
-  const std::string path = path_ + "/metrics.csv", text = content(path, largest_metrics);
+  const std::string path = path_ + "/metrics.csv", text = content(path, max_metrics);
   const std::vector<Metrics> rows = read_metrics(text);
   const auto lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
   check(lines == (text.empty() ? 0 : rows.size() + 1) && (text.empty() || text.ends_with('\n')),
@@ -224,7 +161,7 @@ RunDirectory::Found RunDirectory::best() const {
   const int64_t step = named_by("best");
   if (step < 0) return {};
   Found found = open(step);
-  check(!found.file.verified || found.file.metadata.contains(best_key),
+  check(found.file.metadata.contains(best_key),
         "{}/best: damaged: it names {}, which was not the best", path_, found.path);
   return found;
 }
@@ -246,13 +183,13 @@ std::string RunDirectory::checkpoint(int64_t step) const {
 
 RunDirectory::Found RunDirectory::open(int64_t step) const {
   Found found{step, checkpoint(step), nn::load_safetensors(checkpoint(step))};
-  verify(found.path, found.file);
+  check(found.file.verified, "{}: damaged: it has no checksum", found.path);
   return found;
 }
 
 // -1 where there is no such file.
 int64_t RunDirectory::named_by(const std::string& pointer) const {
-  std::string name = content(path_ + "/" + pointer, largest_pointer);
+  std::string name = content(path_ + "/" + pointer, max_pointer);
   if (name.empty()) return -1;
   if (name.ends_with('\n')) name.pop_back();
   const int64_t step = step_of(name);

@@ -8,40 +8,19 @@
 #include <string>
 #include <vector>
 
-#include "examples/attention/options.h"
+#include "examples/runs/metrics.h"
+#include "examples/runs/settings.h"
 #include "nn/checkpoint.h"
 #include "nn/files.h"
 
 namespace regrad::example {
 
-// What was measured at a step; NaN where it was not.
-struct Metrics {
-  int64_t step = 0, epoch = 0;
-  double train_loss = 0, held_out_loss = 0, accuracy = 0, rate = 0, seconds = 0;
-  double tokens_per_second = 0;
-};
+// Creates the directory, and makes sure that files can be written there. Throws Error if not.
+void prepare_directory(const std::string& directory);
 
-// A header and a line for each row, which ends in the checksum of what stands before it.
-std::string metrics_table(const std::vector<Metrics>& rows);
-// Reads what metrics_table() wrote, up to the first line that is not of that form.
-std::vector<Metrics> read_metrics(const std::string& text);
-
-// The data of a run, so that another file is not taken for it.
-struct DataMark {
-  int64_t bytes = 0;
-  std::string checksum;
-  bool operator==(const DataMark&) const = default;
-};
-DataMark mark_of(const std::string& path);  // of no file: zeros
-
-// All options and the mark as JSON, and back. Trusts nothing: throws Error for a text that is not
-// JSON, lacks an option, has an unknown one, or gives one a value that the program would refuse.
-struct Config {
-  TrainOptions options;
-  DataMark data;
-};
-std::string config_text(const Config& config);
-Config read_config(const std::string& text);
+// Writes text so that either the old file or the whole new one is there. Throws Error if it cannot,
+// and where something other than a file is there.
+void write_file(const std::string& path, const std::string& text);
 
 class RunDirectory {
  public:
@@ -52,10 +31,12 @@ class RunDirectory {
   void lock();
 
   // Moves a run that is here to the first free of PATH.1, PATH.2, ... and says where; "" if none
-  // is, and an Error if other files would be overwritten. What is here then is locked.
-  std::string set_aside();
-  void begin(const Config& config);  // removes what a run before left, then writes config.json
-  Config config() const;
+  // is, and an Error if other files would be overwritten. What is here then is locked. A run is
+  // recognised by its checkpoints, or by a config.json of these settings.
+  std::string set_aside(const Settings& settings);
+  // Removes what a run before left, then writes config.json.
+  void begin(const Settings& settings);
+  void read_config(const Settings& settings) const;
   void remove_unfinished() const;  // temporary files of a save that was killed
 
   void write(const std::string& name, const std::string& text) const;
@@ -80,7 +61,7 @@ class RunDirectory {
   std::vector<int64_t> steps() const;  // of the checkpoints there, the newest first
 
  private:
-  void refuse_others() const;
+  void refuse_others(const Settings& settings) const;
   std::string checkpoint(int64_t step) const;
   Found open(int64_t step) const;
   int64_t named_by(const std::string& pointer) const;

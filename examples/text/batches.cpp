@@ -5,33 +5,27 @@
 #include <numeric>
 
 #include "autograd/check.h"
-#include "nn/init.h"
 #include "ops/ops.h"
+#include "ops/random.h"
 
 namespace regrad::example {
 namespace {
 
 constexpr int64_t batches_in_pool = 32;
 
-// Number `position` of the stream of a seed, by the counter-based generator.
-uint64_t random_bits(uint64_t seed, uint64_t position) {
-  Generator generator(seed, position);
-  return nn::fork(generator).seed();
-}
-
-// 0 .. count - 1 in a random order, any place of which is found without the others: a Feistel
+// 0 .. count - 1 in a random order, any number of which is found without the others: a Feistel
 // network (Luby, Rackoff 1988) shuffles the numbers of a power of 4; those that are too large are
 // sent through it again until they are not.
 class RandomOrder {
  public:
   RandomOrder(int64_t count, uint64_t seed, int64_t number)
       : count_(static_cast<uint64_t>(count)),
-        seed_(random_bits(seed, static_cast<uint64_t>(number))) {
+        seed_(philox(seed, static_cast<uint64_t>(number))) {
     while (uint64_t{1} << (2 * half_) < count_) ++half_;
   }
 
-  int64_t at(int64_t place) const {
-    auto number = static_cast<uint64_t>(place);
+  int64_t operator[](int64_t i) const {
+    auto number = static_cast<uint64_t>(i);
     do number = shuffled(number);
     while (number >= count_);
     return static_cast<int64_t>(number);
@@ -42,7 +36,7 @@ class RandomOrder {
     const uint64_t mask = (uint64_t{1} << half_) - 1;
     uint64_t left = number >> half_, right = number & mask;
     for (uint64_t round = 0; round < 4; ++round) {
-      const uint64_t mixed = left ^ (random_bits(seed_, round << half_ | right) & mask);
+      const uint64_t mixed = left ^ (philox(seed_, round << half_ | right) & mask);
       left = right;
       right = mixed;
     }
@@ -162,16 +156,15 @@ void Batches::draw() {
   const int64_t end = std::min(count_, begin + batches_in_pool * batch_size_);
   const RandomOrder order(count_, seed_, position_.epoch);
   drawn_.clear();
-  for (int64_t i = begin; i < end; ++i) drawn_.push_back(pair_(order.at(i)));
+  for (int64_t i = begin; i < end; ++i) drawn_.push_back(pair_(order[i]));
   std::stable_sort(drawn_.begin(), drawn_.end(), [](const EncodedPair& a, const EncodedPair& b) {
     return a.source.size() + a.target.size() < b.source.size() + b.target.size();
   });
   const int64_t batches = (end - begin + batch_size_ - 1) / batch_size_;
-  const RandomOrder turns(batches, random_bits(seed_, static_cast<uint64_t>(position_.epoch)),
-                          pool);
+  const RandomOrder shuffled_batches(batches, philox(seed_, static_cast<uint64_t>(position_.epoch)), pool);
   waiting_.clear();
   for (int64_t i = batches - 1; i >= position_.index % batches_in_pool; --i) {
-    const int64_t first = turns.at(i) * batch_size_;
+    const int64_t first = shuffled_batches[i] * batch_size_;
     waiting_.emplace_back(static_cast<size_t>(std::min(batch_size_, end - begin - first)));
     std::iota(waiting_.back().begin(), waiting_.back().end(), first);
   }

@@ -10,8 +10,8 @@
 namespace regrad::example {
 namespace {
 
-constexpr std::size_t longest_word = 128;  // characters
-constexpr int64_t least_count = 2, most_merges = 8000, words_per_merge = 100;
+constexpr std::size_t max_word_length = 128;  // characters
+constexpr int64_t min_count = 2, max_merges = 8000, words_per_merge = 100;
 
 bool is_digit(std::string_view point) { return point >= "0" && point <= "9" && point.size() == 1; }
 
@@ -21,7 +21,7 @@ void append_word(std::vector<std::string>& words, std::string_view word) {
   std::size_t count = 0;
   std::string_view last;
   for (const std::string_view point : code_points(word)) {
-    if (count == longest_word || (is_digit(last) && is_digit(point))) {
+    if (count == max_word_length || (is_digit(last) && is_digit(point))) {
       words.emplace_back();
       count = 0;
     }
@@ -116,7 +116,7 @@ class Learner {
       const Candidate best = heap_.top();
       heap_.pop();
       Places& places = places_[best.pair];
-      if (places.count < least_count) continue;
+      if (places.count < min_count) continue;
       if (places.count != best.count) {  // it was more once
         heap_.push({places.count, best.pair});
         continue;
@@ -218,15 +218,15 @@ class Learner {
 
 }  // namespace
 
-std::vector<Merge> learn_merges(const std::map<std::string, int64_t>& words, int64_t most) {
+std::vector<Merge> learn_merges(const std::map<std::string, int64_t>& words, int64_t max_count) {
   Learner learner(words);
   std::vector<Merge> merges;
   Merge merge;
-  while (static_cast<int64_t>(merges.size()) < most && learner.next(merge)) merges.push_back(merge);
+  while (static_cast<int64_t>(merges.size()) < max_count && learner.next(merge)) merges.push_back(merge);
   return merges;
 }
 
-int64_t suitable_merges(int64_t words) { return std::min(most_merges, words / words_per_merge); }
+int64_t suitable_merges(int64_t words) { return std::min(max_merges, words / words_per_merge); }
 
 std::size_t BytePairs::Hash::operator()(const std::pair<int64_t, int64_t>& pair) const {
   return static_cast<std::size_t>(static_cast<uint64_t>(pair.first) * 0x9e3779b97f4a7c15u ^

@@ -1,7 +1,6 @@
 #include "examples/text/indexed_pairs.h"
 
 #include "autograd/check.h"
-#include "examples/runs/terminal.h"
 
 namespace regrad::example {
 namespace {
@@ -33,18 +32,16 @@ Pair IndexedPairs::at(int64_t i) {
   fail("{}: the file has changed: it ends before pair {} of {}; start anew", path_, i, size_);
 }
 
-IndexedSplit::IndexedSplit(const std::string& path, const SplitOptions& options,
-                           const std::function<void(const Pair& pair, bool held_out)>& each)
+IndexedSplit::IndexedSplit(const std::string& path, const SplitOptions& options)
     : train(path, options, false), held_out(path, options, true) {
   check_fraction(options.held_out_fraction);
   PairReader reader(path);
   for (Pair pair;
-       (options.most == 0 || train.size() + held_out.size() < options.most) && reader.next(pair);) {
+       (options.max_pairs == 0 || train.size() + held_out.size() < options.max_pairs) && reader.next(pair);) {
     const bool apart = is_held_out(pair.source, options.held_out_fraction, options.seed);
     (apart ? held_out : train).add(reader.place());
-    each(pair, apart);
   }
-  for (const std::string& message : reader.remarks()) remark(message);
+  remarks = reader.remarks();
 }
 
 }  // namespace regrad::example

@@ -1,7 +1,6 @@
 // The pairs of a file that need not fit in memory: found by number, read when they are asked for.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,7 +12,7 @@ namespace regrad::example {
 struct SplitOptions {
   double held_out_fraction = 0;
   uint64_t seed = 0;
-  int64_t most = 0;  // only the first so many pairs; 0: all
+  int64_t max_pairs = 0;  // only the first so many; 0: all
 };
 
 // The pairs on one side of a split, in the order of the file. Holds the place of every 16th pair
@@ -40,14 +39,13 @@ class IndexedPairs {
   int64_t next_ = 0;  // what the reader would find next
 };
 
-// The split that split() makes of read_pairs(), with the file read once and not held. `each` sees
-// every pair, and whether it is held out. Throws what PairReader and split() throw, and Error for
-// what is no ordinary file, since it is read again.
+// The split that split() makes of read_pairs(), with the file read once and not held. Throws what
+// PairReader and split() throw, and Error for what is no ordinary file, since it is read again.
 struct IndexedSplit {
   IndexedPairs train, held_out;
+  std::vector<std::string> remarks;  // see PairReader::remarks()
 
-  IndexedSplit(const std::string& path, const SplitOptions& options,
-               const std::function<void(const Pair& pair, bool held_out)>& each);
+  IndexedSplit(const std::string& path, const SplitOptions& options);
 };
 
 }  // namespace regrad::example

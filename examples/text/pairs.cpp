@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "autograd/error.h"
-#include "examples/runs/terminal.h"
+#include "autograd/text.h"
 #include "examples/text/fields.h"
 #include "examples/text/unicode.h"
 
@@ -135,7 +135,7 @@ bool read_line(std::streambuf& input, std::string& line, int64_t& taken) {
   constexpr int end = std::char_traits<char>::eof();
   int byte = input.sbumpc();
   for (; byte != end && byte != '\n'; byte = input.sbumpc(), ++taken) {
-    if (line.size() == longest_line) return false;
+    if (line.size() == max_line_size) return false;
     line.push_back(static_cast<char>(byte));
   }
   if (line.ends_with('\r')) line.pop_back();
@@ -229,11 +229,11 @@ void PairReader::go_to(Place place) {
   next_ = place;
 }
 
-std::vector<Pair> read_pairs(const std::string& path) {
+std::vector<Pair> read_pairs(const std::string& path, std::vector<std::string>* remarks) {
   PairReader reader(path);
   std::vector<Pair> pairs;
   for (Pair pair; reader.next(pair);) pairs.push_back(std::move(pair));
-  for (const std::string& message : reader.remarks()) remark(message);
+  if (remarks != nullptr) *remarks = reader.remarks();
   return pairs;
 }
 

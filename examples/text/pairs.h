@@ -69,11 +69,12 @@ class PairReader {
 
 // The next line of a text without its end, LF or CRLF, and how many bytes it took: 0 at the end.
 // Never holds more than the longest line, 1 MB; false where one is longer.
-constexpr std::size_t longest_line = 1'000'000;  // bytes
+constexpr std::size_t max_line_size = 1'000'000;  // bytes
 bool read_line(std::streambuf& input, std::string& line, int64_t& taken);
 
-// All pairs of a file, in its order. Throws what PairReader throws.
-std::vector<Pair> read_pairs(const std::string& path);
+// All pairs of a file, in its order; `remarks` becomes PairReader::remarks(). Throws what
+// PairReader throws.
+std::vector<Pair> read_pairs(const std::string& path, std::vector<std::string>* remarks = nullptr);
 
 struct Split {
   std::vector<Pair> train, held_out;

@@ -1,16 +1,11 @@
 #include "examples/text/tokenisation.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "examples/text/unicode.h"
 
 namespace regrad::example {
 namespace {
-
-constexpr bool between(char32_t c, char32_t first, char32_t last) {
-  return c >= first && c <= last;
-}
 
 // What str.split() of Python splits at.
 constexpr bool is_space(char32_t c) {
@@ -80,16 +75,6 @@ std::string with_marks_apart(const std::string& text) {
   apart = spread(
       apart, is_digit, [](char c) { return c == '-'; }, false, true);
   return with_words_only(apart, " ");
-}
-
-struct Range {
-  char32_t first, last;
-};
-
-template <size_t N>
-bool is_in(char32_t c, const Range (&ranges)[N]) {
-  return std::any_of(std::begin(ranges), std::end(ranges),
-                     [c](const Range& range) { return between(c, range.first, range.last); });
 }
 
 // What sacrebleu 2 takes for Chinese. Its table means U+20000 to U+2A6D6, but says U+2001 to U+2A6D

@@ -12,7 +12,7 @@
 namespace regrad::example {
 namespace {
 
-constexpr std::size_t most_remembered = 100'000;  // words
+constexpr std::size_t max_remembered = 100'000;  // words
 
 std::string join_words(const std::vector<std::string>& tokens) {
   std::string text;
@@ -66,12 +66,24 @@ std::string join(const std::vector<std::string>& tokens, Tokeniser tokeniser) {
   return text;
 }
 
-void TokenCounts::add(std::string_view text) {
+std::vector<int32_t> TokenCounts::add(std::string_view text) {
+  std::vector<int32_t> numbers;
   for (std::string& token : tokenise(text, tokeniser_)) {
-    if (token.size() > longest_token) continue;
-    ++counts_[std::move(token)];
+    numbers.push_back(-1);
+    if (token.size() > max_token_size) continue;
+    const auto next = static_cast<int32_t>(entries_.size());
+    Entry& entry = entries_.try_emplace(std::move(token), Entry{next, 0}).first->second;
+    numbers.back() = entry.number;
+    ++entry.count;
     ++total_;
   }
+  return numbers;
+}
+
+std::map<std::string, int64_t> TokenCounts::in_order() const {
+  std::map<std::string, int64_t> counts;
+  for (const auto& [token, entry] : entries_) counts.emplace(token, entry.count);
+  return counts;
 }
 
 Vocabulary::Vocabulary(Tokeniser tokeniser) : tokeniser_(tokeniser) {
@@ -118,7 +130,7 @@ void Vocabulary::add_frequent(const std::map<std::string, int64_t>& counts, int6
   std::stable_sort(ranked.begin(), ranked.end(),
                    [](const auto& a, const auto& b) { return a.second > b.second; });
   for (auto& [token, count] : ranked) {
-    if (count < min_count || tokens_.size() == most_ids) break;
+    if (count < min_count || tokens_.size() == max_ids) break;
     add(std::move(token));
   }
 }
@@ -127,7 +139,7 @@ void Vocabulary::learn_parts(const std::map<std::string, int64_t>& words, int64_
   for (Merge& merge : learn_merges(words, merges)) {
     const bool both_known = ids_.contains(merge.left) && ids_.contains(merge.right);
     std::string whole = merge.left + merge.right;
-    if (!both_known || whole.size() > longest_token || tokens_.size() >= most_ids) continue;
+    if (!both_known || whole.size() > max_token_size || tokens_.size() >= max_ids) continue;
     if (!ids_.contains(whole)) add(std::move(whole));
     add_merge(std::move(merge));
   }
@@ -151,7 +163,7 @@ const std::vector<int64_t>& Vocabulary::parts_of(const std::string& word) const 
   std::vector<int64_t> ids;
   for (const std::string& symbol : symbols_of(word)) ids.push_back(id_of(symbol));
   pairs_.apply(ids);
-  if (remembered_.size() >= most_remembered) remembered_.clear();
+  if (remembered_.size() >= max_remembered) remembered_.clear();
   return remembered_.emplace(word, std::move(ids)).first->second;
 }
 
@@ -164,6 +176,19 @@ std::vector<int64_t> Vocabulary::encode(std::string_view text) const {
     }
     const std::vector<int64_t>& parts = parts_of(token);
     ids.insert(ids.end(), parts.begin(), parts.end());
+  }
+  return ids;
+}
+
+std::vector<std::vector<int64_t>> Vocabulary::ids_of(const TokenCounts& counts) const {
+  std::vector<std::vector<int64_t>> ids(counts.entries_.size());
+  for (const auto& [token, entry] : counts.entries_) {
+    std::vector<int64_t>& of_token = ids[static_cast<std::size_t>(entry.number)];
+    if (tokeniser_ == Tokeniser::bytepair) {
+      of_token = parts_of(token);
+    } else {
+      of_token = {id_of(token)};
+    }
   }
   return ids;
 }

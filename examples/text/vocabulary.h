@@ -37,18 +37,25 @@ class TokenCounts {
  public:
   explicit TokenCounts(Tokeniser tokeniser) : tokeniser_(tokeniser) {}
 
-  // Throws Error where text is not UTF-8. A token of more than 1024 bytes is passed over.
-  void add(std::string_view text);
+  // Counts the tokens of a text and gives their numbers: 0, 1, .. in the order in which tokens first
+  // came. With Vocabulary::ids_of() they become ids, so that a text is tokenised once. A token of
+  // more than 1024 bytes is not counted; its number is -1. Throws Error where text is not UTF-8.
+  std::vector<int32_t> add(std::string_view text);
 
   Tokeniser tokeniser() const { return tokeniser_; }
   int64_t total() const { return total_; }
   // In code point order, which for UTF-8 is the order of bytes.
-  std::map<std::string, int64_t> in_order() const { return {counts_.begin(), counts_.end()}; }
+  std::map<std::string, int64_t> in_order() const;
 
  private:
+  friend class Vocabulary;
+  struct Entry {
+    int32_t number;
+    int64_t count;
+  };
   Tokeniser tokeniser_;
   int64_t total_ = 0;
-  std::unordered_map<std::string, int64_t> counts_;
+  std::unordered_map<std::string, Entry> entries_;
 };
 
 class Vocabulary {
@@ -71,6 +78,9 @@ class Vocabulary {
   // The ids of the tokens of text, <unk> for an unknown one. Adds neither <bos> nor <eos>. The
   // parts of a word are remembered: not for several threads at once.
   std::vector<int64_t> encode(std::string_view text) const;
+
+  // The ids of each token that was counted, by its number: one, or those of its parts for bytepair.
+  std::vector<std::vector<int64_t>> ids_of(const TokenCounts& counts) const;
 
   // The tokens that encode() finds, with the text itself in place of <unk>: as many as there are
   // ids.

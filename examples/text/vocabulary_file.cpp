@@ -65,11 +65,11 @@ void check_token(std::string_view token, std::size_t id, Tokeniser tokeniser, st
     if (token != special_tokens[id]) fail(line, fmt::format("expected {}", special_tokens[id]));
     return;
   }
-  if (id >= most_ids) fail(line, "more than a million tokens");
+  if (id >= max_ids) fail(line, "more than a million tokens");
   if (token.empty()) fail(line, "the token is empty");
-  if (token.size() > longest_token) {
+  if (token.size() > max_token_size) {
     fail(line, fmt::format("the token has {} bytes; at most {} are allowed", token.size(),
-                           longest_token));
+                           max_token_size));
   }
   std::size_t count = 0;
   for (std::size_t i = 0, length; i < token.size(); i += length, ++count) {
@@ -121,7 +121,7 @@ Vocabulary Vocabulary::from_string(std::string_view text) {
   if (id < special_tokens.size()) fail(id + 2, "a special token is missing");
   for (std::size_t number = id + 2; !text.empty(); ++number) {
     const std::string_view line = next_line(text, number);
-    if (result.merges_.size() >= most_ids) fail(number, "more than a million merges");
+    if (result.merges_.size() >= max_ids) fail(number, "more than a million merges");
     if (!line.starts_with(merge_name)) fail(number, "expected a merge after the merges before it");
     if (!result.add_merge(read_merge(line, number))) {
       fail(number, "expected a new pair of tokens above that make a token above");

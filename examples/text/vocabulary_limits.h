@@ -8,7 +8,7 @@
 namespace regrad::example {
 
 constexpr std::array<std::string_view, 4> special_tokens = {"<pad>", "<bos>", "<eos>", "<unk>"};
-constexpr std::size_t most_ids = 1'000'000 + special_tokens.size();
-constexpr std::size_t longest_token = 1024;  // bytes
+constexpr std::size_t max_ids = 1'000'000 + special_tokens.size();
+constexpr std::size_t max_token_size = 1024;  // bytes
 
 }  // namespace regrad::example

@@ -13,10 +13,6 @@ constexpr bool is_any(char32_t c, const std::array<char32_t, N>& set) {
   return c != 0 && std::find(set.begin(), set.end(), c) != set.end();  // sets end with 0
 }
 
-constexpr bool between(char32_t c, char32_t first, char32_t last) {
-  return c >= first && c <= last;
-}
-
 constexpr bool is_space(char32_t c) {
   return c == U' ' || between(c, 0x09, 0x0D) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
          between(c, 0x2000, 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||

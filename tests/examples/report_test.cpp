@@ -15,7 +15,7 @@ namespace {
 struct Folder {
   std::string path =
       std::filesystem::temp_directory_path() / ("regrad-report-" + std::to_string(getpid()));
-  Folder() { prepare_directory(path); }
+  Folder() { std::filesystem::create_directories(path); }
   ~Folder() { std::filesystem::remove_all(path); }
   std::string read(const std::string& name) const {
     std::ifstream file(path + "/" + name, std::ios::binary);
