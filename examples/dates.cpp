@@ -3,6 +3,7 @@
 // additive attention between them (Bahdanau, Cho and Bengio, ICLR 2015).
 #include <regrad.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <iostream>
