@@ -57,49 +57,22 @@ const std::string& entry(const std::string& path, const nn::Metadata& metadata,
   return found->second;
 }
 
-// The tensors decide how much memory the model takes: they must agree with the metadata before one
-// is made.
-void check_shape(const std::string& path, const nn::NamedTensors& tensors, const std::string& name,
-                 const Shape& shape) {
-  check(tensors.contains(name), "{}: the tensor \"{}\" is missing", path, name);
-  const Tensor& given = tensors.at(name);
-  check(given.shape() == shape && given.dtype() == float32,
-        "{}: the tensor \"{}\" is {} {}; its metadata asks for {} float32", path, name,
-        given.shape().str(), regrad::name(given.dtype()), shape.str());
-}
-
-void check_transformer(const std::string& path, const nn::NamedTensors& tensors,
-                       const ModelOptions& options) {
-  for (int64_t layer = 0; layer < options.layers; ++layer) {
-    for (const char* side : {"encoder", "decoder"}) {
-      check_shape(path, tensors, fmt::format("transformer.{}.layers.{}.linear1.weight", side, layer),
-                  {4 * options.hidden, options.hidden});
-    }
-  }
-}
-
-void check_recurrent(const std::string& path, const nn::NamedTensors& tensors,
-                     const ModelOptions& options) {
-  const int64_t rows = (options.model == "lstm" ? 4 : 3) * options.hidden;
-  check_shape(path, tensors, "decoder.weight_hh", {rows, options.hidden});
-  for (int64_t layer = 0; layer < options.layers; ++layer) {
-    for (const char* side : {"", "_reverse"}) {
-      check_shape(path, tensors, fmt::format("encoder.weight_hh_l{}{}", layer, side),
-                  {rows, options.hidden});
-    }
-  }
-  if (options.score == "location") {
-    check_shape(path, tensors, "score.linear.weight", {options.longest_source, options.hidden});
-  }
-}
-
-void check_shapes(const std::string& path, const nn::NamedTensors& tensors,
-                  const Vocabulary& source, const Vocabulary& target, const ModelOptions& options) {
+// The metadata decides how much memory a model takes: before one is made, the file must hold at least
+// as many numbers as its embeddings and the largest weights of its layers.
+void check_sizes(const std::string& path, const nn::NamedTensors& tensors, const Vocabulary& source,
+                 const Vocabulary& target, const ModelOptions& options) {
   const bool is_transformer = options.model == "transformer";
   const int64_t width = is_transformer ? options.hidden : options.embedding;
-  check_shape(path, tensors, "source_embedding.weight", {source.size(), width});
-  check_shape(path, tensors, "target_embedding.weight", {target.size(), width});
-  (is_transformer ? check_transformer : check_recurrent)(path, tensors, options);
+  const int64_t matrices = is_transformer ? 24 : options.model == "lstm" ? 8 : 6;  // of a layer
+  int64_t needed = (source.size() + target.size()) * width +
+                   options.layers * matrices * options.hidden * options.hidden;
+  if (!is_transformer && options.score == "location") {
+    needed += options.longest_source * options.hidden;
+  }
+  int64_t found = 0;
+  for (const auto& [name, tensor] : tensors) found += tensor.numel();
+  check(needed <= found, "{}: it holds {} numbers; its metadata asks for {} or more", path, found,
+        needed);
 }
 
 ModelOptions read_options(const std::string& path, const nn::Metadata& metadata) {
@@ -202,13 +175,13 @@ Translator Translator::from(const std::string& path, const nn::NamedTensors& ten
   Vocabulary source = read_vocabulary(path, metadata, "source_vocabulary");
   Vocabulary target = read_vocabulary(path, metadata, "target_vocabulary");
   const ModelOptions options = read_options(path, metadata);
-  check_shapes(path, tensors, source, target, options);
+  check_sizes(path, tensors, source, target, options);
   Generator generator;
   Translator translator(std::move(source), std::move(target), options, generator);
   try {
     nn::load_state_dict(translator.model_, tensors);
   } catch (const Error& error) {
-    fail("{}: {}", path, error.what());
+    fail("{}: its metadata asks for another model: {}", path, error.what());
   }
   return translator;
 }
@@ -278,17 +251,9 @@ std::vector<std::vector<Translation>> Translator::translate(const std::vector<st
   return translations;
 }
 
-std::vector<std::string> Translator::translate(const std::vector<std::string>& texts) {
-  std::vector<std::string> best;
-  for (std::vector<Translation>& found : translate(texts, Decoding{})) {
-    best.push_back(std::move(found.front().text));
-  }
-  return best;
-}
-
-Translation Translator::show(const std::string& text, const Decoding& decoding) {
+Translation Translator::show(const std::string& text) {
   check(!source_.encode(text).empty(), "show: the text holds no token; it must hold at least one");
-  return translate({text}, decoding).front().front();
+  return translate({text}).front().front();
 }
 
 }  // namespace regrad::example

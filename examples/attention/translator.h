@@ -53,9 +53,8 @@ class Translator {
   // The n_best translations of each text, best first, with what each token attended to. Many texts
   // side by side; a text without a token has one empty translation.
   std::vector<std::vector<Translation>> translate(const std::vector<std::string>& texts,
-                                                  const Decoding& decoding);
-  std::vector<std::string> translate(const std::vector<std::string>& texts);  // the likeliest
-  Translation show(const std::string& text, const Decoding& decoding = {});
+                                                  const Decoding& decoding = {});
+  Translation show(const std::string& text);  // the likeliest; an Error where it holds no token
 
   void check_length(const std::string& text) const;  // an Error where it has too many tokens
 
