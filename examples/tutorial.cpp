@@ -187,11 +187,11 @@ void print_bias_fact(uint64_t seed) {
   };
   loss().backward();
   const double step = 1e-3;
-  const auto moved = [&](double by) {
+  const auto moved = [&](double shift) {
     const NoGrad guard;
-    attention.linear.bias.add_(scalar(by, float64));
+    attention.linear.bias.add_(scalar(shift, float64));
     const double value = loss().item<double>();
-    attention.linear.bias.add_(scalar(-by, float64));
+    attention.linear.bias.add_(scalar(-shift, float64));
     return value;
   };
   const double difference = (moved(step) - moved(-step)) / (2 * step);
@@ -216,11 +216,11 @@ double difference_through_outputs(const NamedScore& named, uint64_t seed, double
     return grad({loss}, nn::parameters(learner), {.allow_unused = true});
   };
   const std::vector<Tensor> whole = gradients(false), part = gradients(true);
-  double most = 0;
+  double difference = 0;
   for (size_t i = 0; i < whole.size(); ++i) {
-    if (whole[i].defined()) most = std::max(most, largest(whole[i] - part[i]));
+    if (whole[i].defined()) difference = std::max(difference, largest(whole[i] - part[i]));
   }
-  return most;
+  return difference;
 }
 
 void print_facts(const NamedScore& named, const TutorialOptions& options) {

@@ -20,9 +20,8 @@ using namespace regrad;
 using namespace regrad::example;
 
 Tensor metadata_of(const TrainOptions& options) {
-  return tensor({options.lr, options.clip, options.label_smoothing,
-                 static_cast<double>(options.steps)},
-                {4});
+  return tensor(
+      {options.lr, options.clip, options.label_smoothing, static_cast<double>(options.steps)}, {4});
 }
 
 void run(const std::string& directory, TrainOptions options, int64_t compared) {

@@ -1,7 +1,6 @@
 #include "examples/attention/checkpoint.h"
 
 #include "autograd/check.h"
-#include "examples/attention/not_finite.h"
 #include "ops/ops.h"
 
 namespace regrad::example {
@@ -30,28 +29,42 @@ nn::NamedTensors part(const nn::NamedTensors& checkpoint, const std::string& pre
   return found;
 }
 
-Generator generator_of(const nn::NamedTensors& tensors, const std::string& name) {
-  const Tensor& stored = tensors.at(name);
-  check(stored.dtype() == int64 && stored.shape() == Shape({2}),
-        "\"{}\" must be a seed and a position", name);
-  const std::vector<int64_t> numbers = stored.to_vector<int64_t>();
-  return Generator(static_cast<uint64_t>(numbers[0]), static_cast<uint64_t>(numbers[1]));
+void append(nn::NamedTensors& all, const std::string& prefix,
+            const std::vector<std::pair<std::string, Tensor>>& part) {
+  for (const auto& [name, value] : part) all.emplace_back(prefix + name, value);
 }
 
 }  // namespace
 
+nn::NamedTensors generator_state(TranslationModel& model) {
+  nn::NamedTensors state;
+  for (const auto& [name, generator] : nn::named_generators(model)) {
+    state.emplace_back(name, tensor({static_cast<int64_t>(generator->seed()),
+                                     static_cast<int64_t>(generator->position())},
+                                    {2}, {.device = cpu}));
+  }
+  return state;
+}
+
+void load_generator_state(TranslationModel& model, const nn::NamedTensors& state) {
+  std::vector<Generator> loaded;
+  const auto generators = nn::named_generators(model);
+  for (const auto& [name, generator] : generators) {
+    const Tensor& stored = state.at(name);
+    check(stored.dtype() == int64 && stored.shape() == Shape({2}),
+          "\"{}\" must be a seed and a position", name);
+    const std::vector<int64_t> numbers = stored.to_vector<int64_t>();
+    loaded.emplace_back(static_cast<uint64_t>(numbers[0]), static_cast<uint64_t>(numbers[1]));
+  }
+  for (size_t i = 0; i < loaded.size(); ++i) *generators[i].second = loaded[i];
+}
+
 nn::NamedTensors checkpoint_tensors(TranslationModel& model, const optim::Optimizer& optimiser,
                                     TrainingState state) {
   nn::NamedTensors all;
-  for (const auto& [name, value] : nn::state_dict(model)) all.emplace_back("model." + name, value);
-  for (const auto& [name, value] : optimiser.state_dict()) {
-    all.emplace_back("optimiser." + name, value);
-  }
-  for (const auto& [name, generator] : nn::named_generators(model)) {
-    all.emplace_back("generator." + name, tensor({static_cast<int64_t>(generator->seed()),
-                                                  static_cast<int64_t>(generator->position())},
-                                                 {2}));
-  }
+  append(all, "model.", nn::state_dict(model));
+  append(all, "optimiser.", optimiser.state_dict());
+  append(all, "generator.", generator_state(model));
   state.visit([&](const std::string& name, auto& value) {
     all.emplace_back("training." + name, to_tensor(value));
   });
@@ -61,16 +74,11 @@ nn::NamedTensors checkpoint_tensors(TranslationModel& model, const optim::Optimi
 TrainingState load_checkpoint(const nn::NamedTensors& tensors, TranslationModel& model,
                               optim::Optimizer& optimiser) {
   TrainingState state;
-  state.visit([&](const std::string& name, auto& value) {
-    read(tensors, "training." + name, value);
-  });
-  std::vector<Generator> generators;
-  for (const auto& [name, generator] : nn::named_generators(model)) {
-    generators.push_back(generator_of(tensors, "generator." + name));
-  }
+  state.visit(
+      [&](const std::string& name, auto& value) { read(tensors, "training." + name, value); });
   nn::load_state_dict(model, model_tensors(tensors));
   optimiser.load_state_dict(part(tensors, "optimiser."));
-  set_generators(model, generators);
+  load_generator_state(model, part(tensors, "generator."));
   return state;
 }
 

@@ -15,7 +15,8 @@ struct TrainingState {
   double loss_sum = 0;
   int64_t loss_count = 0;
   double best_loss = 0;  // on the held-out pairs; meaningful once something was measured
-  int64_t measured = 0, without_gain = 0, without_mistake = 0;  // measurements; the last two in a row
+  int64_t measured = 0, without_gain = 0,
+          without_mistake = 0;  // measurements; the last two in a row
 
   void visit(auto&& each) {
     each("step", step);
@@ -30,6 +31,10 @@ struct TrainingState {
     each("without_mistake", without_mistake);
   }
 };
+
+// Where each random generator of a model is, [seed, position] as int64, and back.
+nn::NamedTensors generator_state(TranslationModel& model);
+void load_generator_state(TranslationModel& model, const nn::NamedTensors& state);
 
 // "model.", "optimiser.", "generator." and "training." with the names of each.
 nn::NamedTensors checkpoint_tensors(TranslationModel& model, const optim::Optimizer& optimiser,

@@ -43,8 +43,8 @@ std::vector<Pair> pairs_of_file(const std::string& path, const Translator& trans
   std::vector<std::string> remarks;
   const std::vector<Pair> pairs = read_pairs(path, &remarks);
   for (const std::string& message : remarks) remark(message);
-  refuse_long(path, pairs, encode(pairs, translator.source(), translator.target()),
-              max_text_length, "");
+  refuse_long(path, pairs, encode(pairs, translator.source(), translator.target()), max_text_length,
+              "");
   return pairs;
 }
 
@@ -52,9 +52,8 @@ std::vector<Pair> pairs_of_file(const std::string& path, const Translator& trans
 
 int run_evaluate(const EvaluateOptions& options) {
   Translator translator = Translator::load(options.weights);
-  const std::vector<Pair> pairs = options.data.empty()
-                                      ? held_out_pairs(options.weights, translator)
-                                      : pairs_of_file(options.data, translator);
+  const std::vector<Pair> pairs = options.data.empty() ? held_out_pairs(options.weights, translator)
+                                                       : pairs_of_file(options.data, translator);
   say_remarks();
   const Evaluation result =
       evaluate(translator, pairs, static_cast<size_t>(options.pairs), options.decode);
@@ -62,9 +61,9 @@ int run_evaluate(const EvaluateOptions& options) {
   std::cout << fmt::format(
       "sources         {}\nexact match     {:.2f} %\ntoken accuracy  {:.2f} %\n"
       "perplexity      {:.3f}\n{:14}  {}\nchrF            {:.2f}\n",
-      result.held_out.size(), 100 * quality.exact, 100 * quality.token_accuracy,
-      quality.perplexity, fmt::format("BLEU ({})", name_of(quality.bleu.tokenisation)),
-      bleu_text(quality.bleu), quality.chrf);
+      result.held_out.size(), 100 * quality.exact, 100 * quality.token_accuracy, quality.perplexity,
+      fmt::format("BLEU ({})", name_of(quality.bleu.tokenisation)), bleu_text(quality.bleu),
+      quality.chrf);
   return 0;
 }
 

@@ -33,7 +33,8 @@ Predictions predict(Translator& translator, const std::vector<HeldOut>& held_out
 // How well a model predicts each next token, with the true ones before it given.
 class NextTokens {
  public:
-  // logits [b, t, tokens] and targets [b, t] int64; positions whose target is `ignored` do not count.
+  // logits [b, t, tokens] and targets [b, t] int64; positions whose target is `ignored` do not
+  // count.
   void add(const Tensor& logits, const Tensor& targets, int64_t ignored);
 
   double accuracy() const;    // the share of tokens that are most likely; NaN without any

@@ -2,33 +2,19 @@
 
 #include "autograd/check.h"
 #include "autograd/watch.h"
+#include "examples/attention/checkpoint.h"
 #include "ops/ops.h"
 
 namespace regrad::example {
 
-std::vector<Generator> generators_of(TranslationModel& model) {
-  std::vector<Generator> generators;
-  for (const auto& [name, generator] : nn::named_generators(model)) {
-    generators.push_back(*generator);
-  }
-  return generators;
-}
-
-void set_generators(TranslationModel& model, const std::vector<Generator>& generators) {
-  size_t next = 0;
-  for (const auto& [name, generator] : nn::named_generators(model)) {
-    *generator = generators[next++];
-  }
-}
-
 std::string first_not_finite(Translator& translator, const std::vector<Batch>& batches,
-                             double smoothing, const std::vector<Generator>& generators) {
+                             double smoothing, const nn::NamedTensors& generators) {
   const nn::NamedTensors parameters = nn::named_parameters(translator.model());
   for (const auto& [name, parameter] : parameters) {
     if (!all_finite(parameter)) return "the parameter " + name;
   }
   std::string found;
-  set_generators(translator.model(), generators);
+  load_generator_state(translator.model(), generators);
   {
     const Watch watch([&](const char* op, const Tensor& output) {
       if (found.empty() && !all_finite(output)) {

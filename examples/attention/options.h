@@ -41,8 +41,8 @@ struct ModelOptions {
 };
 
 struct TrainOptions : ModelOptions {
-  std::string data;  // empty: dates are generated
-  std::string out;   // the run directory; empty: runs/ and the name of the data
+  std::string data;             // empty: dates are generated
+  std::string out;              // the run directory; empty: runs/ and the name of the data
   std::string tokens = "auto";  // auto: bytepair for sentences of words, char for all else
   int64_t merges = -1;          // of bytepair; -1: as many as suit the data
   int64_t batch = 64;

@@ -24,8 +24,8 @@ void print_samples(const std::vector<HeldOut>& held_out, const Predictions& pred
     const size_t i = sample * held_out.size() / count;
     const std::string& text = predictions.texts[i];
     const bool is_correct = held_out[i].targets.contains(text);
-    std::cout << "  " << (is_correct ? " " : "✗") << " " << printable(held_out[i].source)
-              << "  →  " << printable(text);
+    std::cout << "  " << (is_correct ? " " : "✗") << " " << printable(held_out[i].source) << "  →  "
+              << printable(text);
     if (!is_correct) std::cout << "   (" << printable(*held_out[i].targets.begin()) << ")";
     std::cout << "\n";
   }
@@ -40,21 +40,20 @@ std::string machine_text(const Machine& machine) {
 Facts training_facts(const TrainOptions& options, const Task& task, Translator& translator,
                      const Trainer& trainer) {
   const std::vector<Metrics>& metrics = trainer.metrics();
-  return {
-      {"data", options.data.empty() ? "generated dates" : task.name},
-      {"pairs",
-       fmt::format("{} to learn from, {} held out{}", task.train.count, task.held_out.size(),
-                   task.left_out > 0 ? fmt::format(", {} left out", task.left_out) : "")},
-      {"tokens", fmt::format("{}: {} in the source, {} in the target", name_of(task.tokeniser),
-                             translator.source().size(), translator.target().size())},
-      {"model",
-       fmt::format("{}, {} attention, embedding {}, hidden {}: {} parameters", options.model,
-                   options.model == "transformer" ? "multi-head" : options.score, options.embedding,
-                   options.hidden, nn::num_parameters(translator.model()))},
-      {"training", fmt::format("{} steps of {} pairs, Adam at {}, seed {}", trainer.state().step,
-                               options.batch, options.lr, options.seed)},
-      {"time", fmt::format("{:.1f} s on {}", metrics.empty() ? 0 : metrics.back().seconds,
-                           machine_text(options.machine))}};
+  return {{"data", options.data.empty() ? "generated dates" : task.name},
+          {"pairs",
+           fmt::format("{} to learn from, {} held out{}", task.train.count, task.held_out.size(),
+                       task.left_out > 0 ? fmt::format(", {} left out", task.left_out) : "")},
+          {"tokens", fmt::format("{}: {} in the source, {} in the target", name_of(task.tokeniser),
+                                 translator.source().size(), translator.target().size())},
+          {"model",
+           fmt::format("{}, {} attention, embedding {}, hidden {}: {} parameters", options.model,
+                       options.model == "transformer" ? "multi-head" : options.score,
+                       options.embedding, options.hidden, nn::num_parameters(translator.model()))},
+          {"training", fmt::format("{} steps of {} pairs, Adam at {}, seed {}",
+                                   trainer.state().step, options.batch, options.lr, options.seed)},
+          {"time", fmt::format("{:.1f} s on {}", metrics.empty() ? 0 : metrics.back().seconds,
+                               machine_text(options.machine))}};
 }
 
 void add_quality(Facts& facts, const Evaluation& unseen) {
@@ -76,10 +75,9 @@ void add_alignment(Facts& facts, const Task& task, Translator& translator) {
   }
   const Alignment years = alignment(translator, sources);
   if (years.digits == 0) return;
-  facts.emplace_back("years align",
-                     fmt::format("{:.1f} % of the attention of {} digits, {:.1f} % "
-                                 "of their peaks, on the source's year",
-                                 100 * years.mass, years.digits, 100 * years.peaks));
+  facts.emplace_back("years align", fmt::format("{:.1f} % of the attention of {} digits, {:.1f} % "
+                                                "of their peaks, on the source's year",
+                                                100 * years.mass, years.digits, 100 * years.peaks));
 }
 
 std::vector<AttentionMap> draw_maps(Translator& translator, const Task& task) {

@@ -108,9 +108,10 @@ int train(Trainer& trainer, Translator& translator, const RunDirectory& director
 // What the options say that can be said only now that the data is known.
 void note_task(const TrainOptions& given, const Task& task) {
   if (given.tokens == "auto" && given.merges >= 0 && task.tokeniser != Tokeniser::bytepair) {
-    remark(fmt::format(
-        "--merges has no effect: --tokens auto takes {}s for this data; it is for --tokens bytepair",
-        name_of(task.tokeniser)));
+    remark(
+        fmt::format("--merges has no effect: --tokens auto takes {}s for this data; it is for "
+                    "--tokens bytepair",
+                    name_of(task.tokeniser)));
   }
 }
 

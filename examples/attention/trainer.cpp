@@ -65,7 +65,7 @@ Trainer::Trainer(const TrainOptions& options, Translator& translator, Batches& b
 // One step of Adam on `accumulate` batches; returns the mean loss before it. Nothing is moved where
 // a loss or a gradient is not finite.
 double Trainer::step() {
-  const std::vector<Generator> generators = generators_of(translator_.model());
+  const nn::NamedTensors generators = generator_state(translator_.model());
   std::vector<Batch> batches;
   double value = 0;
   const auto count = static_cast<double>(options_.accumulate);
@@ -87,7 +87,7 @@ double Trainer::step() {
 }
 
 void Trainer::fail_not_finite(const char* what, double value, const std::vector<Batch>& batches,
-                              const std::vector<Generator>& generators) {
+                              const nn::NamedTensors& generators) {
   fail(
       "train: at step {} the {} is {}; the first that is not finite is {}. The checkpoints in {} "
       "are from before; a smaller --lr or --clip may help",

@@ -48,7 +48,7 @@ class Trainer {
   void save(bool is_best);
   [[noreturn]] void fail_not_finite(const char* what, double value,
                                     const std::vector<Batch>& batches,
-                                    const std::vector<Generator>& generators);
+                                    const nn::NamedTensors& generators);
 
   const TrainOptions& options_;
   Translator& translator_;

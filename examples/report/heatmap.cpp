@@ -144,21 +144,22 @@ MapLayout layout_of(const AttentionMap& map, const Labels& source, const Labels&
           reads_from_the_right(map.source)};
 }
 
-std::string column_labels(const Labels& source, const MapLayout& at) {
+std::string column_labels(const Labels& source, const MapLayout& layout) {
   std::string svg;
   for (std::size_t s = 0; s < source.items.size(); ++s) {
-    const int x = at.column(s) + cell_size / 2;
+    const int x = layout.column(s) + cell_size / 2;
     const std::string place =
-        at.slanted ? fmt::format("transform=\"translate({} {})rotate(-55)\"", x + 3, at.top - 6)
-                   : fmt::format("x=\"{}\" y=\"{}\" text-anchor=\"middle\"", x, at.top - 8);
+        layout.slanted
+            ? fmt::format("transform=\"translate({} {})rotate(-55)\"", x + 3, layout.top - 6)
+            : fmt::format("x=\"{}\" y=\"{}\" text-anchor=\"middle\"", x, layout.top - 8);
     svg += fmt::format("<text {}>{}</text>\n", place, escaped(source.items[s].text));
   }
   return svg;
 }
 
 // Opaque greys, black for 1: some printers and converters get transparency wrong.
-std::string cells_of_row(const AttentionMap& map, std::size_t t, const MapLayout& at) {
-  const int y = at.top + static_cast<int>(t) * cell_size;
+std::string cells_of_row(const AttentionMap& map, std::size_t t, const MapLayout& layout) {
+  const int y = layout.top + static_cast<int>(t) * cell_size;
   std::string svg;
   for (std::size_t s = 0; s < map.source.size(); ++s) {
     const float weight = map.weights[t * map.source.size() + s];
@@ -168,29 +169,29 @@ std::string cells_of_row(const AttentionMap& map, std::size_t t, const MapLayout
     svg += fmt::format(
         "<rect x=\"{0}\" y=\"{1}\" width=\"{2}\" height=\"{2}\" fill=\"#{3:02x}{3:02x}{3:02x}\">"
         "<title>{4} → {5}: {6}</title></rect>\n",
-        at.column(s), y, cell_size, grey, escaped(map.source[s]), escaped(map.target[t]),
+        layout.column(s), y, cell_size, grey, escaped(map.source[s]), escaped(map.target[t]),
         known ? fmt::format("{:.6g}", weight) : "not a number");
     if (!known) {
       svg += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">?</text>\n",
-                         at.column(s) + cell_size / 2, y + 18);
+                         layout.column(s) + cell_size / 2, y + 18);
     }
   }
   return svg;
 }
 
 // Hairlines between the cells, so that a white one can be counted, and a frame around all.
-std::string grid_lines(const MapLayout& at) {
+std::string grid_lines(const MapLayout& layout) {
   std::string path;
-  for (int x = at.left + cell_size; x < at.left + at.across; x += cell_size) {
-    path += fmt::format("M{} {}v{}", x, at.top, at.down);
+  for (int x = layout.left + cell_size; x < layout.left + layout.across; x += cell_size) {
+    path += fmt::format("M{} {}v{}", x, layout.top, layout.down);
   }
-  for (int y = at.top + cell_size; y < at.top + at.down; y += cell_size) {
-    path += fmt::format("M{} {}h{}", at.left, y, at.across);
+  for (int y = layout.top + cell_size; y < layout.top + layout.down; y += cell_size) {
+    path += fmt::format("M{} {}h{}", layout.left, y, layout.across);
   }
   return fmt::format(
       "<path d=\"{}\" fill=\"none\" stroke=\"#999999\" stroke-width=\"0.4\"/>\n"
       "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"#000000\"/>\n",
-      path, at.left, at.top, at.across, at.down);
+      path, layout.left, layout.top, layout.across, layout.down);
 }
 
 // The source tokens [first, last) as one grid.
@@ -243,21 +244,21 @@ std::string to_terminal(const AttentionMap& map, bool colour, int width) {
 std::string to_svg(const AttentionMap& map) {
   check_map(map);
   const Labels source(map.source), target(map.target);
-  const MapLayout at = layout_of(map, source, target);
+  const MapLayout layout = layout_of(map, source, target);
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" "
       "viewBox=\"0 0 {0} {1}\" role=\"img\" font-size=\"13\" font-family=\"sans-serif\" "
       "fill=\"#000000\">\n<title>{2}</title>\n<rect fill=\"#ffffff\" width=\"100%\" "
       "height=\"100%\"/>\n",
-      at.width, at.height, escaped(map.title.empty() ? "Attention" : map.title));
-  svg += column_labels(source, at);
+      layout.width, layout.height, escaped(map.title.empty() ? "Attention" : map.title));
+  svg += column_labels(source, layout);
   for (std::size_t t = 0; t < map.target.size(); ++t) {
-    svg +=
-        fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n", at.left - 8,
-                    at.top + static_cast<int>(t) * cell_size + 18, escaped(target.items[t].text)) +
-        cells_of_row(map, t, at);
+    svg += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n", layout.left - 8,
+                       layout.top + static_cast<int>(t) * cell_size + 18,
+                       escaped(target.items[t].text)) +
+           cells_of_row(map, t, layout);
   }
-  return svg + grid_lines(at) + "</svg>\n";
+  return svg + grid_lines(layout) + "</svg>\n";
 }
 
 }  // namespace regrad::example

@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t most_points = 500;  // of a curve: about one for each pixel
+constexpr std::size_t max_points = 500;  // of a curve: about one for each pixel
 
 json printable_tokens(const std::vector<std::string>& tokens) {
   json array = json::array();
@@ -43,7 +43,7 @@ json to_json(const std::vector<AttentionMap>& maps) {
 }
 
 json to_json(const Series& series) {
-  const std::size_t count = series.points.size(), stride = (count + most_points - 1) / most_points;
+  const std::size_t count = series.points.size(), stride = (count + max_points - 1) / max_points;
   json points = json::array();
   for (std::size_t i = count == 0 ? 0 : (count - 1) % stride; i < count; i += stride) {
     const auto& [step, value] = series.points[i];
@@ -82,9 +82,9 @@ json to_json(const Report& report) {
           {"worst", to_json(report.worst)},    {"score_name", printable(report.score_name)}};
 }
 
-std::string with_replaced(const std::string& text, char what, const char* by) {
+std::string with_replaced(const std::string& text, char what, const char* replacement) {
   std::string result;
-  for (const char c : text) result += c == what ? std::string(by) : std::string(1, c);
+  for (const char c : text) result += c == what ? std::string(replacement) : std::string(1, c);
   return result;
 }
 

@@ -49,10 +49,10 @@ std::optional<Metrics> read_row(std::string line) {
 std::string metrics_table(const std::vector<Metrics>& rows) {
   std::string text = std::string(header) + "\n";
   for (const Metrics& row : rows) {
-    const std::string line = fmt::format(
-        "{},{},{},{},{},{},{:.3f},{:.0f}", row.step, row.epoch, cell(row.train_loss),
-        cell(row.held_out_loss), cell(row.accuracy), cell(row.lr), row.seconds,
-        row.tokens_per_second);
+    const std::string line =
+        fmt::format("{},{},{},{},{},{},{:.3f},{:.0f}", row.step, row.epoch, cell(row.train_loss),
+                    cell(row.held_out_loss), cell(row.accuracy), cell(row.lr), row.seconds,
+                    row.tokens_per_second);
     text += fmt::format("{},{:08x}\n", line, nn::files::crc32c(line));
   }
   return text;

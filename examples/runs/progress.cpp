@@ -104,14 +104,14 @@ std::string progress_line(const ProgressState& state, int columns, bool colour) 
   return line;
 }
 
-Progress::Progress(const std::string& label, int64_t total_steps, ProgressMode mode)
-    : mode_(mode), colour_(wants_colour()), start_(Clock::now()), last_draw_(start_) {
+Progress::Progress(const std::string& label, int64_t total_steps)
+    : is_bar_(obeys_escapes(STDERR_FILENO)),
+      colour_(wants_colour()),
+      start_(Clock::now()),
+      last_draw_(start_) {
   state_.label = printable(label);
   state_.total = total_steps;
   state_.loss = state_.accuracy = std::nan("");
-  if (mode_ == ProgressMode::automatic) {
-    mode_ = obeys_escapes(STDERR_FILENO) ? ProgressMode::bar : ProgressMode::lines;
-  }
 }
 
 Progress::~Progress() { finish(); }
@@ -123,7 +123,7 @@ void Progress::update(int64_t step, double loss, double accuracy) {
     started_ = true;
     first_step_ = step;
     start_ = now;
-    if (mode_ == ProgressMode::lines) last_draw_ = now;
+    if (!is_bar_) last_draw_ = now;
   }
   state_.step = step;
   state_.loss = loss;
@@ -132,17 +132,14 @@ void Progress::update(int64_t step, double loss, double accuracy) {
   const auto steps = static_cast<double>(step - first_step_);
   state_.steps_per_second = state_.seconds > 0 && steps > 0 ? steps / state_.seconds : 0;
   pending_ = true;
-  const bool is_bar = mode_ == ProgressMode::bar;
-  if (now - last_draw_ >=
-      (is_bar ? Clock::duration(bar_interval) : Clock::duration(line_interval))) {
-    last_draw_ = now;
-    draw();
-  }
+  if (now - last_draw_ < (is_bar_ ? Clock::duration(bar_interval) : line_interval)) return;
+  last_draw_ = now;
+  draw();
 }
 
 void Progress::draw() {
   pending_ = false;
-  if (mode_ == ProgressMode::bar) {
+  if (is_bar_) {
     // One column less than there are: some terminals wrap when the last one is filled.
     const int columns = std::max(1, columns_of_terminal(STDERR_FILENO, default_columns) - 1);
     const std::string line = progress_line(state_, columns, colour_);

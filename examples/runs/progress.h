@@ -8,9 +8,6 @@
 
 namespace regrad::example {
 
-// automatic: a bar where stderr is a terminal that can draw one, lines elsewhere.
-enum class ProgressMode { automatic, bar, lines };
-
 struct ProgressState {
   std::string label;
   int64_t step = 0, total = 0;    // in steps; total 0: not known
@@ -25,8 +22,7 @@ std::string progress_line(const ProgressState& state, int columns, bool colour);
 
 class Progress {
  public:
-  explicit Progress(const std::string& label, int64_t total_steps,
-                    ProgressMode mode = ProgressMode::automatic);
+  Progress(const std::string& label, int64_t total_steps);
   ~Progress();  // calls finish()
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -43,8 +39,7 @@ class Progress {
   void draw();
 
   ProgressState state_;
-  ProgressMode mode_;
-  bool colour_, started_ = false, finished_ = false, on_screen_ = false, pending_ = false;
+  bool is_bar_, colour_, started_ = false, finished_ = false, on_screen_ = false, pending_ = false;
   int64_t first_step_ = 0;
   Clock::time_point start_, last_draw_;
 };

@@ -20,8 +20,8 @@ std::vector<std::string> remarks;
 // "these do not fit:\n  a\n  b" as "these do not fit: a; b".
 std::string in_one_line(std::string_view message) {
   std::string line;
-  for (size_t at; (at = message.find("\n  ")) != message.npos; message.remove_prefix(at + 3)) {
-    line += message.substr(0, at);
+  for (size_t end; (end = message.find("\n  ")) != message.npos; message.remove_prefix(end + 3)) {
+    line += message.substr(0, end);
     line += line.ends_with(':') ? " " : "; ";
   }
   line += message;

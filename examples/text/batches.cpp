@@ -19,8 +19,7 @@ constexpr int64_t batches_in_pool = 32;
 class RandomOrder {
  public:
   RandomOrder(int64_t count, uint64_t seed, int64_t number)
-      : count_(static_cast<uint64_t>(count)),
-        seed_(philox(seed, static_cast<uint64_t>(number))) {
+      : count_(static_cast<uint64_t>(count)), seed_(philox(seed, static_cast<uint64_t>(number))) {
     while (uint64_t{1} << (2 * half_) < count_) ++half_;
   }
 
@@ -161,7 +160,8 @@ void Batches::draw() {
     return a.source.size() + a.target.size() < b.source.size() + b.target.size();
   });
   const int64_t batches = (end - begin + batch_size_ - 1) / batch_size_;
-  const RandomOrder shuffled_batches(batches, philox(seed_, static_cast<uint64_t>(position_.epoch)), pool);
+  const RandomOrder shuffled_batches(batches, philox(seed_, static_cast<uint64_t>(position_.epoch)),
+                                     pool);
   waiting_.clear();
   for (int64_t i = batches - 1; i >= position_.index % batches_in_pool; --i) {
     const int64_t first = shuffled_batches[i] * batch_size_;

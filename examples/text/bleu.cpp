@@ -38,11 +38,9 @@ size_t nearest_length(size_t length, const std::vector<Units>& references) {
 struct BleuTotals {
   std::array<int64_t, max_order> right{}, all{};
   size_t length = 0, reference_length = 0;
-  Tokenisation tokenisation;
 
-  explicit BleuTotals(Tokenisation how) : tokenisation(how) {}
-
-  void add(const std::string& hypothesis, const std::vector<std::string>& references) {
+  void add(const std::string& hypothesis, const std::vector<std::string>& references,
+           Tokenisation tokenisation) {
     const Units words = units_of(hypothesis, tokenisation);
     std::vector<Units> wanted;
     for (const std::string& reference : references) {
@@ -83,8 +81,10 @@ struct BleuTotals {
 Bleu corpus_bleu(const std::vector<std::string>& hypotheses, const References& references,
                  Tokenisation tokenisation) {
   check_references("bleu", hypotheses.size(), references);
-  BleuTotals totals(tokenisation);
-  for (size_t i = 0; i < hypotheses.size(); ++i) totals.add(hypotheses[i], references[i]);
+  BleuTotals totals;
+  for (size_t i = 0; i < hypotheses.size(); ++i) {
+    totals.add(hypotheses[i], references[i], tokenisation);
+  }
   return {totals.score(), tokenisation, totals.all.back() > 0};
 }
 

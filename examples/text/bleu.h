@@ -9,8 +9,8 @@
 
 namespace regrad::example {
 
-// Of a whole corpus, 0 to 100, with sacrebleu's defaults (Post, "A call for clarity in reporting BLEU
-// scores", WMT 2018): n-grams of 1 to 4 words, letters as they are, exponential smoothing, the
+// Of a whole corpus, 0 to 100, with sacrebleu's defaults (Post, "A call for clarity in reporting
+// BLEU scores", WMT 2018): n-grams of 1 to 4 words, letters as they are, exponential smoothing, the
 // reference length nearest to the hypothesis. Throws Error as check_references() does.
 struct Bleu {
   double score = 0;

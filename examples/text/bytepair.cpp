@@ -222,7 +222,8 @@ std::vector<Merge> learn_merges(const std::map<std::string, int64_t>& words, int
   Learner learner(words);
   std::vector<Merge> merges;
   Merge merge;
-  while (static_cast<int64_t>(merges.size()) < max_count && learner.next(merge)) merges.push_back(merge);
+  while (static_cast<int64_t>(merges.size()) < max_count && learner.next(merge))
+    merges.push_back(merge);
   return merges;
 }
 

@@ -31,10 +31,10 @@ struct Merge {
   bool operator==(const Merge&) const = default;
 };
 
-// The first `max_count` merges for words that occur so often: each the pair that occurs most often at
-// its time, at least twice; of several, the first in code point order of the left, then the right.
-std::vector<Merge> learn_merges(const std::map<std::string, int64_t>& words,
-                                int64_t max_count);
+// The first `max_count` merges for words that occur so often: each the pair that occurs most often
+// at its time, at least twice; of several, the first in code point order of the left, then the
+// right.
+std::vector<Merge> learn_merges(const std::map<std::string, int64_t>& words, int64_t max_count);
 
 // How many merges suit a text of so many words: one for every 100, at most 8000, so that a part is
 // seen often enough to be learnt (Sennrich, Zhang, ACL 2019, on small data).

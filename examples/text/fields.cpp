@@ -1,39 +1,27 @@
 #include "examples/text/fields.h"
 
 #include <algorithm>
-#include <set>
 #include <vector>
 
 namespace regrad::example {
 namespace {
 
-using Names = std::set<std::string_view>;
-
-const Names& names_of_columns() {
-  static const Names names = {
-      "source",   "target",   "src",        "tgt",       "trg",         "input",      "output",
-      "text",     "sentence", "original",   "reference", "translation", "question",   "answer",
-      "prompt",   "response", "lang",       "language",  "english",     "french",     "german",
-      "spanish",  "italian",  "portuguese", "dutch",     "russian",     "chinese",    "japanese",
-      "korean",   "arabic",   "hebrew",     "hindi",     "turkish",     "polish",     "swedish",
-      "danish",   "finnish",  "norwegian",  "czech",     "greek",       "ukrainian",  "thai",
-      "mandarin", "latin",    "romanian",   "hungarian", "vietnamese",  "indonesian", "français",
-      "deutsch",  "español",  "italiano",   "português", "русский",     "eng",        "fra",
-      "fre",      "deu",      "ger",        "spa",       "ita",         "por",        "nld",
-      "rus",      "zho",      "cmn",        "jpn",       "kor",         "ara",        "heb",
-      "hin",      "tur",      "pol",        "en",        "fr",          "de",         "es",
-      "it",       "pt",       "nl",         "ru",        "zh",          "ja",         "ko",
-      "ar",       "he",       "hi",         "tr",        "pl",          "sv",         "cs",
-      "uk",       "vi",       "el",         "英文",      "中文",        "英语",       "汉语",
-      "法文",     "法语",     "日文",       "日语",      "韩文",        "德语",       "原文",
-      "译文",     "源",       "目标",       "问题",      "答案"};
-  return names;
-}
+constexpr std::string_view column_names =
+    " source target src tgt trg input output text sentence original reference translation "
+    "question answer prompt response lang language english french german spanish italian "
+    "portuguese dutch russian chinese japanese korean arabic hebrew hindi turkish polish "
+    "swedish danish finnish norwegian czech greek ukrainian thai mandarin latin romanian "
+    "hungarian vietnamese indonesian français deutsch español italiano português русский eng "
+    "fra fre deu ger spa ita por nld rus zho cmn jpn kor ara heb hin tur pol en fr de es it "
+    "pt nl ru zh ja ko ar he hi tr pl sv cs uk vi el 英文 中文 英语 汉语 法文 法语 日文 日语 韩文 "
+    "德语 原文 译文 源 目标 "
+    "问题 答案 ";
 
 // Codes of languages that are words too: "it" is "es" in German.
-bool is_common_word(std::string_view name) {
-  static const Names words = {"it", "es", "he", "hi", "de", "el"};
-  return words.contains(name);
+constexpr std::string_view common_words = " it es he hi de el ";
+
+bool is_one_of(std::string_view words, std::string_view name) {
+  return words.find(" " + std::string(name) + " ") != words.npos;
 }
 
 std::string in_small_letters(std::string_view text) {
@@ -44,12 +32,12 @@ std::string in_small_letters(std::string_view text) {
 
 // Cut at spaces and at marks.
 std::vector<std::string_view> pieces_of(std::string_view text) {
-  constexpr std::string_view between = " _-.:/()[]#";
+  constexpr std::string_view separators = " _-.:/()[]#";
   std::vector<std::string_view> pieces;
-  for (size_t at = 0; (at = text.find_first_not_of(between, at)) != text.npos;) {
-    const size_t end = std::min(text.find_first_of(between, at), text.size());
-    pieces.push_back(text.substr(at, end - at));
-    at = end;
+  for (size_t begin = 0; (begin = text.find_first_not_of(separators, begin)) != text.npos;) {
+    const size_t end = std::min(text.find_first_of(separators, begin), text.size());
+    pieces.push_back(text.substr(begin, end - begin));
+    begin = end;
   }
   return pieces;
 }
@@ -64,8 +52,8 @@ bool is_header(std::string_view source, std::string_view target) {
     const std::vector<std::string_view> pieces = pieces_of(side);
     if (pieces.empty()) return false;
     for (const std::string_view piece : pieces) {
-      if (!names_of_columns().contains(piece)) return false;
-      is_sure = is_sure || !is_common_word(piece);
+      if (!is_one_of(column_names, piece)) return false;
+      is_sure = is_sure || !is_one_of(common_words, piece);
     }
   }
   return is_sure;

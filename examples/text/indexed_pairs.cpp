@@ -36,8 +36,8 @@ IndexedSplit::IndexedSplit(const std::string& path, const SplitOptions& options)
     : train(path, options, false), held_out(path, options, true) {
   check_fraction(options.held_out_fraction);
   PairReader reader(path);
-  for (Pair pair;
-       (options.max_pairs == 0 || train.size() + held_out.size() < options.max_pairs) && reader.next(pair);) {
+  for (Pair pair; (options.max_pairs == 0 || train.size() + held_out.size() < options.max_pairs) &&
+                  reader.next(pair);) {
     const bool apart = is_held_out(pair.source, options.held_out_fraction, options.seed);
     (apart ? held_out : train).add(reader.place());
   }

@@ -26,7 +26,7 @@ struct Units {
   int64_t ngrams(size_t n) const { return n > size() ? 0 : static_cast<int64_t>(size() + 1 - n); }
   Counts counts(size_t n) const;  // how often each n-gram occurs; its text is that of the units
 };
-Units words_of(std::string text);  // one space lies between the words
+Units words_of(std::string text);              // one space lies between the words
 Units characters_of(const std::string& text);  // those that are no spaces
 
 // How many n-grams both have: of each the smaller count.

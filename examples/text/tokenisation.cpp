@@ -22,8 +22,8 @@ constexpr bool stands_alone(char c) {
 }
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  for (size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size()) {
-    text.replace(at, from.size(), to);
+  for (size_t i = 0; (i = text.find(from, i)) != text.npos; i += to.size()) {
+    text.replace(i, from.size(), to);
   }
 }
 
@@ -48,12 +48,12 @@ std::string spread(const std::string& text, First first, Second second, bool bef
 
 // text without the spaces at its end, or at both ends.
 std::string_view with_end_trimmed(std::string_view text, bool both_ends = false) {
-  size_t begin = text.size(), end = 0, at = 0;
+  size_t begin = text.size(), end = 0, offset = 0;
   for (const std::string_view point : code_points(text)) {
     const bool is_blank = is_space(code_point_value(point));
-    if (!is_blank) begin = std::min(begin, at);
-    at += point.size();
-    if (!is_blank) end = at;
+    if (!is_blank) begin = std::min(begin, offset);
+    offset += point.size();
+    if (!is_blank) end = offset;
   }
   return both_ends ? text.substr(std::min(begin, end), end - std::min(begin, end))
                    : text.substr(0, end);
@@ -174,9 +174,10 @@ Tokenisation suitable_tokenisation(const std::vector<std::vector<std::string>>& 
       }
     }
   }
-  constexpr int64_t of_japanese = 10;  // one kana in so many characters, at least
+  constexpr int64_t characters_per_kana = 10;  // of Japanese, at most
   if (han + kana + others <= spaced_words) return Tokenisation::mteval_13a;
-  if (others > han + kana || of_japanese * kana > han + kana) return Tokenisation::characters;
+  if (others > han + kana || characters_per_kana * kana > han + kana)
+    return Tokenisation::characters;
   return Tokenisation::chinese;
 }
 

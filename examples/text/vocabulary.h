@@ -37,9 +37,10 @@ class TokenCounts {
  public:
   explicit TokenCounts(Tokeniser tokeniser) : tokeniser_(tokeniser) {}
 
-  // Counts the tokens of a text and gives their numbers: 0, 1, .. in the order in which tokens first
-  // came. With Vocabulary::ids_of() they become ids, so that a text is tokenised once. A token of
-  // more than 1024 bytes is not counted; its number is -1. Throws Error where text is not UTF-8.
+  // Counts the tokens of a text and gives their numbers: 0, 1, .. in the order in which tokens
+  // first came. With Vocabulary::ids_of() they become ids, so that a text is tokenised once. A
+  // token of more than 1024 bytes is not counted; its number is -1. Throws Error where text is not
+  // UTF-8.
   std::vector<int32_t> add(std::string_view text);
 
   Tokeniser tokeniser() const { return tokeniser_; }

@@ -53,7 +53,7 @@ class WordReader {
   explicit WordReader(std::string_view text) : points_(code_points(text)) {}
 
   std::vector<std::string_view> read() {
-    while (at_ < points_.size()) {
+    while (next_ < points_.size()) {
       const char32_t c = value(0);
       if (is_space(c)) {
         read_space();
@@ -71,18 +71,18 @@ class WordReader {
  private:
   // The code point `ahead` places on, 0 outside the text.
   char32_t value(std::ptrdiff_t ahead) const {
-    const std::ptrdiff_t i = static_cast<std::ptrdiff_t>(at_) + ahead;
+    const std::ptrdiff_t i = static_cast<std::ptrdiff_t>(next_) + ahead;
     if (i < 0 || i >= static_cast<std::ptrdiff_t>(points_.size())) return 0;
     return code_point_value(points_[static_cast<std::size_t>(i)]);
   }
 
   void append(std::size_t count) {
     std::string_view& last = words_.back();
-    for (; count > 0; --count) last = {last.data(), last.size() + points_[at_++].size()};
+    for (; count > 0; --count) last = {last.data(), last.size() + points_[next_++].size()};
   }
 
   void take(std::size_t count) {
-    words_.emplace_back(points_[at_].data(), 0);
+    words_.emplace_back(points_[next_].data(), 0);
     append(count);
   }
 
@@ -90,7 +90,7 @@ class WordReader {
   void read_space() {
     const char32_t next = value(1);
     if (words_.empty() || !(is_closing(next) || is_neutral(next))) {
-      ++at_;
+      ++next_;
     } else {
       take(1);
       finish_punctuation();
@@ -116,7 +116,7 @@ class WordReader {
   // Letters and digits with what holds them together: "don't", "I.D", "12:30".
   void read_word() {
     take(1);
-    while (at_ < points_.size()) {
+    while (next_ < points_.size()) {
       const char32_t c = value(0);
       if (is_word(c)) {
         append(1);
@@ -135,7 +135,7 @@ class WordReader {
   // Whether the letters ahead end an English contraction, as opposed to following an elided word.
   bool is_contraction() const {
     std::string ahead;
-    for (std::size_t i = at_; i < points_.size() && ahead.size() < 3; ++i) {
+    for (std::size_t i = next_; i < points_.size() && ahead.size() < 3; ++i) {
       if (!is_word(code_point_value(points_[i]))) break;
       ahead += points_[i];
     }
@@ -145,18 +145,18 @@ class WordReader {
   }
 
   std::vector<std::string_view> points_;
-  std::size_t at_ = 0;
+  std::size_t next_ = 0;
   std::vector<std::string_view> words_;
 };
 
 // The first or last character of a word.
 char32_t edge(std::string_view word, bool back) {
-  std::size_t at = 0;
+  std::size_t begin = 0;
   if (back) {
-    at = word.size() - 1;
-    while (at > 0 && (static_cast<unsigned char>(word[at]) & 0xC0u) == 0x80u) --at;
+    begin = word.size() - 1;
+    while (begin > 0 && (static_cast<unsigned char>(word[begin]) & 0xC0u) == 0x80u) --begin;
   }
-  return code_point_value(word.substr(at, code_point_length(word, at)));
+  return code_point_value(word.substr(begin, code_point_length(word, begin)));
 }
 
 }  // namespace

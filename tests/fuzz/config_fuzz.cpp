@@ -47,5 +47,7 @@ std::vector<std::string> regrad::fuzz::seeds() {
   std::string unsummed = config_text(settings_of(other));  // so that mutations are read to the end
   unsummed.erase(unsummed.find(",\n  \"checksum\""),
                  std::string(",\n  \"checksum\": \"crc32c 00000000\"").size());
-  return {unsummed, config_text(settings_of(first)), config_text(settings_of(other)), "{}", "[[[[[[[[", ""};
+  return {
+      unsummed, config_text(settings_of(first)), config_text(settings_of(other)), "{}", "[[[[[[[[",
+      ""};
 }
