@@ -99,43 +99,38 @@ void print_equations(const NamedScore& named, uint64_t seed) {
                            loss_of(attention, h).item<double>());
 }
 
-struct Course {
-  double first_loss = 0, last_loss = 0, first_weight = 0, last_weight = 0;
-  int64_t iterations = 0;
-  bool reached = false;
+struct Training : optim::Descent {
+  double first_loss = 0, first_weight = 0, last_weight = 0;
   Tensor weights;
 };
 
 // theta <- theta - alpha grad L, until L is under the threshold or the iterations are used up.
-Course follow_gradient(const NamedScore& named, const TutorialOptions& options, bool print) {
+Training follow_gradient(const NamedScore& named, const TutorialOptions& options, bool print) {
   const Tensor h = hidden_states();
   const Learner learner(named, options.seed);
   optim::SGD optimiser(nn::parameters(learner), {.lr = options.lr});
-  Course course;
+  Training training;
   int64_t iteration = 0, next_line = 0;
   const auto loss = [&] {
     const nn::SelfAttentionOutput attention = nn::self_attention(h, learner);
     Tensor value = loss_of(attention, h);
-    course.weights = attention.weights.detach();
-    course.last_weight = smallest_row_maximum(course.weights);
+    training.weights = attention.weights.detach();
+    training.last_weight = smallest_row_maximum(training.weights);
     if (iteration == 0) {
-      course.first_loss = value.item<double>();
-      course.first_weight = course.last_weight;
+      training.first_loss = value.item<double>();
+      training.first_weight = training.last_weight;
     }
     if (print && iteration == next_line) {
       std::cout << fmt::format("  {:9}   {:8.4f}   {:.3f}\n", iteration, value.item<double>(),
-                               course.last_weight);
+                               training.last_weight);
       next_line = std::max<int64_t>(1, 2 * iteration);
     }
     ++iteration;
     return value;
   };
-  const optim::Descent descent = optim::descend(
+  static_cast<optim::Descent&>(training) = optim::descend(
       loss, optimiser, {.threshold = options.threshold, .max_iterations = options.iterations});
-  course.iterations = descent.iterations;
-  course.last_loss = descent.loss;
-  course.reached = descent.reached;
-  return course;
+  return training;
 }
 
 void print_descent(const NamedScore& named, const TutorialOptions& options) {
@@ -144,11 +139,11 @@ void print_descent(const NamedScore& named, const TutorialOptions& options) {
       "iterations\n   theta: P in s(i,j) = f(P h_i, P h_j), and what f itself has to learn\n\n"
       "  iteration          L   smallest of the rows' largest weights\n",
       options.lr, options.threshold, options.iterations);
-  const Course course = follow_gradient(named, options, true);
+  const Training training = follow_gradient(named, options, true);
   std::cout << fmt::format("  stopped after {} iterations, L = {:.4f}: {}\n  the weights now:\n",
-                           course.iterations, course.last_loss,
-                           course.reached ? "under the threshold" : "the iterations are used up");
-  print_matrix(course.weights);
+                           training.iterations, training.loss,
+                           training.reached ? "under the threshold" : "the iterations are used up");
+  print_matrix(training.weights);
   std::cout << "\n";
 }
 
@@ -252,10 +247,10 @@ void print_table(const TutorialOptions& options, const std::vector<NamedScore>& 
   std::cout << "   f          s(i,j)                       L before    after  iterations  "
                "weight before  after  (2)\n";
   for (const NamedScore& named : chosen) {
-    const Course course = follow_gradient(named, options, false);
+    const Training training = follow_gradient(named, options, false);
     std::cout << fmt::format("   {:9}  {:27} {:9.4f} {:8.4f} {:11}  {:13.3f} {:6.3f}  {:.0e}\n",
-                             named.name, named.formula, course.first_loss, course.last_loss,
-                             course.iterations, course.first_weight, course.last_weight,
+                             named.name, named.formula, training.first_loss, training.loss,
+                             training.iterations, training.first_weight, training.last_weight,
                              difference_through_outputs(named, options.seed, 1));
   }
   std::cout
