@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "autograd/check.h"
 #include "examples/attention/dates.h"
@@ -100,11 +101,11 @@ class Side {
     return vocabulary;
   }
 
-  Ids ids(size_t text) const {
+  // The ids of a text, whose numbers are then forgotten.
+  Ids take(size_t text) {
     Ids all;
-    for (const int32_t number : texts_[text]) {
-      const Ids unknown = {Vocabulary::unk};
-      const Ids& ids = number < 0 ? unknown : ids_[static_cast<size_t>(number)];
+    for (const int32_t number : std::exchange(texts_[text], {})) {
+      const Ids& ids = number < 0 ? unknown_ : ids_[static_cast<size_t>(number)];
       all.insert(all.end(), ids.begin(), ids.end());
     }
     return all;
@@ -114,6 +115,7 @@ class Side {
   TokenCounts counts_;
   std::vector<std::vector<int32_t>> texts_;
   std::vector<Ids> ids_;  // of each token, by its number
+  const Ids unknown_ = {Vocabulary::unk};
 };
 
 // Makes the vocabularies, and with them the ids of all pairs of the task.
@@ -136,7 +138,7 @@ std::pair<Vocabulary, Vocabulary> encode_task(const TrainOptions& options, Task&
   } else {
     std::vector<EncodedPair> all;
     for (size_t i = 0; i < static_cast<size_t>(task.train.count); ++i) {
-      all.push_back({sources.ids(i), targets.ids(i)});
+      all.push_back({sources.take(i), targets.take(i)});
     }
     const auto shared = std::make_shared<const std::vector<EncodedPair>>(std::move(all));
     task.train.ids = [shared](int64_t i) { return (*shared)[static_cast<size_t>(i)]; };

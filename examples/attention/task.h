@@ -31,7 +31,7 @@ struct Task {
 
 // Larger files are streamed: a pass to split them, one to count tokens, one for their lengths, and
 // each pair when its turn comes. What is learnt is the same. In memory a text is tokenised once.
-constexpr int64_t held_in_memory = int64_t{64} << 20;  // bytes
+constexpr int64_t held_in_memory = int64_t{32} << 20;  // bytes
 
 // The most tokens of a side of a pair, unless --max-length says otherwise: the memory of a step
 // grows with the product of both sides.
