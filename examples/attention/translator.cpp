@@ -57,8 +57,8 @@ const std::string& entry(const std::string& path, const nn::Metadata& metadata,
   return found->second;
 }
 
-// The metadata decides how much memory a model takes: before one is made, the file must hold at least
-// as many numbers as its embeddings and the largest weights of its layers.
+// The metadata decides how much memory a model takes: before one is made, the file must hold at
+// least as many numbers as its embeddings and the largest weights of its layers.
 void check_sizes(const std::string& path, const nn::NamedTensors& tensors, const Vocabulary& source,
                  const Vocabulary& target, const ModelOptions& options) {
   const bool is_transformer = options.model == "transformer";

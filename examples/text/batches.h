@@ -22,7 +22,7 @@ std::vector<EncodedPair> encode(const std::vector<Pair>& pairs, const Vocabulary
                                 const Vocabulary& target);
 
 // Rows of different length side by side, int64 [rows, longest], filled up with <pad>.
-Tensor padded(const std::vector<Ids>& rows);  // in the host's memory
+Tensor padded(const std::vector<Ids>& rows);   // in the host's memory
 Tensor lengths(const std::vector<Ids>& rows);  // int64 [rows]
 
 struct Batch {

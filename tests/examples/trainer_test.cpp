@@ -151,7 +151,8 @@ TEST_CASE("patience ends a run whose held-out loss does not fall") {
   CHECK(run.directory.best().step >= 1);
 }
 
-TEST_CASE("a run that is asked to ends where it makes no more mistakes, after a quarter of its steps") {
+TEST_CASE(
+    "a run that is asked to ends where it makes no more mistakes, after a quarter of its steps") {
   const std::string path = (std::filesystem::temp_directory_path() / "regrad_solved.tsv").string();
   {
     std::ofstream file(path);
