@@ -10,7 +10,7 @@
 
 #include "autograd/error.h"
 #include "examples/attention/defaults.h"
-#include "examples/attention/learning.h"
+#include "examples/attention/trainer.h"
 #include "nn/init.h"
 #include "ops/ops.h"
 
@@ -20,9 +20,8 @@ using namespace regrad;
 using namespace regrad::example;
 
 Tensor metadata_of(const TrainOptions& options) {
-  return tensor({options.rate, options.clip, options.label_smoothing,
-                 static_cast<double>(options.steps)},
-                {4});
+  return tensor(
+      {options.lr, options.clip, options.label_smoothing, static_cast<double>(options.steps)}, {4});
 }
 
 void run(const std::string& directory, TrainOptions options, int64_t compared) {
@@ -30,11 +29,12 @@ void run(const std::string& directory, TrainOptions options, int64_t compared) {
   options = with_defaults(options, task);
   Generator generator(options.seed);
   Translator translator = make_translator(options, task, generator);
-  Batches given = make_batches(options, task, translator, nn::fork(generator).seed());
+  Batches given = make_batches(options, task, nn::fork(generator).seed());
   std::filesystem::create_directories(directory);
   translator.save(directory + "/initial.safetensors");
   const std::vector<Tensor> parameters = nn::parameters(translator.model());
-  optim::Adam adam(parameters, {.lr = options.rate});
+  optim::Adam adam(parameters, {.lr = options.lr});
+  optim::WarmupLR schedule = make_schedule(options, adam, options.steps);
   nn::NamedTensors batches;
   std::ofstream losses(directory + "/losses.txt");
   losses.precision(9);
@@ -46,7 +46,7 @@ void run(const std::string& directory, TrainOptions options, int64_t compared) {
     batches["given." + number] = batch.given;
     batches["wanted." + number] = batch.wanted;
     if (step >= compared) continue;
-    adam.set_lr(options.rate * rate_factor(options.schedule, step, options.warmup, options.steps));
+    schedule.set_steps(step);
     const Tensor loss = translator.loss(batch, options.label_smoothing);
     losses << loss.item<double>() << "\n";
     adam.zero_grad();

@@ -63,11 +63,10 @@ class Twin(nn.Module):
 
 def rate_factor(step, total):
     """As the program's: up over the first 5 %, then down along half a cosine."""
-    warmup = max(1.0, 0.05 * total)
-    done = step + 0.5
-    if done < warmup:
-        return done / warmup
-    return 0.5 * (1 + math.cos(math.pi * (done - warmup) / max(1.0, total - warmup)))
+    warmup = max(1, total // 20)
+    if step + 1 <= warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step + 1 - warmup) / (total + 1 - warmup)))
 
 
 def train(twin, batches, steps, settings):

@@ -51,7 +51,7 @@ Alignment alignment(const std::vector<AttentionMap>& maps) {
 
 Alignment alignment(Translator& translator, const std::vector<std::string>& texts) {
   std::vector<AttentionMap> maps;
-  for (std::vector<Translation>& found : translator.translate(texts, DecodeOptions{})) {
+  for (std::vector<Translation>& found : translator.translate(texts)) {
     maps.push_back(std::move(found.front().map));
   }
   return alignment(maps);

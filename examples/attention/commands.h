@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "examples/attention/options.h"
 
@@ -10,14 +9,10 @@ namespace regrad::example {
 
 inline std::string program = "attention";  // as the user called it, for advice
 
-std::vector<std::string> score_names();     // what --score takes
-std::vector<std::string> token_choices();   // what --tokens takes
-std::vector<std::string> schedule_names();  // what --schedule takes
-
-int run_train(const TrainOptions& options);          // training.cpp
+int run_train(const TrainOptions& options);          // train.cpp
 int run_translate(const TranslateOptions& options);  // translate.cpp
 int run_evaluate(const EvaluateOptions& options);    // evaluate.cpp
 int run_show(const ShowOptions& options);            // translate.cpp
-int run_tutorial(const TutorialOptions& options);    // tutorial.cpp
+int run_tutorial(const TutorialOptions& options);    // examples/tutorial.cpp
 
 }  // namespace regrad::example

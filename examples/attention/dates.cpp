@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "autograd/error.h"
+#include "ops/random.h"
 
 namespace regrad::example {
 namespace {
@@ -24,16 +25,6 @@ constexpr std::array<std::string_view, 7> weekdays = {"Sunday",   "Monday", "Tue
 
 constexpr sys_days first_day = year{1970} / 1 / 1;
 constexpr sys_days last_day = year{2029} / 12 / 31;
-
-// splitmix64 (Steele, Lea, Flood 2014) as a counter: the number for (seed, counter).
-uint64_t random_bits(uint64_t seed, uint64_t counter) {
-  const auto mix = [](uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  };
-  return mix(mix(seed + 0x9e3779b97f4a7c15u) + (counter + 1) * 0x9e3779b97f4a7c15u);
-}
 
 // A number in [0, bound). The bias is below bound / 2^32.
 uint64_t below(uint64_t bits32, uint64_t bound) { return ((bits32 & 0xffffffffu) * bound) >> 32; }
@@ -102,7 +93,7 @@ std::vector<Pair> generate_dates(int64_t count, uint64_t seed) {
   pairs.reserve(static_cast<std::size_t>(count));
   const auto day_count = static_cast<uint64_t>((last_day - first_day).count() + 1);
   for (uint64_t i = 0; i < static_cast<uint64_t>(count); ++i) {
-    const uint64_t day_bits = random_bits(seed, 2 * i), style_bits = random_bits(seed, 2 * i + 1);
+    const uint64_t day_bits = philox(seed, 2 * i), style_bits = philox(seed, 2 * i + 1);
     const Day day = day_at(below(day_bits, day_count));
     const std::string text = write(day, forms.at(below(style_bits, forms.size())));
     pairs.push_back({cased(text, below(style_bits >> 32, 4)),

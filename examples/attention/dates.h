@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "examples/attention/pairs.h"
+#include "examples/text/pairs.h"
 
 namespace regrad::example {
 

@@ -4,7 +4,7 @@
 #include <limits>
 #include <sstream>
 
-#include "examples/attention/report.h"
+#include "examples/report/report.h"
 
 namespace {
 

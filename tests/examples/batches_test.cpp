@@ -1,4 +1,4 @@
-#include "examples/attention/batches.h"
+#include "examples/text/batches.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "examples/attention/bytepair.h"
+#include "examples/text/bytepair.h"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 
 #include "autograd/error.h"
 #include "examples/attention/dates.h"
-#include "examples/attention/vocabulary.h"
+#include "examples/text/vocabulary.h"
 
 namespace regrad::example {
 namespace {

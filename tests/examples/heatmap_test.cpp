@@ -1,4 +1,4 @@
-#include "examples/attention/heatmap.h"
+#include "examples/report/heatmap.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "examples/attention/indexed_pairs.h"
+#include "examples/text/indexed_pairs.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include <string>
 
 #include "autograd/error.h"
-#include "examples/attention/batches.h"
+#include "examples/text/batches.h"
 #include "tests/examples/memory.h"
 
 namespace regrad::example {
@@ -37,8 +37,6 @@ class PairFile {
   std::string path_;
 };
 
-constexpr auto unseen = [](const Pair&, bool) {};
-
 std::vector<Pair> all_of(IndexedPairs& pairs) {
   std::vector<Pair> all;
   for (int64_t i = 0; i < pairs.size(); ++i) all.push_back(pairs.at(i));
@@ -52,12 +50,7 @@ TEST_SUITE_BEGIN("examples");
 TEST_CASE("indexed pairs: the split of the whole file, pair by pair in any order") {
   const PairFile file(1000);
   const Split expected = split(read_pairs(file.path()), 0.2, 5);
-  std::vector<Pair> seen_train, seen_apart;
-  IndexedSplit parts(file.path(), {0.2, 5}, [&](const Pair& pair, bool held_out) {
-    (held_out ? seen_apart : seen_train).push_back(pair);
-  });
-  CHECK(seen_train == expected.train);
-  CHECK(seen_apart == expected.held_out);
+  IndexedSplit parts(file.path(), {0.2, 5});
   CHECK(all_of(parts.train) == expected.train);
   CHECK(all_of(parts.held_out) == expected.held_out);
   for (int64_t i = parts.train.size() - 1; i >= 0; i -= 3) {
@@ -71,7 +64,7 @@ TEST_CASE("indexed pairs: the split of the whole file, pair by pair in any order
 
 TEST_CASE("indexed pairs: the first so many") {
   const PairFile file(100);
-  IndexedSplit some(file.path(), {0, 0, 10}, unseen);
+  IndexedSplit some(file.path(), {0, 0, 10});
   CHECK(some.train.size() == 10);
   CHECK(some.held_out.size() == 0);
   CHECK(some.train.at(9).target == "la cible numéro 9");
@@ -79,14 +72,14 @@ TEST_CASE("indexed pairs: the first so many") {
 
 TEST_CASE("indexed pairs: a file that changed, and what is no file") {
   const PairFile file(100);
-  IndexedSplit parts(file.path(), {}, unseen);
+  IndexedSplit parts(file.path(), {});
   std::filesystem::resize_file(file.path(), 400);
   CHECK_THROWS_AS(parts.train.at(90), Error);
-  CHECK_THROWS_WITH_AS(IndexedSplit("/dev/null", {}, unseen),
+  CHECK_THROWS_WITH_AS(IndexedSplit("/dev/null", {}),
                        doctest::Contains("/dev/null: this is a pipe or a device"), Error);
-  CHECK_THROWS_WITH_AS(IndexedSplit("/no/such/file", {}, unseen),
+  CHECK_THROWS_WITH_AS(IndexedSplit("/no/such/file", {}),
                        doctest::Contains("cannot be read: No such file"), Error);
-  CHECK_THROWS_AS(IndexedSplit(file.path(), {2.0}, unseen), Error);
+  CHECK_THROWS_AS(IndexedSplit(file.path(), {2.0}), Error);
 }
 
 TEST_CASE("indexed pairs: memory does not grow with the file but for a byte a pair") {
@@ -101,7 +94,7 @@ TEST_CASE("indexed pairs: memory does not grow with the file but for a byte a pa
   };
   const size_t whole = held_while([&] { read_pairs(file.path()); });
   const size_t indexed = held_while([&] {
-    IndexedSplit parts(file.path(), {0.1, 1}, unseen);
+    IndexedSplit parts(file.path(), {0.1, 1});
     Batches batches(
         parts.train.size(),
         [&](int64_t i) {

@@ -1,7 +1,6 @@
 // Padding never changes a result: not a bit of a logit, of the loss or of a gradient.
 #include <doctest/doctest.h>
 
-#include "examples/attention/commands.h"
 #include "examples/attention/translator.h"
 #include "ops/ops.h"
 
@@ -55,7 +54,15 @@ TEST_CASE("padding: more of it leaves the loss and every gradient the same, to t
   for (const std::string& score : score_names()) {
     CAPTURE(score);
     Generator generator(3);
-    Translator translator(source, target, {score, 12, 24, 60, 60}, generator);
+    Translator translator(source, target,
+                          {.score = score,
+                           .embedding = 12,
+                           .hidden = 24,
+                           .layers = 2,
+                           .dropout = 0,
+                           .longest_source = 60,
+                           .longest_target = 60},
+                          generator);
     const Result once = result_of(translator, batch);
     for (const int64_t more : {1, 3, 16}) {
       CAPTURE(more);

@@ -1,4 +1,4 @@
-#include "examples/attention/page.h"
+#include "examples/report/page.h"
 
 #include <doctest/doctest.h>
 

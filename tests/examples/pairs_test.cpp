@@ -1,4 +1,4 @@
-#include "examples/attention/pairs.h"
+#include "examples/text/pairs.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>

@@ -41,8 +41,8 @@ expect 0 "exact match" "$program" train $small --out one --threads 1
 expect 0 "exact match" "$program" train $small --out two --threads 2
 expect 0 "perplexity" "$program" evaluate --weights one --pairs 5
 expect 0 "perplexity" "$program" evaluate --weights one/weights.safetensors --pairs 5
-expect 2 "--lr: 0 is no number from 1e-09 to 10" "$program" train --lr 0
-expect 2 "--steps: 2.5 is no whole number from 1 to" "$program" train --steps 2.5
+expect 2 "--lr: 0 is not a number from 1e-09 to 10" "$program" train --lr 0
+expect 2 "--steps: 2.5 is not an integer from 1 to" "$program" train --steps 2.5
 expect 1 "leave out --steps; only --threads" "$program" train --resume one --steps 40
 expect 1 "--score is for gru and lstm" "$program" train --model transformer --score dot
 mkdir mine && echo mine >mine/config.json
@@ -246,8 +246,8 @@ done
 expect 0 "" "$program" --threads 1 translate --weights one "may 5, 1999"
 cmp out alone || fault "--threads before the command changed the answer"
 expect 0 "threshold" "$program" --threads 2 tutorial --iterations 5
-expect 2 "no whole number" "$program" --threads 0
-expect 2 "no whole number from 0 to 1000000000" "$program" translate --weights one --top-k -1 x
+expect 2 "not an integer" "$program" --threads 0
+expect 2 "not an integer from 0 to 1000000000" "$program" translate --weights one --top-k -1 x
 
 # A mark before the first line, names of columns and quotes are told from text.
 printf '\357\273\277may 5, 1999\n' | "$program" translate --weights one >out 2>err

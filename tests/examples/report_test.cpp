@@ -1,4 +1,4 @@
-#include "examples/attention/report.h"
+#include "examples/report/report.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "examples/attention/snapshots.h"
+#include "examples/report/snapshots.h"
 
 namespace regrad::example {
 namespace {
@@ -15,7 +15,7 @@ namespace {
 struct Folder {
   std::string path =
       std::filesystem::temp_directory_path() / ("regrad-report-" + std::to_string(getpid()));
-  Folder() { prepare_directory(path); }
+  Folder() { std::filesystem::create_directories(path); }
   ~Folder() { std::filesystem::remove_all(path); }
   std::string read(const std::string& name) const {
     std::ifstream file(path + "/" + name, std::ios::binary);

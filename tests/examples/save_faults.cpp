@@ -17,9 +17,9 @@
 
 #include "autograd/error.h"
 #include "examples/attention/commands.h"
-#include "examples/attention/events.h"
-#include "examples/attention/output.h"
-#include "examples/attention/run_directory.h"
+#include "examples/runs/events.h"
+#include "examples/runs/output.h"
+#include "examples/runs/run_directory.h"
 #include "ops/ops.h"
 
 namespace {

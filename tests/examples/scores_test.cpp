@@ -1,16 +1,28 @@
-#include "examples/attention/scores.h"
-
 #include <doctest/doctest.h>
 
 #include <cmath>
 
 #include "autograd/error.h"
+#include "examples/attention/evaluation.h"
+#include "examples/text/bleu.h"
+#include "examples/text/chrf.h"
 #include "ops/ops.h"
 
 namespace regrad::example {
 namespace {
 
 using Texts = std::vector<std::string>;
+
+double bleu(const Texts& hypotheses, const References& references,
+            Tokenisation tokenisation = Tokenisation::mteval_13a) {
+  return corpus_bleu(hypotheses, references, tokenisation).score;
+}
+
+References one_each(const Texts& texts) {
+  References references;
+  for (const std::string& text : texts) references.push_back({text});
+  return references;
+}
 
 void check_scores(const Texts& hypotheses, const References& references, double expected_bleu,
                   double expected_chrf) {
@@ -44,13 +56,13 @@ TEST_CASE("scores: of several references, the best n-grams and the nearest lengt
 
 TEST_CASE("scores: the ends of the scale") {
   const Texts texts = {"the same five words here", "and four more words"};
-  CHECK(bleu(texts, texts) == doctest::Approx(100));
-  CHECK(chrf(texts, texts) == doctest::Approx(100));
-  CHECK(bleu(Texts{"", ""}, texts) == 0);
-  CHECK(chrf(Texts{"", ""}, texts) == 0);
-  CHECK(bleu(Texts{"too short"}, Texts{"too short"}) == 0);  // no four words: as sacrebleu has it
-  CHECK(bleu(Texts{}, Texts{}) == 0);
-  CHECK(chrf(Texts{}, Texts{}) == 0);
+  CHECK(bleu(texts, one_each(texts)) == doctest::Approx(100));
+  CHECK(chrf(texts, one_each(texts)) == doctest::Approx(100));
+  CHECK(bleu({"", ""}, one_each(texts)) == 0);
+  CHECK(chrf({"", ""}, one_each(texts)) == 0);
+  CHECK(bleu({"too short"}, {{"too short"}}) == 0);  // no four words: as sacrebleu has it
+  CHECK(bleu({}, {}) == 0);
+  CHECK(chrf({}, {}) == 0);
 }
 
 TEST_CASE("scores: tokenisation 13a") {
@@ -124,9 +136,7 @@ TEST_CASE("scores: the tokenisation follows the script of the references") {
 
 TEST_CASE("scores: a BLEU that does not apply says so") {
   const auto text = [](const Texts& hypotheses, const Texts& references, Tokenisation how) {
-    References lists;
-    for (const std::string& reference : references) lists.push_back({reference});
-    return bleu_text(corpus_bleu(hypotheses, lists, how));
+    return bleu_text(corpus_bleu(hypotheses, one_each(references), how));
   };
   CHECK(text({"a b c"}, {"a b c"}, Tokenisation::mteval_13a) ==
         "does not apply: no answer has four words");
@@ -137,11 +147,11 @@ TEST_CASE("scores: a BLEU that does not apply says so") {
 }
 
 TEST_CASE("scores: refusals") {
-  CHECK_THROWS_WITH_AS(bleu(Texts{"a"}, Texts{}),
+  CHECK_THROWS_WITH_AS(bleu({"a"}, {}),
                        "bleu: 1 hypotheses, but references for 0; expected as many", Error);
-  CHECK_THROWS_WITH_AS(chrf(Texts{"a"}, References{{}}),
+  CHECK_THROWS_WITH_AS(chrf({"a"}, References{{}}),
                        "chrf: hypothesis 0 has no reference; expected at least one", Error);
-  CHECK_THROWS_AS(chrf(Texts{"\xFF"}, Texts{"a"}), Error);
+  CHECK_THROWS_AS(chrf({"\xFF"}, {{"a"}}), Error);
 }
 
 TEST_CASE("scores: next tokens are counted where they are wanted") {

@@ -44,8 +44,13 @@ TEST_CASE("a task that is streamed from its file is the task that is held in mem
   CHECK(one.source() == other.source());
   CHECK(one.target() == other.target());
   CHECK(one.metadata() == other.metadata());
-  Batches from_memory = make_batches(options, held, one, 5);
-  Batches from_file = make_batches(options, streamed, other, 5);
+  for (int64_t i = 0; i < held.train.count; ++i) {
+    const Pair pair = held.train.text(i);
+    CHECK(held.train.ids(i).source == one.source().encode(pair.source));
+    CHECK(held.train.ids(i).target == one.target().encode(pair.target));
+  }
+  Batches from_memory = make_batches(options, held, 5);
+  Batches from_file = make_batches(options, streamed, 5);
   for (int64_t i = 0; i < 2 * from_memory.per_epoch(); ++i) {
     const Batch a = from_memory.next(), b = from_file.next();
     CHECK(a.source.to_vector<int64_t>() == b.source.to_vector<int64_t>());

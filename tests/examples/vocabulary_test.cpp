@@ -1,4 +1,4 @@
-#include "examples/attention/vocabulary.h"
+#include "examples/text/vocabulary.h"
 
 #include <doctest/doctest.h>
 

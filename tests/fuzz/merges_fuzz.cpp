@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "autograd/error.h"
-#include "examples/attention/vocabulary.h"
+#include "examples/text/vocabulary.h"
 #include "tests/fuzz/target.h"
 
 using regrad::Error;

@@ -4,8 +4,8 @@
 #include <sstream>
 
 #include "autograd/error.h"
-#include "examples/attention/pairs.h"
-#include "examples/attention/unicode.h"
+#include "examples/text/pairs.h"
+#include "examples/text/unicode.h"
 #include "tests/fuzz/target.h"
 
 using regrad::Error;

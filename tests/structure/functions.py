@@ -13,13 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ["autograd", "ops", "nn", "optim", "examples"]
 KERNELS = ("ops/cpu/", "ops/cuda/")
 LIMIT, KERNEL_LIMIT = 40, 60
-LONGER = {
-    "examples/attention/main.cpp: add_train": 75,
-    "examples/attention/main.cpp: run": 49,
-    "examples/attention/training.cpp: facts_of": 42,
-    "examples/attention/training.cpp: run_train": 45,
-    "examples/attention/translate.cpp: translate_stream": 44,
-}
+LONGER = {}
 
 
 def functions(source, span=None):
