@@ -322,8 +322,8 @@ struct BackwardDivision {
     units = plan.batches / call.shared;
     dq_size = (call.queries + plan.tile) * plan.query_stride;
     const double cost_per_unit = plan.operations * 5 * static_cast<double>(call.shared);
-    const bool shares_dbias =
-        call.dbias.data && call.dbias.column == 0;  // dbias is summed over keys
+    // A dbias that is summed over the keys is written by all ranges of keys.
+    const bool shares_dbias = call.dbias.data && call.dbias.column == 0;
     if (units < plan.target_chunks && !shares_dbias) {
       const double useful_splits = cost_per_unit / plan.chunk_operations;
       splits = min(ceil_div(plan.target_chunks, units), plan.key_blocks(call));

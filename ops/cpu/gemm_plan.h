@@ -14,8 +14,7 @@ struct GemmPlan {
   static constexpr int64_t lanes = xsimd::batch<T, Arch>::size;
   static constexpr int64_t panel_width = TileSize<Arch>::vectors * lanes;
   static constexpr int64_t tile_rows = TileSize<Arch>::rows;
-  static constexpr int64_t a_panel_width =
-      (tile_rows + lanes - 1) / lanes * lanes;  // packed A, per k
+  static constexpr int64_t a_panel_width = (tile_rows + lanes - 1) / lanes * lanes;
   // With max_k, a tile's part of A and a panel of B together fit an L1 cache of 32 KiB (with
   // AVX-512 the L2 cache). A group's part of A takes half of an L2 cache of 512 KiB.
   static constexpr int64_t max_k = TileSize<Arch>::max_k_bytes / element_size;
@@ -79,8 +78,8 @@ struct GemmPlan {
     }
     column_groups = min(ceil_div(parts, row_groups), max(panels / 2, 1));
     const int64_t target = min(parts, enough_chunks) / column_groups;
-    const int64_t row_fallback =
-        column_groups == 1 ? min(tiles, 6) : 1;  // only rows can be divided
+    // With a single group of columns, only the rows can be divided.
+    const int64_t row_fallback = column_groups == 1 ? min(tiles, 6) : 1;
     row_groups = max(row_groups, min(target, max(tiles / 3, row_fallback)));
   }
   // Whether `count` cache lines, `stride` elements apart, stay in a cache of `bytes`: they compete

@@ -43,7 +43,7 @@ struct Tile {
   int64_t b_row;
   T* c;
   int64_t c_row;
-  const T* prefetch;  // is brought to the L2 cache: four contiguous vectors for every 4 of k, ...
+  const T* prefetch;        // to the L2 cache: four contiguous vectors for every 4 of k, ...
   int64_t prefetch_stride;  // ... then this many elements further; 0: always the same
   const T* bias;            // of the tile's first column, or null
   bool prefetch_c;          // C is in no near cache: prefetch it before the multiplications

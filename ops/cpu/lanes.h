@@ -34,8 +34,7 @@ REGRAD_INLINE xsimd::batch<T, Arch> multiply_add(xsimd::batch<T, Arch> x, xsimd:
 template <class T, class Arch>
 struct FirstLanes {
   using Vector = xsimd::batch<T, Arch>;
-  static constexpr bool is_free =
-      false;  // true: a load costs hardly more than that of a full vector
+  static constexpr bool is_free = false;  // true: loads cost hardly more than full ones
   REGRAD_INLINE explicit FirstLanes(int64_t count) : count_(count) {}
 
   REGRAD_INLINE Vector load(const T* source, T fill = T(0)) const {

@@ -19,11 +19,10 @@
 namespace regrad {
 namespace {
 
-constexpr auto kSpinTime = std::chrono::microseconds(200);  // then a worker sleeps
-constexpr auto kWakeInterval =
-    std::chrono::microseconds(20);      // after a wake-up that did not help, ...
-constexpr int kMaxDoublings = 6;        // ... doubled up to 6 times
-constexpr int64_t kMaxChunks = 0xffff;  // that a ticket can count
+constexpr auto kSpinTime = std::chrono::microseconds(200);     // then a worker sleeps
+constexpr auto kWakeInterval = std::chrono::microseconds(20);  // after a useless wake-up, ...
+constexpr int kMaxDoublings = 6;                               // ... doubled up to 6 times
+constexpr int64_t kMaxChunks = 0xffff;                         // that a ticket can count
 
 thread_local bool inside_chunk = false;
 

@@ -80,9 +80,8 @@ void to_uniforms(int64_t blocks, float* values, const uint64_t* even, const uint
   }
 }
 
-// Calls store(first, count, values) with the numbers of positions offset + first, offset + first +
-// 1,
-// ..., until all of [0, n) are drawn.
+// Calls store(first, count, values) with the numbers of `count` positions from offset + first on,
+// until all of [0, n) are drawn.
 template <bool is_normal, class T, class Arch, class Store>
 REGRAD_INLINE void draw_each(int64_t n, uint64_t seed, uint64_t offset, const Store& store) {
   constexpr int64_t batch = 64;  // Philox blocks at a time

@@ -47,7 +47,7 @@ struct Head {
     return i < call.queries && j < call.keys && (!call.causal || j <= i) &&
            (mask == nullptr || mask[i * call.mask.row + j * call.mask.column]);
   }
-  // Turns the tile of queries from `first` on and keys from `key` on into scores.
+  // Turns the products of a tile, of queries from `first` on and keys from `key` on, into scores.
   template <int R>
   __device__ void mask_scores(int64_t first, int64_t key, Fragment<R, thread_keys>& tile) const {
     const bool inside = first + grid_side * R <= call.queries && key + tile_keys <= call.keys &&

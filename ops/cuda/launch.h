@@ -11,8 +11,7 @@
 namespace regrad::gpu {
 
 cudaStream_t stream();                               // device.cu
-void check_cuda(cudaError_t status,
-                const char* what);  // an Error that names what, unless it is fine
+void check_cuda(cudaError_t status, const char* what);  // throws an Error that names `what`
 
 constexpr int block_threads = 256;
 constexpr int64_t max_blocks = 1 << 16;

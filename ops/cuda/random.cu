@@ -50,9 +50,9 @@ struct LowHalfProduct {
 template <class T>
 using BitsOf = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
 
-// The logarithm of a normal number in (0, 1].
+// The logarithm of x in (0, 1]; x must not be denormal.
 template <class T>
-__device__ T log_normal_number(T x) {
+__device__ T log_unit(T x) {
   using Bits = BitsOf<T>;
   constexpr int fraction = std::numeric_limits<T>::digits - 1;
   constexpr Bits bias = std::numeric_limits<T>::max_exponent - 1;
@@ -76,11 +76,11 @@ __device__ T sine_at_quadrant(const series::SinCos<T>& reduced, T x, unsigned qu
 // The Box-Muller transform (1958).
 template <class T>
 __device__ void to_normal(uint64_t even, uint64_t odd, T* values) {
-  T radius, angle;
-  random_bits::to_uniform_positive(even, &radius);
-  random_bits::to_uniform(odd, &angle);
-  const T r = sqrt(log_normal_number(radius) * T(-2));
-  const T theta = (angle - T(0.5)) * T(6.28318530717958647692);
+  T u1, u2;
+  random_bits::to_uniform_positive(even, &u1);
+  random_bits::to_uniform(odd, &u2);
+  const T r = sqrt(log_unit(u1) * T(-2));
+  const T theta = (u2 - T(0.5)) * T(6.28318530717958647692);
   const auto reduced = series::reduced_sincos<T>(theta);
   values[0] = r * sine_at_quadrant(reduced, theta, 1);
   values[1] = r * sine_at_quadrant(reduced, theta, 0);

@@ -36,9 +36,9 @@ struct Gru {
 template <class T>
 struct GruBackward {
   GruStepBackward<T> s;
-  __device__ void store_gates(T* to, int64_t row, int64_t j, T a, T b, T c) const {
-    T* at = to + row * 3 * s.size + j;
-    at[0] = a, at[s.size] = b, at[2 * s.size] = c;
+  __device__ void store_gates(T* gates, int64_t row, int64_t j, T a, T b, T c) const {
+    T* destination = gates + row * 3 * s.size + j;
+    destination[0] = a, destination[s.size] = b, destination[2 * s.size] = c;
   }
   __device__ void operator()(int64_t i) const {
     const int64_t size = s.size, row = i / size, j = i % size;
@@ -63,13 +63,13 @@ struct GruBackward {
 template <class T>
 struct Lstm {
   LstmStep<T> s;
-  __device__ void operator()(int64_t at) const {
-    const int64_t size = s.size, row = at / size, j = at % size;
-    const T cell = s.cell[at];
+  __device__ void operator()(int64_t index) const {
+    const int64_t size = s.size, row = index / size, j = index % size;
+    const T cell = s.cell[index];
     T* out = s.out + row * s.out_stride + j;
     T* out_cell = s.out_cell + row * s.out_stride + j;
     if (!is_active(s.active, row)) {
-      *out = s.hidden[at];
+      *out = s.hidden[index];
       *out_cell = cell;
       return;
     }
@@ -89,28 +89,28 @@ struct Lstm {
 template <class T>
 struct LstmBackward {
   LstmStepBackward<T> s;
-  __device__ void operator()(int64_t at) const {
-    const int64_t size = s.size, row = at / size, j = at % size;
-    const T g = s.g[row * s.g_stride + j] + (s.carry == nullptr ? T(0) : s.carry[at]), one(1);
+  __device__ void operator()(int64_t index) const {
+    const int64_t size = s.size, row = index / size, j = index % size;
+    const T g = s.g[row * s.g_stride + j] + (s.carry == nullptr ? T(0) : s.carry[index]), one(1);
     const T g_cell =
-        s.g_cell[row * s.g_stride + j] + (s.carry_cell == nullptr ? T(0) : s.carry_cell[at]);
-    T* to = s.dgates + row * 4 * size + j;
+        s.g_cell[row * s.g_stride + j] + (s.carry_cell == nullptr ? T(0) : s.carry_cell[index]);
+    T* dgates = s.dgates + row * 4 * size + j;
     if (!is_active(s.active, row)) {
-      to[0] = to[size] = to[2 * size] = to[3 * size] = T(0);
-      s.dhidden[at] = g;
-      s.dcell[at] = g_cell;
+      dgates[0] = dgates[size] = dgates[2 * size] = dgates[3 * size] = T(0);
+      s.dhidden[index] = g;
+      s.dcell[index] = g_cell;
       return;
     }
     const T* saved = s.saved + row * 5 * size + j;
     const T i = saved[0], f = saved[size], n = saved[2 * size], o = saved[3 * size];
     const T tanh_c = saved[4 * size];
     const T dnext = multiply_add(g * o, one - tanh_c * tanh_c, g_cell);
-    to[0] = dnext * n * i * (one - i);
-    to[size] = dnext * s.cell[at] * f * (one - f);
-    to[2 * size] = dnext * i * (one - n * n);
-    to[3 * size] = g * tanh_c * o * (one - o);
-    s.dcell[at] = dnext * f;
-    if (s.dhidden != nullptr) s.dhidden[at] = T(0);
+    dgates[0] = dnext * n * i * (one - i);
+    dgates[size] = dnext * s.cell[index] * f * (one - f);
+    dgates[2 * size] = dnext * i * (one - n * n);
+    dgates[3 * size] = g * tanh_c * o * (one - o);
+    s.dcell[index] = dnext * f;
+    if (s.dhidden != nullptr) s.dhidden[index] = T(0);
   }
 };
 

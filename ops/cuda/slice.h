@@ -42,8 +42,7 @@ struct Slice {
   Threads team;
   int64_t index, begin, n;  // the slice's number, the offset of its first element, and its length
   int64_t stride = fixed_stride;
-  bool is_valid =
-      true;  // false: there is no such column, and the thread only takes part in barriers
+  bool is_valid = true;  // false: no such column, the thread only takes part in barriers
 
   // Calls body(k, offset) for the first element of each pack of this thread: k counts the thread's
   // elements, and offset is relative to `begin`.

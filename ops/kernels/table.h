@@ -1,5 +1,5 @@
 // The table of kernels that every backend fills: pointers, sizes and strides, never a Tensor.
-// One table each for SSE2, AVX2 and AVX-512 (ops/cpu), chosen once at run time by backend.cpp.
+// One table each for SSE2, AVX2 and AVX-512, chosen once at run time (ops/cpu/select.h).
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ struct Rows {
   int64_t outer, n, inner;
 };
 
-// Pointwise functions of one argument, defined in ops/kernels/pointwise.h by value, slope and curvature.
+// Pointwise functions of one argument; ops/kernels/pointwise.h defines value, slope and curvature.
 enum class Unary : uint8_t {
   neg, abs, square, reciprocal, sqrt, rsqrt, exp, log, sin, cos, tanh, sigmoid, relu, gelu, silu,
   softplus, erf, clamp, pow, count
@@ -52,7 +52,7 @@ struct MoveKernels {
   void (*gather)(Rows x, int64_t count, T* out, const T* x_data, const int64_t* index);
 };
 
-// Functions of two numbers.
+// Functions of two arguments, and comparisons.
 template <class T>
 struct BinaryKernels {
   void (*apply[static_cast<int>(Binary::count)])(const Loop&, T* out, const T* a, const T* b);

@@ -1,4 +1,4 @@
-// As much of cuBLASLt as ops/cuda/gemm.cu uses, on the CPU: plain sums in double.
+// The part of cuBLASLt that ops/cuda/gemm.cu uses, on the CPU: plain loops that sum in double.
 #pragma once
 
 #include "tests/gpu/cuda_runtime.h"
@@ -31,10 +31,10 @@ struct EmulatedProduct {
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const void* bias = nullptr;
 };
-struct EmulatedMatrix {  // stored by columns, `step` apart
+struct EmulatedMatrix {  // column-major
   cudaDataType_t type;
   uint64_t rows, columns;
-  int64_t step, next = 0;
+  int64_t leading_dimension, batch_stride = 0;
   int32_t count = 1;
 };
 struct EmulatedPreference {};
@@ -51,20 +51,21 @@ inline const char* cublasLtGetStatusString(cublasStatus_t) { return "invalid val
 inline cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
   return *handle = nullptr, CUBLAS_STATUS_SUCCESS;
 }
-inline cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* made, cublasComputeType_t,
+inline cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* created, cublasComputeType_t,
                                                cudaDataType_t) {
-  return *made = new EmulatedProduct, CUBLAS_STATUS_SUCCESS;
+  return *created = new EmulatedProduct, CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t product,
                                               cublasLtMatmulDescAttributes_t attribute,
                                               const void* value, size_t bytes);
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* made, cudaDataType_t type,
-                                          uint64_t rows, uint64_t columns, int64_t step);
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* created, cudaDataType_t type,
+                                          uint64_t rows, uint64_t columns,
+                                          int64_t leading_dimension);
 cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t matrix,
                                                 cublasLtMatrixLayoutAttribute_t attribute,
                                                 const void* value, size_t bytes);
-inline cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* made) {
-  return *made = nullptr, CUBLAS_STATUS_SUCCESS;
+inline cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* created) {
+  return *created = nullptr, CUBLAS_STATUS_SUCCESS;
 }
 inline cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
                                                            cublasLtMatmulPreferenceAttributes_t,
