@@ -209,11 +209,15 @@ void Pass::restrict_to(const std::unordered_set<Node*>& targets,
 
 // What a pass starts from: dL/dL = 1, or the gradient that the caller gives.
 Tensor seed_for(const char* op, const Tensor& output, const Tensor& gradient) {
-  check(output.requires_grad(), "{}: the output of shape {} does not depend on anything that "
-        "requires a gradient, or was computed under NoGrad", op, output.shape());
+  check(output.requires_grad(),
+        "{}: the output of shape {} does not depend on anything that "
+        "requires a gradient, or was computed under NoGrad",
+        op, output.shape());
   if (!gradient.defined()) {
-    check(output.numel() == 1, "{}: an output of shape {} is not one number; give the gradient to "
-          "start from, or reduce it with sum() or mean()", op, output.shape());
+    check(output.numel() == 1,
+          "{}: an output of shape {} is not one number; give the gradient to "
+          "start from, or reduce it with sum() or mean()",
+          op, output.shape());
     return ones(output.shape(), {.dtype = output.dtype(), .device = output.device()});
   }
   check(gradient.shape() == output.shape() && gradient.dtype() == output.dtype(),

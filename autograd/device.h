@@ -11,8 +11,8 @@ struct Device {
 };
 
 inline constexpr Device cpu{};
-Device cuda();             // an Error when the build or the machine has none
-bool cuda_is_available();  // whether cuda() would return
+Device cuda();                               // an Error when the build or the machine has none
+bool cuda_is_available();                    // whether cuda() would return
 constexpr const char* name(Device device) {  // "cpu", "cuda"
   return device.kind == Device::Kind::cpu ? "cpu" : "cuda";
 }

@@ -96,9 +96,9 @@ GradcheckResult compare(const Functions& function, const std::vector<Tensor>& in
   for (size_t k = 0; k < inputs.size(); ++k) {
     if (!is_checked(inputs[k])) continue;
     const Tensor& gradient = gradients[next++];
-    const std::vector<double> given = gradient.defined()
-                                          ? gradient.to_vector<double>()
-                                          : std::vector<double>(static_cast<size_t>(inputs[k].numel()));
+    const std::vector<double> given =
+        gradient.defined() ? gradient.to_vector<double>()
+                           : std::vector<double>(static_cast<size_t>(inputs[k].numel()));
     for (int64_t i = 0; i < inputs[k].numel(); ++i) {
       const auto output_at = [&](double step) {
         std::vector<Tensor> moved = inputs;
@@ -113,10 +113,11 @@ GradcheckResult compare(const Functions& function, const std::vector<Tensor>& in
       const double found = given[static_cast<size_t>(i)];
       const double error = std::abs(found - numeric);
       if (error <= options.atol + options.rtol * std::abs(numeric)) continue;
-      return {false, fmt::format("input {}, element {}: the derivative says {:.10g}, differences say "
-                                 "{:.10g}; off by {:.3g} (allowed {:.3g})",
-                                 k, where_in(inputs[k], i), found, numeric, error,
-                                 options.atol + options.rtol * std::abs(numeric))};
+      return {false,
+              fmt::format("input {}, element {}: the derivative says {:.10g}, differences say "
+                          "{:.10g}; off by {:.3g} (allowed {:.3g})",
+                          k, where_in(inputs[k], i), found, numeric, error,
+                          options.atol + options.rtol * std::abs(numeric))};
     }
   }
   return {};

@@ -18,7 +18,8 @@ struct GradcheckResult {
   std::string message;  // which input, which element, by how much; empty when passed
   explicit operator bool() const { return passed; }  // if (gradcheck(..))
 };
-std::ostream& operator<<(std::ostream& out, const GradcheckResult& result);  // "gradients agree", or the message
+std::ostream& operator<<(std::ostream& out,
+                         const GradcheckResult& result);  // "gradients agree", or the message
 
 using Function = std::function<Tensor(const std::vector<Tensor>&)>;
 

@@ -177,7 +177,7 @@ class Node : public Counted {
   }
 
   bool is_leaf() const { return name == nullptr; }  // not made by an op
-  std::string called() const;  // "softmax"; a parameter's own name; "leaf"
+  std::string called() const;                       // "softmax"; a parameter's own name; "leaf"
   // One edge for each input of the op, in their order.
   Edge* begin() { return reinterpret_cast<Edge*>(this + 1); }
   Edge* end() { return begin() + edge_count; }

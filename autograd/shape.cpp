@@ -58,14 +58,16 @@ int64_t Shape::at(int64_t d, const char* op) const {
 
 int64_t Shape::dim(int64_t d, const char* op) const {
   const int64_t rank = std::max<int64_t>(rank_, 1);  // a single element may be asked for dim 0
-  check(d >= -rank && d < rank, "{}: dimension {} does not exist in shape {}; it must be in [{}, {}]",
-        op, d, *this, -rank, rank - 1);
+  check(d >= -rank && d < rank,
+        "{}: dimension {} does not exist in shape {}; it must be in [{}, {}]", op, d, *this, -rank,
+        rank - 1);
   return d < 0 ? d + rank : d;
 }
 
 int64_t checked_mul(int64_t a, int64_t b) {
   int64_t product = 0;
-  check(!__builtin_mul_overflow(a, b, &product), "a size of {} times {} elements is too large", a, b);
+  check(!__builtin_mul_overflow(a, b, &product), "a size of {} times {} elements is too large", a,
+        b);
   return product;
 }
 

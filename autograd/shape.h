@@ -26,9 +26,9 @@ class Shape {
     return *this;
   }
 
-  int64_t rank() const { return rank_; }  // the number of dimensions
+  int64_t rank() const { return rank_; }                      // the number of dimensions
   size_t size() const { return static_cast<size_t>(rank_); }  // so that a Shape is a container
-  bool empty() const { return rank_ == 0; }  // of rank 0, which has one element
+  bool empty() const { return rank_ == 0; }                   // of rank 0, which has one element
   // Size i, from 0. Not checked: at() is.
   int64_t operator[](int64_t i) const { return sizes_[i]; }
   int64_t& operator[](int64_t i) { return sizes_[i]; }
@@ -38,12 +38,13 @@ class Shape {
   int64_t back() const { return sizes_[rank_ - 1]; }
   void push_back(int64_t size);  // an Error where there are 8
 
-  int64_t numel() const;              // the product of the sizes; an Error for one below 0
-  Shape contiguous_strides() const;   // row-major; an Error where, in an empty
-                                      // tensor too, sizes above 0 multiply to more than 2^57
-  std::string str() const;            // "[2, 3]"
-  int64_t at(int64_t d, const char* op) const;   // the size of a dimension; -1 is the last
-  int64_t dim(int64_t d, const char* op) const;  // -1 is the last; an Error naming op if out of range
+  int64_t numel() const;             // the product of the sizes; an Error for one below 0
+  Shape contiguous_strides() const;  // row-major; an Error where, in an empty
+                                     // tensor too, sizes above 0 multiply to more than 2^57
+  std::string str() const;           // "[2, 3]"
+  int64_t at(int64_t d, const char* op) const;  // the size of a dimension; -1 is the last
+  int64_t dim(int64_t d,
+              const char* op) const;  // -1 is the last; an Error naming op if out of range
 
   bool operator==(const Shape& other) const {  // equal rank and sizes
     if (rank_ != other.rank_) return false;

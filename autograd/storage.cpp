@@ -15,8 +15,8 @@ namespace regrad {
 namespace {
 
 constexpr size_t alignment = 64;
-constexpr size_t class_count = 4 * 40;             // four size classes for each power of two
-constexpr size_t max_cached = size_t{256} << 20;   // bytes that a thread keeps for reuse
+constexpr size_t class_count = 4 * 40;            // four size classes for each power of two
+constexpr size_t max_cached = size_t{256} << 20;  // bytes that a thread keeps for reuse
 
 // The memory in use in the process, without an atomic operation for every tensor: each thread
 // counts for itself, and adds its count to the totals after a MiB of change, when it reads them,

@@ -60,8 +60,8 @@ struct MemoryUse {
   int64_t live_storages, live_bytes, peak_bytes;  // of tensors' storages, in the whole process
   int64_t live_nodes;                             // nodes of graphs that are alive
 };
-MemoryUse memory_use();    // threads that are running may hold back up to a MiB each
+MemoryUse memory_use();          // threads that are running may hold back up to a MiB each
 void count_node(int64_t nodes);  // for the engine
-void reset_peak_memory();  // peak_bytes starts again from live_bytes
+void reset_peak_memory();        // peak_bytes starts again from live_bytes
 
 }  // namespace regrad

@@ -90,8 +90,8 @@ const Tensor& Tensor::on_host() const {
 }
 
 const void* Tensor::address(DType wanted) const {
-  check(wanted == dtype(), "data: this tensor is {}, not {}; convert it with to({})",
-        dtype(), wanted, wanted);
+  check(wanted == dtype(), "data: this tensor is {}, not {}; convert it with to({})", dtype(),
+        wanted, wanted);
   const char* bytes = static_cast<const char*>(body().storage->data());
   return bytes + body().offset * static_cast<int64_t>(item_size(dtype()));
 }
@@ -133,8 +133,8 @@ bool Tensor::is_leaf() const { return !requires_grad() || node()->is_leaf(); }
 
 Tensor& Tensor::set_requires_grad(bool on) {
   if (on == requires_grad()) return *this;
-  check(is_float(dtype()), "set_requires_grad: only float32 and float64 tensors have gradients, not {}",
-        dtype());
+  check(is_float(dtype()),
+        "set_requires_grad: only float32 and float64 tensors have gradients, not {}", dtype());
   check(on || is_leaf(), "set_requires_grad(false): this tensor was computed by {}; use detach()",
         node() ? node()->called() : "nothing");
   if (!on) {
@@ -153,11 +153,9 @@ Tensor& Tensor::set_requires_grad(bool on) {
 Tensor Tensor::grad() const { return requires_grad() ? node()->gradient : Tensor(); }
 
 void Tensor::set_grad(const Tensor& gradient) {
-  check(requires_grad(), "set_grad: this tensor of shape {} does not require a gradient",
-        shape());
+  check(requires_grad(), "set_grad: this tensor of shape {} does not require a gradient", shape());
   check(!gradient.defined() || (gradient.shape() == shape() && gradient.dtype() == dtype()),
-        "set_grad: a gradient must have its tensor's shape and dtype: {} {}", shape(),
-        dtype());
+        "set_grad: a gradient must have its tensor's shape and dtype: {} {}", shape(), dtype());
   node()->gradient = gradient;
 }
 

@@ -67,8 +67,7 @@ class Tensor {
   Tensor() = default;  // undefined: stands for an argument left out, a gradient not there
   // Copies the handle. While record() copies a derivative into a node, a tensor that it has
   // captured is also added to the node's saved tensors (graph.cpp).
-  Tensor(const Tensor& other)
-      : body_(capturing == nullptr ? other.body_ : other.captured()) {}
+  Tensor(const Tensor& other) : body_(capturing == nullptr ? other.body_ : other.captured()) {}
   Tensor(Tensor&&) noexcept = default;
   Tensor& operator=(const Tensor&) = default;
   Tensor& operator=(Tensor&&) noexcept = default;
@@ -107,11 +106,11 @@ class Tensor {
   const void* address(DType dtype) const;  // the same on any device: for kernels
 
   // Copies and conversions (ops/layout.cpp); their gradients convert back.
-  Tensor to(Device device) const;  // itself where it is there already
-  Tensor to(DType dtype) const;    // itself where it is of that dtype already
-  Tensor contiguous() const;       // itself where it is contiguous already
-  Tensor clone() const;            // a copy in memory of its own, part of the graph
-  Tensor detach() const;           // the same storage, outside the graph
+  Tensor to(Device device) const;                  // itself where it is there already
+  Tensor to(DType dtype) const;                    // itself where it is of that dtype already
+  Tensor contiguous() const;                       // itself where it is contiguous already
+  Tensor clone() const;                            // a copy in memory of its own, part of the graph
+  Tensor detach() const;                           // the same storage, outside the graph
   Tensor reshape(const Shape& shape) const;        // as regrad::reshape in ops/ops.h
   Tensor transpose(int64_t d0, int64_t d1) const;  // as regrad::transpose
 
@@ -128,27 +127,29 @@ class Tensor {
   // Whether backward() reaches it: a leaf with set_requires_grad(true), or computed from one.
   bool requires_grad() const { return static_cast<bool>(body().node); }
   Tensor& set_requires_grad(
-      bool on);  // an Error for int64 and bool, and for false where it is not a leaf
-  bool is_leaf() const;                // not the result of a recorded op
-  Tensor grad() const;  // undefined before the first backward
+      bool on);          // an Error for int64 and bool, and for false where it is not a leaf
+  bool is_leaf() const;  // not the result of a recorded op
+  Tensor grad() const;   // undefined before the first backward
   void set_grad(const Tensor& gradient);  // of its shape and dtype, or undefined
   void zero_grad();  // grad() is undefined again: the next backward starts from nothing
   // Adds Σ gradient d(this)/d(leaf), over this tensor's elements, to grad() of every leaf that this
-  // was computed from. gradient: of this shape and dtype; 1 where left out, if there is one element.
-  // An Error where this does not require a gradient, a saved tensor was written since, or an earlier
-  // pass freed the graph (see retain_graph); then no grad() has changed.
+  // was computed from. gradient: of this shape and dtype; 1 where left out, if there is one
+  // element. An Error where this does not require a gradient, a saved tensor was written since, or
+  // an earlier pass freed the graph (see retain_graph); then no grad() has changed.
   void backward(const Tensor& gradient = {}, BackwardOptions options = {}) const;
 
-  std::string name() const;  // a parameter's dotted name, empty for others
+  std::string name() const;                // a parameter's dotted name, empty for others
   void set_name(const std::string& name);  // of a leaf that requires a gradient; others have none
-  std::string str() const;  // the numbers, for people; long ones are shortened
+  std::string str() const;                 // the numbers, for people; long ones are shortened
 
   const TensorBody& body() const {  // what the handle refers to; an Error when undefined
-    if (!body_) [[unlikely]] undefined();
+    if (!body_) [[unlikely]]
+      undefined();
     return *body_;
   }
   TensorBody& body() {  // likewise
-    if (!body_) [[unlikely]] undefined();
+    if (!body_) [[unlikely]]
+      undefined();
     return *body_;
   }
   const Ref<Node>& node() const { return body().node; }  // its place in the graph, or none
@@ -194,7 +195,7 @@ struct GradOptions {
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
                          const GradOptions& options = {});
 
-std::ostream& operator<<(std::ostream& out, const Tensor& x);  // x.str()
+std::ostream& operator<<(std::ostream& out, const Tensor& x);     // x.str()
 std::ostream& operator<<(std::ostream& out, const Shape& shape);  // shape.str()
 
 }  // namespace regrad

@@ -1,7 +1,6 @@
 // Arithmetic of two tensors. Broadcasting is done by expand(), a view whose own derivative sums the
 // gradient, so the derivatives here only ever see equal shapes.
 #include <cmath>
-
 #include <limits>
 
 #include "ops/dispatch.h"
@@ -40,7 +39,7 @@ Tensor compute(const char* op, Binary function, const Pair& x) {
   const Loop loop = make_loop({&out, &x.a, &x.b});
   for_numbers(op, x.a, [&]<class T>() {
     kernels<T>(x.a).binary.apply[static_cast<size_t>(function)](loop, raw<T>(out), raw<T>(x.a),
-                                                          raw<T>(x.b));
+                                                                raw<T>(x.b));
   });
   return out;
 }
@@ -53,7 +52,7 @@ Tensor compare(const char* op, Compare function, const Tensor& left, const Tenso
   const Loop loop = make_loop({&out, &x.a, &x.b});
   for_numbers(op, x.a, [&]<class T>() {
     kernels<T>(x.a).binary.compare[static_cast<size_t>(function)](loop, raw<bool>(out), raw<T>(x.a),
-                                                           raw<T>(x.b));
+                                                                  raw<T>(x.b));
   });
   return out;
 }
@@ -225,8 +224,8 @@ Tensor logical_or(const Tensor& a, const Tensor& b) {
 void add_to_view(const Tensor& view, const Tensor& g) {
   const Loop loop = make_loop({&view, &view, &g});
   for_floats("add", view, [&]<class T>() {
-    kernels<T>(view).binary.apply[static_cast<size_t>(Binary::add)](loop, raw<T>(view), raw<T>(view),
-                                                              raw<T>(g));
+    kernels<T>(view).binary.apply[static_cast<size_t>(Binary::add)](loop, raw<T>(view),
+                                                                    raw<T>(view), raw<T>(g));
   });
 }
 

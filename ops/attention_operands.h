@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "ops/kernels/attention.h"
 #include "ops/dispatch.h"
+#include "ops/kernels/attention.h"
 
 namespace regrad {
 

@@ -57,8 +57,8 @@ void check_same_dtype(const char* op, const Tensor& a, const Tensor& b) {
   // The advice: convert the one that is not floating-point; of two floats, the one that is not a
   // parameter, or else the second.
   const bool second_stays = is_float(b.dtype()) && b.is_leaf() && b.requires_grad();
-  const bool first_gives = is_float(a.dtype()) ? a.requires_grad() || !second_stays
-                                               : !is_float(b.dtype());
+  const bool first_gives =
+      is_float(a.dtype()) ? a.requires_grad() || !second_stays : !is_float(b.dtype());
   fail("{}: {} is {} and {} is {}; convert the {} with to({})", op, called(a), a.dtype(), called(b),
        b.dtype(), first_gives ? "second" : "first", first_gives ? a.dtype() : b.dtype());
 }
@@ -92,7 +92,8 @@ std::vector<Tensor> gradients_of(const Formula& formula, std::vector<Tensor> inp
   std::vector<Tensor> wanted, all(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].defined()) continue;
-    inputs[i] = record("input", inputs[i].detach(), {{inputs[i], [](const Tensor& h) { return h; }}});
+    inputs[i] =
+        record("input", inputs[i].detach(), {{inputs[i], [](const Tensor& h) { return h; }}});
     if (needed[i]) wanted.push_back(inputs[i]);
   }
   std::vector<Tensor> found =

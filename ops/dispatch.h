@@ -16,10 +16,14 @@ namespace regrad {
 template <class T>
 const Kernels<T>& kernels(const Tensor& x) {
   const Backend& table = backend(x.device());
-  if constexpr (std::same_as<T, float>) return table.float32;
-  else if constexpr (std::same_as<T, double>) return table.float64;
-  else if constexpr (std::same_as<T, int64_t>) return table.int64;
-  else return table.boolean;
+  if constexpr (std::same_as<T, float>)
+    return table.float32;
+  else if constexpr (std::same_as<T, double>)
+    return table.float64;
+  else if constexpr (std::same_as<T, int64_t>)
+    return table.int64;
+  else
+    return table.boolean;
 }
 
 // Dispatch on x's dtype: each calls body.operator()<T>() once, with T the type of x's elements.
@@ -27,30 +31,40 @@ const Kernels<T>& kernels(const Tensor& x) {
 template <class Body>
 void for_floats(const char* op, const Tensor& x, const Body& body) {
   switch (x.dtype()) {
-    case DType::float32: return body.template operator()<float>();
-    case DType::float64: return body.template operator()<double>();
-    default: fail("{}: takes float32 or float64, not {}; convert with to(float32)", op,
-                  x.dtype());
+    case DType::float32:
+      return body.template operator()<float>();
+    case DType::float64:
+      return body.template operator()<double>();
+    default:
+      fail("{}: takes float32 or float64, not {}; convert with to(float32)", op, x.dtype());
   }
 }
 
 template <class Body>
 void for_numbers(const char* op, const Tensor& x, const Body& body) {
   switch (x.dtype()) {
-    case DType::float32: return body.template operator()<float>();
-    case DType::float64: return body.template operator()<double>();
-    case DType::int64: return body.template operator()<int64_t>();
-    case DType::boolean: fail("{}: does not take bool; convert with to(int64) or to(float32)", op);
+    case DType::float32:
+      return body.template operator()<float>();
+    case DType::float64:
+      return body.template operator()<double>();
+    case DType::int64:
+      return body.template operator()<int64_t>();
+    case DType::boolean:
+      fail("{}: does not take bool; convert with to(int64) or to(float32)", op);
   }
 }
 
 template <class Body>
 void for_all(const Tensor& x, const Body& body) {
   switch (x.dtype()) {
-    case DType::float32: return body.template operator()<float>();
-    case DType::float64: return body.template operator()<double>();
-    case DType::int64: return body.template operator()<int64_t>();
-    case DType::boolean: return body.template operator()<bool>();
+    case DType::float32:
+      return body.template operator()<float>();
+    case DType::float64:
+      return body.template operator()<double>();
+    case DType::int64:
+      return body.template operator()<int64_t>();
+    case DType::boolean:
+      return body.template operator()<bool>();
   }
 }
 

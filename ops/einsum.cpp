@@ -42,9 +42,8 @@ Named take_diagonals(Named a) {
     for (size_t j = a.letters.size() - 1; j > i; --j) {
       if (a.letters[i] != a.letters[j]) continue;
       const int64_t n = a.x.shape()[static_cast<int64_t>(i)];
-      check(n == a.x.shape()[static_cast<int64_t>(j)],
-            "einsum: '{}' is both {} and {} in shape {}", a.letters[i], n,
-            a.x.shape()[static_cast<int64_t>(j)], a.x.shape());
+      check(n == a.x.shape()[static_cast<int64_t>(j)], "einsum: '{}' is both {} and {} in shape {}",
+            a.letters[i], n, a.x.shape()[static_cast<int64_t>(j)], a.x.shape());
       a.x = diagonal(a.x, static_cast<int64_t>(i), static_cast<int64_t>(j));
       a.letters.erase(j, 1);
     }

@@ -14,11 +14,10 @@ Tensor index_add(const Tensor& g, const Shape& shape, int64_t d, const Tensor& i
   const Tensor from = kernel_input(g);
   for_floats("index_select", g, [&]<class T>() {
     kernels<T>(g).index.add_rows(rows_around(shape, d), index.numel(), raw<T>(out), raw<T>(from),
-                           raw<int64_t>(index));
+                                 raw<int64_t>(index));
   });
-  return record("index_add", std::move(out), {{g, [d, index](const Tensor& h) {
-                                                 return index_select_unchecked(h, d, index);
-                                               }}});
+  return record("index_add", std::move(out),
+                {{g, [d, index](const Tensor& h) { return index_select_unchecked(h, d, index); }}});
 }
 
 Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
@@ -27,8 +26,8 @@ Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
   Tensor out = empty(shape, x.dtype(), x.device());
   const Tensor from = kernel_input(x);
   for_all(x, [&]<class T>() {
-    kernels<T>(x).move.take_rows(rows_around(x.shape(), d), index.numel(), raw<T>(out), raw<T>(from),
-                            raw<int64_t>(index));
+    kernels<T>(x).move.take_rows(rows_around(x.shape(), d), index.numel(), raw<T>(out),
+                                 raw<T>(from), raw<int64_t>(index));
   });
   return record("index_select", std::move(out),
                 {{x, [shape = x.shape(), d, index](const Tensor& g) {
@@ -57,19 +56,18 @@ Tensor scatter_unchecked(const Tensor& source, const Shape& shape, int64_t d, co
   const Tensor from = kernel_input(source);
   for_numbers("scatter_add", source, [&]<class T>() {
     kernels<T>(source).index.scatter_add(rows_around(shape, d), index.shape()[d], raw<T>(out),
-                                   raw<T>(from), raw<int64_t>(index));
+                                         raw<T>(from), raw<int64_t>(index));
   });
-  return record("scatter_add", std::move(out), {{source, [d, index](const Tensor& h) {
-                                                   return gather_unchecked(h, d, index);
-                                                 }}});
+  return record("scatter_add", std::move(out),
+                {{source, [d, index](const Tensor& h) { return gather_unchecked(h, d, index); }}});
 }
 
 Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
   Tensor out = empty(index.shape(), x.dtype(), x.device());
   const Tensor from = kernel_input(x);
   for_all(x, [&]<class T>() {
-    kernels<T>(x).move.gather(rows_around(x.shape(), d), index.shape()[d], raw<T>(out), raw<T>(from),
-                         raw<int64_t>(index));
+    kernels<T>(x).move.gather(rows_around(x.shape(), d), index.shape()[d], raw<T>(out),
+                              raw<T>(from), raw<int64_t>(index));
   });
   return record("gather", std::move(out), {{x, [shape = x.shape(), d, index](const Tensor& g) {
                                               return scatter_unchecked(g, shape, d, index);
@@ -103,8 +101,8 @@ Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tens
   const Shape shape = covered("scatter_add", x.detach(), d, index).shape();
   check_index("scatter_add", index, x.shape()[d]);
   Tensor from = covered("scatter_add", source, d, index);
-  check(from.shape()[d] >= index.shape()[d], "scatter_add: the index {} is larger than the source {}",
-        index.shape(), source.shape());
+  check(from.shape()[d] >= index.shape()[d],
+        "scatter_add: the index {} is larger than the source {}", index.shape(), source.shape());
   from = narrow(from, d, 0, index.shape()[d]);
   Tensor added = scatter_unchecked(from, shape, d, kernel_input(index));
   std::vector<int64_t> padding;
@@ -139,8 +137,7 @@ Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx)
 Tensor masked_fill(const Tensor& x, const Tensor& mask, Number value) {
   check(mask.dtype() == bool_, "masked_fill: the mask must be bool, not {}", mask.dtype());
   check(broadcast_shapes("masked_fill", x.shape(), mask.shape()) == x.shape(),
-        "masked_fill: a mask of shape {} does not fit shape {}", mask.shape(),
-        x.shape());
+        "masked_fill: a mask of shape {} does not fit shape {}", mask.shape(), x.shape());
   return filled_where("masked_fill", x, mask, value);
 }
 
@@ -162,8 +159,8 @@ Tensor length_mask(const Tensor& lengths, int64_t steps) {
         "length_mask: lengths must be int64 [batch], not {}, and the steps 0 or more, not {}",
         lengths.shape(), steps);
   for (const int64_t length : lengths.to_vector<int64_t>()) {
-    check(length >= 0 && length <= steps, "length_mask: a length of {} is not within 0 and {} steps",
-          length, steps);
+    check(length >= 0 && length <= steps,
+          "length_mask: a length of {} is not within 0 and {} steps", length, steps);
   }
   return lt(arange(steps, {.device = lengths.device()}), unsqueeze(lengths, -1));
 }

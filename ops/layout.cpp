@@ -33,9 +33,9 @@ Tensor slice_backward(const Tensor& g, const Shape& shape, int64_t dim, int64_t 
     const NoGrad guard;
     copy_into(slice(out, dim, start, end, step), g);
   }
-  return record("embed", std::move(out), {{g, [dim, start, end, step](const Tensor& h) {
-                                             return slice(h, dim, start, end, step);
-                                           }}});
+  return record(
+      "embed", std::move(out),
+      {{g, [dim, start, end, step](const Tensor& h) { return slice(h, dim, start, end, step); }}});
 }
 
 // The derivative of slice: the other elements get 0.
@@ -95,9 +95,8 @@ Tensor Tensor::to(DType wanted) const {
     });
   });
   if (!is_float(wanted) || !is_float(dtype())) return out;
-  return record("to", std::move(out), {{*this, [back = dtype()](const Tensor& g) {
-                                          return g.to(back);
-                                        }}});
+  return record("to", std::move(out),
+                {{*this, [back = dtype()](const Tensor& g) { return g.to(back); }}});
 }
 
 Tensor Tensor::to(Device wanted) const {
@@ -106,8 +105,8 @@ Tensor Tensor::to(Device wanted) const {
   Tensor out = empty(shape(), dtype(), wanted);
   const int64_t bytes = numel() * static_cast<int64_t>(item_size(dtype()));
   const DeviceMemory& memory = backend(wanted == cpu ? device() : wanted).memory;
-  (wanted == cpu ? memory.download : memory.upload)(
-      const_cast<void*>(out.address(dtype())), from.address(dtype()), bytes);
+  (wanted == cpu ? memory.download : memory.upload)(const_cast<void*>(out.address(dtype())),
+                                                    from.address(dtype()), bytes);
   return record("to", std::move(out),
                 {{*this, [back = device()](const Tensor& g) { return g.to(back); }}});
 }
@@ -147,8 +146,8 @@ Tensor reshape(const Tensor& x, const Shape& wanted) {
           x.shape(), x.numel(), wanted);
     shape[inferred - wanted.begin()] = x.numel() / known;
   }
-  check(shape.numel() == x.numel(), "reshape: {} has {} elements, {} has {}", x.shape(),
-        x.numel(), shape, shape.numel());
+  check(shape.numel() == x.numel(), "reshape: {} has {} elements, {} has {}", x.shape(), x.numel(),
+        shape, shape.numel());
   const Tensor flat = x.contiguous();
   return record("reshape", view_of(flat, shape, shape.contiguous_strides(), flat.body().offset),
                 {{flat, [before = x.shape()](const Tensor& g) { return reshape(g, before); }}});
@@ -184,8 +183,7 @@ Tensor transpose(const Tensor& x, int64_t d0, int64_t d1) {
 }
 
 Tensor transpose(const Tensor& x) {
-  check(x.rank() >= 2, "transpose: needs at least 2 dimensions, {} has {}", x.shape(),
-        x.rank());
+  check(x.rank() >= 2, "transpose: needs at least 2 dimensions, {} has {}", x.shape(), x.rank());
   return transpose(x, -2, -1);
 }
 
@@ -226,8 +224,8 @@ Tensor expand(const Tensor& x, const Shape& wanted) {
     check(shape[i] >= 0, "expand: {} to {}: size {} of a new dimension must be 0 or more",
           x.shape(), wanted, shape[i]);
     check(shape[i] == size || size == 1,
-          "expand: {} does not expand to {}: dimension {} is {}, not 1", x.shape(),
-          wanted, i, size);
+          "expand: {} does not expand to {}: dimension {} is {}, not 1", x.shape(), wanted, i,
+          size);
     strides[i] = inside && shape[i] == size ? x.strides()[i - lead] : 0;
   }
   static_cast<void>(shape.contiguous_strides());  // an Error on overflow, also where numel is 0
@@ -240,8 +238,10 @@ Tensor flatten(const Tensor& x, int64_t start, int64_t end) {
   check(first <= last, "flatten: start {} comes after end {}", start, end);
   Shape shape;
   for (int64_t i = 0; i < x.rank(); ++i) {
-    if (i > first && i <= last) shape[first] = checked_mul(shape[first], x.shape()[i]);
-    else shape.push_back(x.shape()[i]);
+    if (i > first && i <= last)
+      shape[first] = checked_mul(shape[first], x.shape()[i]);
+    else
+      shape.push_back(x.shape()[i]);
   }
   if (x.rank() == 0) shape = {1};
   return reshape(x, shape);
@@ -300,9 +300,8 @@ Tensor concat(const std::vector<Tensor>& parts, int64_t dim) {
       const NoGrad guard;
       copy_into(narrow(out, d, start, length), part);
     }
-    inputs.push_back({part, [d, start, length](const Tensor& g) {
-                        return narrow(g, d, start, length);
-                      }});
+    inputs.push_back(
+        {part, [d, start, length](const Tensor& g) { return narrow(g, d, start, length); }});
     start += length;
   }
   return record("concat", std::move(out), inputs);
@@ -312,8 +311,8 @@ Tensor stack(const std::vector<Tensor>& parts, int64_t dim) {
   check(!parts.empty(), "stack: needs at least one tensor");
   std::vector<Tensor> rows;
   for (const Tensor& part : parts) {
-    check(part.shape() == parts[0].shape(), "stack: shapes {} and {} differ",
-          parts[0].shape(), part.shape());
+    check(part.shape() == parts[0].shape(), "stack: shapes {} and {} differ", parts[0].shape(),
+          part.shape());
     rows.push_back(unsqueeze(part, dim));
   }
   return concat(rows, dim < 0 ? dim + parts[0].rank() + 1 : dim);
@@ -327,8 +326,9 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
     parts.push_back(narrow(x, d, start, size));
     start += size;
   }
-  check(x.rank() > 0 && start == x.shape()[d], "split: sizes add up to {}, dimension {} of {} has {}",
-        start, dim, x.shape(), x.rank() > 0 ? x.shape()[d] : 0);
+  check(x.rank() > 0 && start == x.shape()[d],
+        "split: sizes add up to {}, dimension {} of {} has {}", start, dim, x.shape(),
+        x.rank() > 0 ? x.shape()[d] : 0);
   return parts;
 }
 

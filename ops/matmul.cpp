@@ -95,7 +95,8 @@ struct GradOfInput {  // dx = G W
     }
     Shape of_output = shape;  // rows of the batch are not contiguous: one product for each
     of_output[shape.rank() - 1] = g.size(1);
-    multiply_into("linear", sum, reshape(g, of_output), with_batch(weight, batch_of(sum)), {}, true);
+    multiply_into("linear", sum, reshape(g, of_output), with_batch(weight, batch_of(sum)), {},
+                  true);
   }
 };
 
@@ -115,9 +116,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
         called(a), called(b));
   if (a.rank() == 1) return squeeze(matmul(unsqueeze(a, 0), b), b.rank() == 1 ? 0 : -2);
   if (b.rank() == 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
-  check(a.size(-1) == b.size(-2),
-        "matmul: {} has {} columns, {} has {} rows; they must be equal", called(a), a.size(-1),
-        called(b), b.size(-2));
+  check(a.size(-1) == b.size(-2), "matmul: {} has {} columns, {} has {} rows; they must be equal",
+        called(a), a.size(-1), called(b), b.size(-2));
   if (a.rank() > 2 && b.rank() == 2) {  // one large product instead of a batch of small ones
     Shape shape = a.shape();
     shape[shape.rank() - 1] = b.size(-1);
@@ -139,11 +139,11 @@ Tensor bmm(const Tensor& a, const Tensor& b) {
 
 // y = x Wᵀ + b:  dx = G W,  dW = Gᵀ x,  db = sum of G's rows.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  check(weight.rank() == 2 && x.rank() >= 1, "linear: takes [.., in] and a weight [out, in], not {} and {}",
-        called(x), called(weight));
+  check(weight.rank() == 2 && x.rank() >= 1,
+        "linear: takes [.., in] and a weight [out, in], not {} and {}", called(x), called(weight));
   const int64_t in = weight.size(1), out = weight.size(0);
-  check(x.size(-1) == in, "linear: input {} has {} features, {} takes {}", x.shape(),
-        x.size(-1), called(weight), in);
+  check(x.size(-1) == in, "linear: input {} has {} features, {} takes {}", x.shape(), x.size(-1),
+        called(weight), in);
   check_same_dtype("linear", x, weight);
   if (bias.defined()) {
     check_same_dtype("linear", x, bias);

@@ -22,8 +22,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   const int64_t n = x.shape().back();
   for (const Tensor* one : {&weight, &bias}) {
     if (!one->defined()) continue;
-    check(one->shape() == Shape{n}, "layer_norm: input {} has {} features, {} does not",
-          x.shape(), n, called(*one));
+    check(one->shape() == Shape{n}, "layer_norm: input {} has {} features, {} does not", x.shape(),
+          n, called(*one));
     check_same_dtype("layer_norm", x, *one);
   }
   const Rows rows{n == 0 ? 0 : x.numel() / n, n, 1};

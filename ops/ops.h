@@ -39,8 +39,8 @@ Tensor tensor(const std::vector<double>& values, const Shape& shape, TensorOptio
 Tensor tensor(const std::vector<int64_t>& values, const Shape& shape, TensorOptions options = {});
 Tensor tensor(const std::vector<bool>& values, const Shape& shape, TensorOptions options = {});
 template <class T>
-  requires std::is_arithmetic_v<T>
-Tensor tensor(std::initializer_list<T> values, const Shape& shape, TensorOptions options = {}) {
+requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<T> values, const Shape& shape,
+                                               TensorOptions options = {}) {
   using Element = std::conditional_t<std::is_integral_v<T> && !std::same_as<T, bool>, int64_t, T>;
   return tensor(std::vector<Element>(values.begin(), values.end()), shape, options);
 }

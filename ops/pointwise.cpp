@@ -23,8 +23,8 @@ Tensor slope_or_curvature(const Pointwise& f, bool slope, const Tensor& g, const
   for_floats(f.name, s, [&]<class T>() {
     const auto& table = kernels<T>(s);
     const auto row = static_cast<size_t>(f.function);
-    (slope ? table.unary.slope : table.unary.curvature)[row](loop, raw<T>(out), raw<T>(g), raw<T>(s),
-                                                 static_cast<T>(f.p), static_cast<T>(f.q));
+    (slope ? table.unary.slope : table.unary.curvature)[row](
+        loop, raw<T>(out), raw<T>(g), raw<T>(s), static_cast<T>(f.p), static_cast<T>(f.q));
   });
   return out;
 }
@@ -54,9 +54,8 @@ Tensor apply(const Pointwise& f, const Tensor& x) {
         loop, raw<T>(y), raw<T>(x), static_cast<T>(f.p), static_cast<T>(f.q));
   });
   if (f.of_output) {
-    return record(f.name, std::move(y), {{x, [f](const Tensor& g, const Tensor& out) {
-                                            return slope(f, g, out);
-                                          }}});
+    return record(f.name, std::move(y),
+                  {{x, [f](const Tensor& g, const Tensor& out) { return slope(f, g, out); }}});
   }
   return record(f.name, std::move(y), {{x, [f, x](const Tensor& g) { return slope(f, g, x); }}});
 }

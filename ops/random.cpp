@@ -17,7 +17,8 @@ Tensor sample(const char* op, bool normal, const Shape& shape, Generator& genera
   const uint64_t position = generator.advance(count);
   for_floats(op, x, [&]<class T>() {
     const auto& table = kernels<T>(x);
-    (normal ? table.random.normal : table.random.uniform)(x.numel(), raw<T>(x), generator.seed(), position);
+    (normal ? table.random.normal : table.random.uniform)(x.numel(), raw<T>(x), generator.seed(),
+                                                          position);
   });
   if (options.requires_grad) x.set_requires_grad(true);
   return x;
@@ -28,7 +29,7 @@ Tensor seeded_dropout(const Tensor& x, double p, uint64_t seed, uint64_t positio
   Tensor y = empty(x.shape(), x.dtype(), x.device());
   for_floats("dropout", x, [&]<class T>() {
     kernels<T>(x).random.dropout(x.numel(), raw<T>(y), raw<T>(from), static_cast<T>(p),
-                          static_cast<T>(p < 1 ? 1 / (1 - p) : 0), seed, position);
+                                 static_cast<T>(p < 1 ? 1 / (1 - p) : 0), seed, position);
   });
   return record("dropout", std::move(y),
                 {{x, [=](const Tensor& g) { return seeded_dropout(g, p, seed, position); }}});

@@ -44,7 +44,8 @@ Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidd
   check_state("gru_step", gates_h, hidden, 3);
   const int64_t rows = hidden.size(0), size = hidden.size(1);
   Tensor out = empty(hidden.shape(), hidden.dtype(), hidden.device());
-  const Tensor saved = GradMode::enabled() ? empty({rows, 4 * size}, hidden.dtype(), hidden.device()) : Tensor();
+  const Tensor saved =
+      GradMode::enabled() ? empty({rows, 4 * size}, hidden.dtype(), hidden.device()) : Tensor();
   const Tensor x = kernel_input(gates_x), h = kernel_input(gates_h), before = kernel_input(hidden);
   for_floats("gru_step", hidden, [&]<class T>() {
     GruStep<T> step{.rows = rows, .size = size, .out = raw<T>(out)};
@@ -75,7 +76,8 @@ Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
   check_state("lstm_step", gates, cell, 4);
   const int64_t rows = cell.size(0), size = cell.size(1);
   Tensor out = empty({rows, 2 * size}, cell.dtype(), cell.device());
-  const Tensor saved = GradMode::enabled() ? empty({rows, 5 * size}, cell.dtype(), cell.device()) : Tensor();
+  const Tensor saved =
+      GradMode::enabled() ? empty({rows, 5 * size}, cell.dtype(), cell.device()) : Tensor();
   const Tensor all = kernel_input(gates), before = kernel_input(cell);
   for_floats("lstm_step", cell, [&]<class T>() {
     LstmStep<T> step{.rows = rows, .size = size};
@@ -84,22 +86,22 @@ Tensor lstm_step(const Tensor& gates, const Tensor& cell) {
     step.gates = raw<T>(all), step.gates_stride = 4 * size, step.cell = raw<T>(before);
     kernels<T>(cell).cells.lstm(step);
   });
-  return record_fused(
-      "lstm_step", std::move(out), {gates, cell}, composed_lstm,
-      [gates, cell, saved](const Tensor& g, Needed) -> std::vector<Tensor> {
-        const int64_t width = cell.size(1);
-        const Tensor dgates = empty(gates.shape(), g.dtype(), g.device());
-        const Tensor dcell = empty(cell.shape(), g.dtype(), g.device());
-        const Tensor from = kernel_input(g), old = kernel_input(cell);
-        for_floats("lstm_step", g, [&]<class T>() {
-          LstmStepBackward<T> step{.rows = cell.size(0), .size = width};
-          step.dgates = raw<T>(dgates), step.dcell = raw<T>(dcell);
-          step.g = raw<T>(from), step.g_cell = step.g + width, step.g_stride = 2 * width;
-          step.saved = raw<T>(saved), step.cell = raw<T>(old);
-          kernels<T>(g).cells.lstm_backward(step);
-        });
-        return {dgates, dcell};
-      });
+  return record_fused("lstm_step", std::move(out), {gates, cell}, composed_lstm,
+                      [gates, cell, saved](const Tensor& g, Needed) -> std::vector<Tensor> {
+                        const int64_t width = cell.size(1);
+                        const Tensor dgates = empty(gates.shape(), g.dtype(), g.device());
+                        const Tensor dcell = empty(cell.shape(), g.dtype(), g.device());
+                        const Tensor from = kernel_input(g), old = kernel_input(cell);
+                        for_floats("lstm_step", g, [&]<class T>() {
+                          LstmStepBackward<T> step{.rows = cell.size(0), .size = width};
+                          step.dgates = raw<T>(dgates), step.dcell = raw<T>(dcell);
+                          step.g = raw<T>(from), step.g_cell = step.g + width,
+                          step.g_stride = 2 * width;
+                          step.saved = raw<T>(saved), step.cell = raw<T>(old);
+                          kernels<T>(g).cells.lstm_backward(step);
+                        });
+                        return {dgates, dcell};
+                      });
 }
 
 }  // namespace regrad

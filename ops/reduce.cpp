@@ -56,8 +56,9 @@ Plan plan(const char* op, const Tensor& x, const Dims& dims, bool keepdim) {
   result.x = result.x.contiguous();
   if (together) {
     for (int64_t d = 0; d < x.rank(); ++d) {
-      (d < first ? result.rows.outer : d <= last ? result.rows.n : result.rows.inner) *=
-          x.shape()[d];
+      (d < first   ? result.rows.outer
+       : d <= last ? result.rows.n
+                   : result.rows.inner) *= x.shape()[d];
     }
   } else {
     for (int64_t d = 0; d < x.rank(); ++d) {
@@ -71,7 +72,7 @@ Tensor compute(const char* op, Reduction function, const Plan& work) {
   Tensor out = empty(work.shape, work.x.dtype(), work.x.device());
   for_numbers(op, work.x, [&]<class T>() {
     kernels<T>(work.x).reduce.apply[static_cast<size_t>(function)](work.rows, raw<T>(out),
-                                                             raw<T>(work.x));
+                                                                   raw<T>(work.x));
   });
   return out;
 }

@@ -1,7 +1,7 @@
 // softmax(x)_i = exp(x_i - m) / sum_j exp(x_j - m), m = max x, so that nothing overflows.
 //   dx = y (g - sum(g y))              log_softmax: dx = g - exp(y) sum(g)
-// A row of -inf alone (nothing to attend to) gives zeros, and zero gradients. What is masked counts for
-// nothing: neither its score, nor the gradient that arrives for its weight of 0.
+// A row of -inf alone (nothing to attend to) gives zeros, and zero gradients. What is masked counts
+// for nothing: neither its score, nor the gradient that arrives for its weight of 0.
 #include <limits>
 
 #include "ops/dispatch.h"

@@ -59,8 +59,8 @@ void sgd_update(std::vector<ParameterUpdate>& updates, const SgdFormula& formula
       },
       [&]<class T>(const Kernels<T>& table, int64_t count, const SgdUpdate<T>* rows) {
         table.optimiser.sgd(count, rows,
-                  {static_cast<T>(formula.lr), static_cast<T>(formula.momentum),
-                   static_cast<T>(formula.weight_decay), formula.nesterov});
+                            {static_cast<T>(formula.lr), static_cast<T>(formula.momentum),
+                             static_cast<T>(formula.weight_decay), formula.nesterov});
       });
 }
 
@@ -80,11 +80,11 @@ void adam_update(std::vector<ParameterUpdate>& updates, const AdamFormula& formu
       [&]<class T>(const Kernels<T>& table, int64_t count, const AdamUpdate<T>* rows) {
         const double decay = formula.weight_decay;
         table.optimiser.adam(count, rows,
-                   {static_cast<T>(formula.beta1), static_cast<T>(1 - formula.beta1),
-                    static_cast<T>(formula.beta2), static_cast<T>(1 - formula.beta2),
-                    static_cast<T>(formula.eps),
-                    static_cast<T>(formula.decoupled ? 1 - formula.lr * decay : 1),
-                    static_cast<T>(formula.decoupled ? 0 : decay)});
+                             {static_cast<T>(formula.beta1), static_cast<T>(1 - formula.beta1),
+                              static_cast<T>(formula.beta2), static_cast<T>(1 - formula.beta2),
+                              static_cast<T>(formula.eps),
+                              static_cast<T>(formula.decoupled ? 1 - formula.lr * decay : 1),
+                              static_cast<T>(formula.decoupled ? 0 : decay)});
       });
 }
 

@@ -23,8 +23,8 @@ std::string error_of(const Body& body) {
 
 }  // namespace regrad
 
-#define CHECK_ERROR(expression, text)                                                        \
-  do {                                                                                       \
-    const std::string said = ::regrad::error_of([&] { static_cast<void>(expression); });     \
-    CHECK_MESSAGE(said.find(text) != std::string::npos, "the error was: ", said);            \
+#define CHECK_ERROR(expression, text)                                                    \
+  do {                                                                                   \
+    const std::string said = ::regrad::error_of([&] { static_cast<void>(expression); }); \
+    CHECK_MESSAGE(said.find(text) != std::string::npos, "the error was: ", said);        \
   } while (false)

@@ -1,6 +1,6 @@
-// REGRAD_CPU names the table of kernels to test; with REGRAD_DEVICE=cuda, tensors are made on the GPU.
-// Where the machine lacks it, the program says so and ends with 77, which the test runner shows as
-// skipped.
+// REGRAD_CPU names the table of kernels to test; with REGRAD_DEVICE=cuda, tensors are made on the
+// GPU. Where the machine lacks it, the program says so and ends with 77, which the test runner
+// shows as skipped.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 

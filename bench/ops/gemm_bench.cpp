@@ -14,8 +14,8 @@ void product(benchmark::State& state, bool transpose_a, bool transpose_b) {
   Tensor a = transpose_a ? transpose(randn({k, m}, generator)) : randn({m, k}, generator);
   Tensor b = transpose_b ? transpose(randn({n, k}, generator)) : randn({k, n}, generator);
   for (auto _ : state) benchmark::DoNotOptimize(matmul(a, b));
-  state.counters["GFLOP/s"] =
-      benchmark::Counter(2e-9 * static_cast<double>(m * k * n), benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["GFLOP/s"] = benchmark::Counter(2e-9 * static_cast<double>(m * k * n),
+                                                 benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void shapes(benchmark::internal::Benchmark* bench) {

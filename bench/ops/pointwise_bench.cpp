@@ -38,8 +38,8 @@ Tensor columns_sum(const Tensor& x) { return sum(x, 0); }
 Tensor rows_max(const Tensor& x) { return max(x, 1); }
 Tensor transposed_copy(const Tensor& x) { return transpose(x).contiguous(); }
 
-#define BOTH(op)                                                                    \
-  BENCHMARK_CAPTURE(forward, op, op)->Args({1024, 1024})->Args({4096, 64});         \
+#define BOTH(op)                                                            \
+  BENCHMARK_CAPTURE(forward, op, op)->Args({1024, 1024})->Args({4096, 64}); \
   BENCHMARK_CAPTURE(forward_backward, op, op)->Args({1024, 1024})->Args({4096, 64})
 BOTH(double_it);
 BOTH(add_row);

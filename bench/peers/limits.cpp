@@ -107,8 +107,8 @@ REGRAD_AVX512 void exp_avx512(float* to, const float* from, int64_t n) {
     __m512 p = _mm512_set1_ps(1.0f / 6);
     for (const float c : {0.5f, 1.0f}) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
     const __m512i bits = _mm512_castps_si512(shifted);
-    const __m512 power = _mm512_castsi512_ps(_mm512_add_epi32(
-        _mm512_permutexvar_epi32(bits, table), _mm512_slli_epi32(bits, 19)));
+    const __m512 power = _mm512_castsi512_ps(
+        _mm512_add_epi32(_mm512_permutexvar_epi32(bits, table), _mm512_slli_epi32(bits, 19)));
     _mm512_store_ps(to + i, _mm512_fmadd_ps(power, _mm512_mul_ps(p, r), power));
   }
 }

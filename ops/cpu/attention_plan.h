@@ -3,12 +3,12 @@
 // number of threads.
 #pragma once
 
-#include "ops/kernels/attention.h"
 #include "ops/cpu/attention_tile.h"
 #include "ops/cpu/fold.h"
 #include "ops/cpu/gemm_pack.h"
 #include "ops/cpu/parallel.h"
 #include "ops/cpu/scratch.h"
+#include "ops/kernels/attention.h"
 
 namespace regrad::simd {
 

@@ -2,9 +2,9 @@
 // with an epilogue that processes the results in registers.
 #pragma once
 
+#include "ops/cpu/chunks.h"
 #include "ops/cpu/gemm_plan.h"
 #include "ops/cpu/gemm_tile.h"
-#include "ops/cpu/chunks.h"
 #include "ops/cpu/math_exp.h"
 
 namespace regrad::simd {

@@ -12,8 +12,8 @@ template <class Arch>
 struct TileSize {
   using NarrowArch = Arch;  // for products of few columns
   static constexpr int rows = 4, vectors = 2;
-  static constexpr int tall = 8;                 // rows of a tile one vector wide
-  static constexpr int64_t max_k_bytes = 1024;   // of a row of A, for one block of k
+  static constexpr int tall = 8;                // rows of a tile one vector wide
+  static constexpr int64_t max_k_bytes = 1024;  // of a row of A, for one block of k
   static constexpr int64_t max_a_bytes = 1 << 16, max_b_bytes = 1 << 14;  // GemmPlan::fits()
 };
 template <>

@@ -62,16 +62,15 @@ template <class T, class A>
 REGRAD_INLINE xsimd::batch<T, A> v_log1p_unit(xsimd::batch<T, A> x) {
   using V = xsimd::batch<T, A>;
   if constexpr (is_float<T>) {
-    const V series =
-        polynomial(x, -0.49999932762843846, 0.3333051130466636, -0.24958587298218163,
-                   0.1969540004567107, -0.15355395208766454, 0.10680554136019095,
-                   -0.05766443471095373, 0.02020458178263207, -0.003318472228635831);
+    const V series = polynomial(x, -0.49999932762843846, 0.3333051130466636, -0.24958587298218163,
+                                0.1969540004567107, -0.15355395208766454, 0.10680554136019095,
+                                -0.05766443471095373, 0.02020458178263207, -0.003318472228635831);
     return multiply_add(x * x, series, x);
   } else {
     const V s = x / (V(T(2)) + x), square = s * s;
-    const V series = polynomial(square, 1. / 3, 1. / 5, 1. / 7, 1. / 9, 1. / 11, 1. / 13, 1. / 15,
-                                1. / 17, 1. / 19, 1. / 21, 1. / 23, 1. / 25, 1. / 27, 1. / 29,
-                                1. / 31);
+    const V series =
+        polynomial(square, 1. / 3, 1. / 5, 1. / 7, 1. / 9, 1. / 11, 1. / 13, 1. / 15, 1. / 17,
+                   1. / 19, 1. / 21, 1. / 23, 1. / 25, 1. / 27, 1. / 29, 1. / 31);
     const V half = multiply_add(s * square, series, s);
     return half + half;
   }

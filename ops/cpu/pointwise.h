@@ -61,9 +61,9 @@ struct LogisticKernel {
     const T* x = static_cast<const T*>(operands[1]);
     const T* t = static_cast<const T*>(operands[2]);
     for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
-      store<T, Arch>(out + i, n - i,
-                     pointwise::logistic_loss(load<T, Arch>(x + i, n - i),
-                                              load<T, Arch>(t + i, n - i)));
+      store<T, Arch>(
+          out + i, n - i,
+          pointwise::logistic_loss(load<T, Arch>(x + i, n - i), load<T, Arch>(t + i, n - i)));
     }
   }
   [[gnu::flatten]] static void slope_block(const void*, int64_t n, void* const* operands) {
@@ -72,8 +72,8 @@ struct LogisticKernel {
     const T* x = static_cast<const T*>(operands[2]);
     const T* t = static_cast<const T*>(operands[3]);
     for (int64_t i = 0; i < n; i += lanes_of<T, Arch>) {
-      const auto factor = pointwise::logistic_slope(load<T, Arch>(x + i, n - i),
-                                                    load<T, Arch>(t + i, n - i));
+      const auto factor =
+          pointwise::logistic_slope(load<T, Arch>(x + i, n - i), load<T, Arch>(t + i, n - i));
       store<T, Arch>(out + i, n - i, load<T, Arch>(g + i, n - i) * factor);
     }
   }

@@ -218,7 +218,7 @@ void column_exp_sums(Columns c, const T* shift, double* sum, const T* x) {
   using V = Vec<T, Arch>;
   sum_columns<T, Arch>(c, sum, [&](int64_t i, int64_t j, int64_t left) REGRAD_LAMBDA {
     return exp_nonpositive<T, Arch>(load<T, Arch>(x + i * c.stride + j, left) -
-                              V::load_unaligned(shift + j));
+                                    V::load_unaligned(shift + j));
   });
 }
 

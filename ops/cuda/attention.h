@@ -1,8 +1,8 @@
 // Helpers of both attention kernels (flash.cu, attention.cu).
 #pragma once
 
-#include "ops/kernels/attention.h"
 #include "ops/cuda/launch.h"
+#include "ops/kernels/attention.h"
 
 namespace regrad::gpu {
 

@@ -10,7 +10,7 @@
 
 namespace regrad::gpu {
 
-cudaStream_t stream();                               // device.cu
+cudaStream_t stream();                                  // device.cu
 void check_cuda(cudaError_t status, const char* what);  // throws an Error that names `what`
 
 constexpr int block_threads = 256;

@@ -1,5 +1,5 @@
-// Cross entropy of rows of logits (formulas: ops/cpu/loss.h), and the logistic loss. bad_index() reports targets that are
-// neither a class nor ignored; these kernels treat them as ignored.
+// Cross entropy of rows of logits (formulas: ops/cpu/loss.h), and the logistic loss. bad_index()
+// reports targets that are neither a class nor ignored; these kernels treat them as ignored.
 #include "ops/cuda/families.h"
 #include "ops/cuda/loop.h"
 #include "ops/cuda/slice.h"

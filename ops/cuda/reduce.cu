@@ -2,8 +2,8 @@
 // combines; the cut depends on sizes alone, so that the result has the same bits on every GPU.
 #include "ops/cuda/device.h"
 #include "ops/cuda/families.h"
-#include "ops/cuda/slice.h"
 #include "ops/cuda/reducers.h"
+#include "ops/cuda/slice.h"
 
 namespace regrad::gpu {
 namespace {

@@ -12,7 +12,7 @@ struct SgdUpdate {
   int64_t n;
   T* parameter;
   const T* gradient;
-  T* velocity;  // null: no momentum
+  T* velocity;        // null: no momentum
   T gradient_weight;  // velocity = momentum velocity + gradient_weight gradient
 };
 template <class T>

@@ -29,8 +29,8 @@ struct GruStepBackward {
   int64_t rows = 0, size = 0;
   const bool* active = nullptr;
   T *dgates_x = nullptr, *dgates_h = nullptr;  // [rows, 3 size]
-  T* dhidden = nullptr;                    // [rows, size]
-  const T *g = nullptr, *carry = nullptr;  // [rows, size]; carry may be dhidden
+  T* dhidden = nullptr;                        // [rows, size]
+  const T *g = nullptr, *carry = nullptr;      // [rows, size]; carry may be dhidden
   const T *saved = nullptr, *hidden = nullptr;
 };
 

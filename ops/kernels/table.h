@@ -31,8 +31,26 @@ struct Rows {
 
 // Pointwise functions of one argument; ops/kernels/pointwise.h defines value, slope and curvature.
 enum class Unary : uint8_t {
-  neg, abs, square, reciprocal, sqrt, rsqrt, exp, log, sin, cos, tanh, sigmoid, relu, gelu, silu,
-  softplus, erf, clamp, pow, count
+  neg,
+  abs,
+  square,
+  reciprocal,
+  sqrt,
+  rsqrt,
+  exp,
+  log,
+  sin,
+  cos,
+  tanh,
+  sigmoid,
+  relu,
+  gelu,
+  silu,
+  softplus,
+  erf,
+  clamp,
+  pow,
+  count
 };
 enum class Binary : uint8_t { add, sub, mul, div, maximum, minimum, pow, count };
 enum class Compare : uint8_t { equal, not_equal, less, less_equal, greater, greater_equal, count };
@@ -56,8 +74,7 @@ struct MoveKernels {
 template <class T>
 struct BinaryKernels {
   void (*apply[static_cast<int>(Binary::count)])(const Loop&, T* out, const T* a, const T* b);
-  void (*compare[static_cast<int>(Compare::count)])(const Loop&, bool* out, const T* a,
-                                                    const T* b);
+  void (*compare[static_cast<int>(Compare::count)])(const Loop&, bool* out, const T* a, const T* b);
 };
 
 // Reductions along n.
@@ -94,9 +111,9 @@ struct SoftmaxKernels {
   // Shifted by the maximum of the row. A row of -inf alone gives zeros (softmax).
   void (*softmax)(Rows, T* y, const T* x);
   void (*log_softmax)(Rows, T* y, const T* x);
-  void (*logsumexp)(Rows, T* out, const T* x);                       // out [outer, inner]
-  void (*softmax_backward)(Rows, T* dx, const T* g, const T* y);     // y (g - sum(g y))
-  void (*log_softmax_backward)(Rows, T* dx, const T* g, const T* y); // g - exp(y) sum(g)
+  void (*logsumexp)(Rows, T* out, const T* x);                        // out [outer, inner]
+  void (*softmax_backward)(Rows, T* dx, const T* g, const T* y);      // y (g - sum(g y))
+  void (*log_softmax_backward)(Rows, T* dx, const T* g, const T* y);  // g - exp(y) sum(g)
 };
 
 template <class T>

@@ -267,7 +267,8 @@ TEST_CASE("products that share an operand add into one gradient") {
   CHECK(seed.to_vector<double>() == std::vector<double>(9, 1));
 }
 
-TEST_CASE("a gradient whose rows lie apart is added to where it is; one whose rows overlap is not") {
+TEST_CASE(
+    "a gradient whose rows lie apart is added to where it is; one whose rows overlap is not") {
   Generator generator(6);
   const TensorOptions wanted{.dtype = float64, .requires_grad = true};
   const Tensor x = randn({2, 3, 4}, generator, wanted), z = randn({2, 2, 4}, generator, wanted);
@@ -275,7 +276,8 @@ TEST_CASE("a gradient whose rows lie apart is added to where it is; one whose ro
   // What joins the parts of a concat is older than it, so its gradients come last.
   const auto joined = [](const std::vector<Tensor>& in) {
     const Tensor once = in[0] * 2, other = in[1] * 3;
-    const Tensor rows = linear(once, in[2]), batch = bmm(other, in[3]), again = linear(other, in[2]);
+    const Tensor rows = linear(once, in[2]), batch = bmm(other, in[3]),
+                 again = linear(other, in[2]);
     const Tensor y = concat({once, other}, 1);
     return sum(y * y) + sum(rows * rows) + sum(batch * batch) + sum(again * again * again);
   };

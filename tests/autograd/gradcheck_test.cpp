@@ -36,8 +36,8 @@ TEST_CASE("gradcheck passes a right derivative and catches wrong ones") {
 }
 
 TEST_CASE("gradcheck says which element, and by how much") {
-  const auto result = gradcheck(
-      squared([](const Tensor& g, const Tensor& v) { return g * v; }), {tensor({1.0}, {1})});
+  const auto result = gradcheck(squared([](const Tensor& g, const Tensor& v) { return g * v; }),
+                                {tensor({1.0}, {1})});
   CHECK(result.message.find("input 0, element [0]: the derivative says") == 0);
 }
 
@@ -50,7 +50,8 @@ TEST_CASE("with no float64 input there is nothing to check, which is an error") 
 }
 
 TEST_CASE("gradgradcheck sees what gradcheck cannot") {
-  const auto detached = squared([](const Tensor& g, const Tensor& v) { return g * v.detach() * 2; });
+  const auto detached =
+      squared([](const Tensor& g, const Tensor& v) { return g * v.detach() * 2; });
   const Tensor x = tensor({0.3, -1.2}, {2});
   CHECK(gradcheck(detached, {x}));
   CHECK_FALSE(gradgradcheck(detached, {x}));

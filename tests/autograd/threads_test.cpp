@@ -1,5 +1,5 @@
-// Many threads at once: graphs of their own over parameters that they share. For the thread sanitizer
-// as much as for the numbers.
+// Many threads at once: graphs of their own over parameters that they share. For the thread
+// sanitizer as much as for the numbers.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -38,7 +38,8 @@ TEST_CASE("backward in many threads that share leaves: no gradient is lost") {
     });
     for (int i = 0; i < 20; ++i) {
       const auto each = static_cast<float>(threads * rounds * (2 + 2 * i));
-      CHECK(shared[static_cast<size_t>(i)].grad().to_vector<float>() == std::vector<float>(3, each));
+      CHECK(shared[static_cast<size_t>(i)].grad().to_vector<float>() ==
+            std::vector<float>(3, each));
     }
   }
   CHECK(memory_use().live_nodes == before.live_nodes);
@@ -46,7 +47,8 @@ TEST_CASE("backward in many threads that share leaves: no gradient is lost") {
 }
 
 TEST_CASE("forward, grad and freeing in many threads over shared parameters") {
-  const Tensor w = full({8, 8}, 0.1, {.requires_grad = true}), b = zeros({8}, {.requires_grad = true});
+  const Tensor w = full({8, 8}, 0.1, {.requires_grad = true}),
+               b = zeros({8}, {.requires_grad = true});
   in_threads(8, [&](int index) {
     for (int round = 0; round < 30; ++round) {
       const Tensor x = full({4, 8}, index + 1, {.requires_grad = true});

@@ -1,7 +1,7 @@
-// Every allocation fails in turn, alone or with all that follow, in forward, backward, a step, saving
-// and loading: each time an Error or std::bad_alloc, no memory lost, nothing half done, and the same
-// once more without a fault. What asks for memory here is operator new and aligned_alloc; this
-// program's own stand before the C++ and the C library's.
+// Every allocation fails in turn, alone or with all that follow, in forward, backward, a step,
+// saving and loading: each time an Error or std::bad_alloc, no memory lost, nothing half done, and
+// the same once more without a fault. What asks for memory here is operator new and aligned_alloc;
+// this program's own stand before the C++ and the C library's.
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -144,7 +144,8 @@ struct Net {
 
 Numbers numbers_of(const std::vector<Tensor>& tensors) {
   Numbers all;
-  for (const Tensor& x : tensors) all.push_back(x.defined() ? x.to_vector<float>() : std::vector<float>());
+  for (const Tensor& x : tensors)
+    all.push_back(x.defined() ? x.to_vector<float>() : std::vector<float>());
   return all;
 }
 
@@ -158,9 +159,10 @@ Numbers gradients_of(const std::vector<Tensor>& tensors) {
 Tensor own_op(const Tensor& x) {
   const std::vector<Tensor> many(3, x);
   const std::string text(100, 'x');
-  Tensor y = record("own", x.detach() * 2, {{x, [many, text, x](const Tensor& g, const Tensor& out) {
-                                               return g * 2 + (out - many[2] - x) * 0;
-                                             }}});
+  Tensor y =
+      record("own", x.detach() * 2, {{x, [many, text, x](const Tensor& g, const Tensor& out) {
+                                        return g * 2 + (out - many[2] - x) * 0;
+                                      }}});
   return record("own", y.detach() + 1, std::vector<Tensor>{y, x},
                 [many, text](const Tensor& g, Needed, const Tensor&) {
                   return std::vector<Tensor>{g, g * many[0]};
@@ -187,10 +189,10 @@ int64_t training_parts(const std::string& folder) {
 
   loss = net.loss(words);
   for (const bool create_graph : {false, true}) {  // through one graph, again and again
-    points += fail_each({create_graph ? "backward with create_graph" : "backward", [&] {
-                           loss.backward({}, {.retain_graph = true, .create_graph = create_graph});
-                         },
-                         untouched});
+    points +=
+        fail_each({create_graph ? "backward with create_graph" : "backward",
+                   [&] { loss.backward({}, {.retain_graph = true, .create_graph = create_graph}); },
+                   untouched});
   }
   points += fail_each({"gradients of gradients", [&] {
                          const Tensor x = ones({3, 4}, {.requires_grad = true});
@@ -209,14 +211,14 @@ int64_t training_parts(const std::string& folder) {
   };
   before = numbers_of(parameters);
   loss = {};
-  points += fail_each({"backward into gradients that are there",
-                       [&] { net.loss(words).backward(); }, [&](bool done) {
-                         if (!done) demand(gradients_of(parameters) == given, "half done");
-                         for (size_t i = 0; i < copies.size(); ++i) {
-                           Tensor(parameters[i]).set_grad(
-                               tensor(given[i], parameters[i].shape()));
-                         }
-                       }});
+  points +=
+      fail_each({"backward into gradients that are there", [&] { net.loss(words).backward(); },
+                 [&](bool done) {
+                   if (!done) demand(gradients_of(parameters) == given, "half done");
+                   for (size_t i = 0; i < copies.size(); ++i) {
+                     Tensor(parameters[i]).set_grad(tensor(given[i], parameters[i].shape()));
+                   }
+                 }});
   {
     optim::AdamW(parameters).step();
     aim = numbers_of(parameters);
@@ -235,27 +237,30 @@ int64_t training_parts(const std::string& folder) {
   const auto whole = [&](bool done) {
     const nn::Safetensors found = nn::load_safetensors(path);
     demand(found.tensors.size() == old.size(), "the file has lost tensors");
-    demand(found.metadata.at("which") == (done ? "new" : "old") || !done, "the new file is not there");
+    demand(found.metadata.at("which") == (done ? "new" : "old") || !done,
+           "the new file is not there");
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
       demand(entry.path() == path, "a temporary file was left");
     }
     nn::save_safetensors(path, old, {{"which", "old"}});
   };
-  points += fail_each(
-      {"saving", [&] { nn::save_safetensors(path, nn::state_dict(net), {{"which", "new"}}); }, whole});
+  points += fail_each({"saving",
+                       [&] {
+                         nn::save_safetensors(path, nn::state_dict(net), {{"which", "new"}});
+                       },
+                       whole});
 
   Net other;
   const std::vector<Tensor> others = nn::parameters(other);
   const Numbers others_before = numbers_of(others), saved = numbers_of(parameters);
   const Net untrained = nn::clone(other);
-  points += fail_each({"loading", [&] {
-                         nn::load_state_dict(other, nn::load_safetensors(path).tensors);
-                       },
-                       [&](bool done) {
-                         const Numbers now = numbers_of(others);
-                         demand(now == (done ? saved : others_before), "half of it was loaded");
-                         nn::load_state_dict(other, nn::state_dict(untrained));
-                       }});
+  points +=
+      fail_each({"loading", [&] { nn::load_state_dict(other, nn::load_safetensors(path).tensors); },
+                 [&](bool done) {
+                   const Numbers now = numbers_of(others);
+                   demand(now == (done ? saved : others_before), "half of it was loaded");
+                   nn::load_state_dict(other, nn::state_dict(untrained));
+                 }});
   demand(gradients_of(parameters) == given, "gradients have changed");
   return points;
 }
@@ -263,12 +268,14 @@ int64_t training_parts(const std::string& folder) {
 // Large enough for the threads of the pool and their buffers.
 int64_t parallel_parts() {
   Generator generator(1);
-  const Tensor x = randn({180, 300}, generator), w = randn({200, 300}, generator, {.requires_grad = true});
+  const Tensor x = randn({180, 300}, generator),
+               w = randn({200, 300}, generator, {.requires_grad = true});
   const Tensor q = randn({2, 150, 32}, generator, {.requires_grad = true});
   int64_t points = 0;
   for (const int threads : {1, 3}) {
     set_num_threads(threads);
-    points += fail_each({"large products", [&] {
+    points += fail_each({"large products",
+                         [&] {
                            std::exception_ptr error;
                            std::thread([&] {  // a new thread has no buffers yet
                              try {
@@ -277,7 +284,8 @@ int64_t parallel_parts() {
                              } catch (...) {
                                error = std::current_exception();
                              }
-                           }).join();
+                           })
+                               .join();
                            if (error) std::rethrow_exception(error);
                          },
                          [&](bool) {
@@ -300,11 +308,14 @@ void names_what_it_could_not_have() {
   };
   current = "a tensor without room";
   const std::string zeros_said = said([] { zeros({int64_t{1} << 44}); });
-  demand(zeros_said == "out of memory: cannot allocate 64 TiB for a tensor of shape "
-                       "[17592186044416] float32", zeros_said.c_str());
+  demand(zeros_said ==
+             "out of memory: cannot allocate 64 TiB for a tensor of shape "
+             "[17592186044416] float32",
+         zeros_said.c_str());
   const std::string eye_said = said([] { eye(int64_t{1} << 21, {.dtype = float64}); });
-  demand(eye_said.find("32 TiB for a tensor of shape [2097152, 2097152] float64") !=
-             std::string::npos, eye_said.c_str());
+  demand(
+      eye_said.find("32 TiB for a tensor of shape [2097152, 2097152] float64") != std::string::npos,
+      eye_said.c_str());
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Tensors at the ends of things: in destructors of static and of thread_local objects, and in a child
-// of fork(). The program computes, forward and backward, wherever it can still be asked to.
+// Tensors at the ends of things: in destructors of static and of thread_local objects, and in a
+// child of fork(). The program computes, forward and backward, wherever it can still be asked to.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,7 +40,8 @@ void demand(bool holds, const char* what) {
 // Large enough for the pool, the scratch buffers of products and reductions, and the free list.
 void compute(const char* where) {
   Generator generator(3);
-  const Tensor x = randn({256, 300}, generator), w = randn({200, 300}, generator, {.requires_grad = true});
+  const Tensor x = randn({256, 300}, generator),
+               w = randn({200, 300}, generator, {.requires_grad = true});
   const Tensor y = linear(x, w);
   sum(softmax(y, 1) * y).backward();
   demand(std::isfinite(sum(w.grad() * w.grad()).item<float>()), where);
@@ -58,7 +59,8 @@ struct AtEnd {
   }
 };
 
-// Made before anything of the library's, so destroyed after it; and one made when all has been used.
+// Made before anything of the library's, so destroyed after it; and one made when all has been
+// used.
 AtEnd first{"in the destructor of a static object"};
 
 void in_threads() {

@@ -325,7 +325,8 @@ TEST_CASE("what a step model answers is checked, at every step") {
     nn::StepOutput step(const Tensor&) override { return answers[next++ % answers.size()]; }
     void keep(const Tensor&) override {}
   };
-  const Tensor logits = tensor({0.0f, 1.0f, -5.0f, 0.0f, 0.0f, 1.0f, -5.0f, 0.0f}, {2, 4}), weights = ones({2, 3});
+  const Tensor logits = tensor({0.0f, 1.0f, -5.0f, 0.0f, 0.0f, 1.0f, -5.0f, 0.0f}, {2, 4}),
+               weights = ones({2, 3});
   const auto refuses = [](const std::vector<nn::StepOutput>& answers, const std::string& text,
                           const std::vector<int64_t>& lengths = {3, 2},
                           const nn::DecodeOptions& options = {}) {

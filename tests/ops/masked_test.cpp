@@ -86,7 +86,8 @@ TEST_CASE("attention: a recorded pass sees nothing of the future either") {
     return scaled_dot_product_attention(t[0], t[1], t[2], {}, {.causal = true});
   };
   Tensors spoiled = {clean[0], clean[1].clone(), clean[2].clone()};
-  for (const size_t k : {size_t{1}, size_t{2}}) spoil_rows(spoiled[k], 9, 5, nan_value);  // beyond the last query
+  for (const size_t k : {size_t{1}, size_t{2}})
+    spoil_rows(spoiled[k], 9, 5, nan_value);  // beyond the last query
   const Tensor g = ones({2, 9, 5}, {.dtype = float64});
   const Tensors wanted = gradients(causal, clean, g), found = gradients(causal, spoiled, g, true);
   for (size_t k = 0; k < 3; ++k) {

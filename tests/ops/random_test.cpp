@@ -51,7 +51,8 @@ TEST_CASE("multinomial draws each class as often as its chance says") {
   CHECK(std::abs(counts[0][2] - 15'000) < 400);
   CHECK(std::abs(counts[0][3] - 20'000) < 400);
   CHECK(counts[1][0] == 40'000);
-  // Without replacement: every class that has a chance, once; and the same again from the same seed.
+  // Without replacement: every class that has a chance, once; and the same again from the same
+  // seed.
   const Tensor chances = tensor(std::vector<double>{1, 2, 0, 3}, {4});
   Generator same(7), again(7);
   const Tensor order = multinomial(chances, 3, same);
@@ -60,7 +61,8 @@ TEST_CASE("multinomial draws each class as often as its chance says") {
   CHECK(multinomial(chances, 3, again).to_vector<int64_t>() == sorted);
   std::sort(sorted.begin(), sorted.end());
   CHECK(sorted == std::vector<int64_t>{0, 1, 3});
-  CHECK_ERROR(multinomial(chances, 4, same), "4 numbers are wanted of a row with 3 chances above 0");
+  CHECK_ERROR(multinomial(chances, 4, same),
+              "4 numbers are wanted of a row with 3 chances above 0");
   CHECK_ERROR(multinomial(-chances, 1, same), "a chance is -1; it must be 0 or more");
   CHECK_ERROR(multinomial(zeros({4}), 1, same, true), "a row with 0 chances above 0");
   CHECK_ERROR(multinomial(arange(4), 1, same), "float");

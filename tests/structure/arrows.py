@@ -40,7 +40,7 @@ CHOOSES_BACKENDS = "ops/backend.cpp", {"ops/cpu/select.h", "ops/cuda/load.h"}
 # that are replaced whole. A second implementation would be worse than the arrow.
 EXAMPLES_SEE = {"autograd/check.h", "autograd/text.h", "nn/files.h"}
 LONGEST_FILE = 400
-CORE_LINES = 1730  # autograd/ without blank lines and comments
+CORE_LINES = 1740  # autograd/ without blank lines and comments
 
 
 def folder_of(path):
