@@ -7,6 +7,7 @@
 
 #include "autograd/check.h"
 #include "autograd/graph.h"
+#include "autograd/observer.h"
 
 namespace regrad {
 namespace {
@@ -113,6 +114,9 @@ class Pass {
         "it again, detach() what is carried over, or give that one {{.retain_graph = true}}",
         node.name);
     node.check_saved();
+    const bool observed = Observer::is_observing();
+    if (observed) [[unlikely]]
+      Observer::notify([&](Observer& one) { one.took(node, gradient); });
     Tensor output = node.output;
     if (output.defined() && options_.create_graph) {  // the output, as part of the graph
       output = output.detach();
@@ -123,6 +127,8 @@ class Pass {
     } else {
       propagate_by_edge(node, gradient, output);
     }
+    if (observed) [[unlikely]]
+      Observer::notify([&](Observer& one) { one.finished(node); });
     if (!options_.retain_graph && !options_.create_graph) node.release_saved();
   }
 
@@ -139,7 +145,7 @@ class Pass {
   // possible: for the first contribution, a buffer that others refer to, or a pass that is
   // recorded.
   bool add_in_place(const Ref<Node>& node, const Derivative& derivative, const Tensor& gradient) {
-    if (options_.create_graph || !derivative.can_add()) return false;
+    if (options_.create_graph || !derivative.can_add() || Observer::is_observing()) return false;
     Tensor* sum = sum_so_far(*node);
     if (sum == nullptr || !sum->sole_owner()) return false;
     derivative.add_into(*sum, gradient);
@@ -164,7 +170,13 @@ class Pass {
           "backward of {}: its derivative gave a gradient of shape {} {} for input {}, "
           "which has shape {} {}",
           node.name, gradient.shape(), gradient.dtype(), i, input->shape, input->dtype);
+    if (!Observer::is_observing()) [[likely]]
+      return accumulate(input, std::move(gradient));
+    const Tensor addend = gradient;  // a second handle, so that it is not added to in place
     accumulate(input, std::move(gradient));
+    const Tensor* const sum = sum_so_far(*input);
+    if (sum == nullptr) return;  // not a part of a restricted pass
+    Observer::notify([&](Observer& one) { one.gave(node, i, addend, *sum); });
   }
 
   struct Suspended {

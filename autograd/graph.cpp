@@ -13,7 +13,7 @@
 #include <mutex>
 
 #include "autograd/check.h"
-#include "autograd/watch.h"
+#include "autograd/observer.h"
 
 namespace regrad {
 
@@ -58,15 +58,30 @@ Tensor unshared(Tensor output) {
 const Tensor& tensor_of(const Input& input) { return input.tensor; }
 const Tensor& tensor_of(const Tensor& input) { return input; }
 
+template <class Inputs>
+[[gnu::cold]] void notify_computed(const char* name, const Inputs& inputs, const Tensor& output,
+                                   const char* unrecorded) {
+  std::vector<Tensor> tensors;
+  for (const auto& input : inputs) tensors.push_back(tensor_of(input));
+  Observer::notify([&](Observer& one) { one.computed({name, tensors, output, unrecorded}); });
+}
+
 template <class Inputs, class... OfAll>
 Tensor record_over(const char* name, Tensor output, const Inputs& inputs, const OfAll&... of_all) {
   output = unshared(std::move(output));
-  Watch::see(name, output);
   bool wanted = false;
   for (const auto& input : inputs) wanted = wanted || wants_gradient(tensor_of(input));
-  if (!wanted || !GradMode::enabled()) return output;
-  Ref<Node> node = Node::of(name, output, inputs, of_all...);
-  output.body().node = std::move(node);
+  const bool recorded = wanted && GradMode::enabled();
+  if (recorded) {
+    Ref<Node> node = Node::of(name, output, inputs, of_all...);
+    output.body().node = std::move(node);
+  }
+  if (Observer::is_observing()) [[unlikely]] {
+    notify_computed(name, inputs, output,
+                    recorded ? nullptr
+                    : wanted ? "NoGrad"
+                             : "no input requires a gradient");
+  }
   return output;
 }
 

@@ -1,7 +1,7 @@
 #include "examples/attention/not_finite.h"
 
-#include "autograd/check.h"
-#include "autograd/watch.h"
+#include "autograd/anomaly.h"
+#include "autograd/error.h"
 #include "examples/attention/checkpoint.h"
 #include "ops/ops.h"
 
@@ -11,25 +11,21 @@ std::string first_not_finite(Translator& translator, const std::vector<Batch>& b
                              double smoothing, const nn::NamedTensors& generators) {
   const nn::NamedTensors parameters = nn::named_parameters(translator.model());
   for (const auto& [name, parameter] : parameters) {
-    if (!all_finite(parameter)) return "the parameter " + name;
+    if (!all_finite(parameter)) return "the parameter " + name + " is not finite";
   }
-  std::string found;
   load_generator_state(translator.model(), generators);
-  {
-    const Watch watch([&](const char* op, const Tensor& output) {
-      if (found.empty() && !all_finite(output)) {
-        found = fmt::format("the result {} of {}", output.shape().str(), op);
-      }
-    });
+  try {
+    const DetectAnomaly guard;
     for (const Batch& batch : batches) translator.loss(batch, smoothing);
+  } catch (const Error& anomaly) {
+    return anomaly.what();
   }
-  if (!found.empty()) return found;
   for (const auto& [name, parameter] : parameters) {
     if (parameter.grad().defined() && !all_finite(parameter.grad())) {
-      return "the gradient of " + name;
+      return "the gradient of " + name + " is not finite";
     }
   }
-  return "not found again";
+  return "a second run of the step found nothing";
 }
 
 }  // namespace regrad::example

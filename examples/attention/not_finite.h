@@ -8,9 +8,9 @@
 
 namespace regrad::example {
 
-// The first that is not finite: a parameter, or else a result of the step on these batches, which
-// is computed again from where the generators were (generator_state()), or else a gradient. "not
-// found again" where all are finite.
+// A sentence that names the first that is not finite: a parameter, or else the op whose result is
+// not (DetectAnomaly), when the step on these batches is computed again from where the generators
+// were (generator_state()), or else a gradient.
 std::string first_not_finite(Translator& translator, const std::vector<Batch>& batches,
                              double smoothing, const nn::NamedTensors& generators);
 

@@ -89,7 +89,7 @@ double Trainer::step() {
 void Trainer::fail_not_finite(const char* what, double value, const std::vector<Batch>& batches,
                               const nn::NamedTensors& generators) {
   fail(
-      "train: at step {} the {} is {}; the first that is not finite is {}. The checkpoints in {} "
+      "train: at step {} the {} is {}: {}. The checkpoints in {} "
       "are from before; a smaller --lr or --clip may help",
       state_.step + 1, what, value,
       first_not_finite(translator_, batches, options_.label_smoothing, generators),

@@ -67,7 +67,7 @@ TEST_CASE("a parameter that is not a number is named, and nothing is saved over"
     run.parameter("output.bias").fill_(std::numeric_limits<double>::quiet_NaN());
   }
   CHECK_ERROR(run.trainer.run(run.stop), "at step 1 the loss is nan");
-  CHECK_ERROR(run.trainer.run(run.stop), "is the parameter output.bias");
+  CHECK_ERROR(run.trainer.run(run.stop), "the parameter output.bias is not finite");
   CHECK(run.directory.steps() == std::vector<int64_t>{0});
 }
 
@@ -80,7 +80,7 @@ TEST_CASE("the op that first went beyond all numbers is named") {
     run.parameter("output.bias").fill_(3.4e38);
   }
   const std::string text = error_of([&] { run.trainer.run(run.stop); });
-  CHECK_MESSAGE(text.find("the first that is not finite is the result") != text.npos, text);
+  CHECK_MESSAGE(text.find("from finite inputs") != text.npos, text);
   CHECK(run.directory.steps().empty());
 }
 

@@ -1,0 +1,28 @@
+// DetectAnomaly: while one is alive, the first op on its thread, forward or backward, that makes a
+// NaN or an infinity from finite numbers is an Error that names it:
+//   log: made -inf at [2] of its result [3] from finite inputs: [3] in [0, 4]
+// For debugging: every number of every op is read.
+#pragma once
+
+#include <string>
+
+#include "autograd/observer.h"
+
+namespace regrad {
+
+class [[nodiscard]] DetectAnomaly : public Observer {
+ public:
+  void computed(const Op& op) override;  // an Error if the output is the first anomaly
+  // Notes whether all that the node's derivatives are given is finite.
+  void took(const Node& node, const Tensor& gradient) override;
+  // An Error if the addend, or its sum with the others, is the first anomaly.
+  void gave(const Node& node, size_t input, const Tensor& addend, const Tensor& sum) override;
+  void finished(const Node& node) override;  // from here on, ops are the forward's again
+
+ private:
+  const Node* node_ = nullptr;  // whose derivatives are running
+  bool finite_ = true;          // all that its derivatives were given
+  std::string gradient_;        // of what shape and in what range
+};
+
+}  // namespace regrad
