@@ -2,7 +2,9 @@
 #pragma once
 
 #include "autograd/anomaly.h"
+#include "autograd/dot.h"
 #include "autograd/error.h"
+#include "autograd/explain.h"
 #include "autograd/gradcheck.h"
 #include "autograd/graph.h"
 #include "autograd/observer.h"

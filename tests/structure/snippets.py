@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DOCUMENTS = ["README.md", "docs/how-backward-works.md"]
+DOCUMENTS = ["README.md", "docs/how-backward-works.md", "docs/seeing.md"]
 
 
 def printed_by(source, build):
