@@ -3,7 +3,6 @@
 #pragma once
 
 #include "ops/cpu/math_lanes.h"
-#include "ops/cpu/math_x86.h"
 
 namespace regrad::simd {
 

@@ -85,47 +85,6 @@ REGRAD_INLINE xsimd::batch<T, Arch> v_sqrt(xsimd::batch<T, Arch> x) {
   return xsimd::sqrt(x);
 }
 
-// The maximum and the minimum; NaN if either is a NaN.
-template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> v_max(xsimd::batch<T, A> x, xsimd::batch<T, A> y) {
-  return v_select(x == x, max_or_second(x, y), x);
-}
-
-template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> v_min(xsimd::batch<T, A> x, xsimd::batch<T, A> y) {
-  return v_select(x == x, min_or_second(x, y), x);
-}
-
-// max(x, limit) and min(x, limit); a NaN stays.
-template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> clamp_below(xsimd::batch<T, A> x, double limit) {
-  return max_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
-}
-
-template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> clamp_above(xsimd::batch<T, A> x, double limit) {
-  return min_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
-}
-
-// x clamped to [-limit, limit]; a NaN stays.
-template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> v_clamp(xsimd::batch<T, A> x, double limit) {
-  return clamp_above(clamp_below(x, -limit), limit);
-}
-
-// f applied to every lane, for functions where a vector algorithm is not worth it.
-template <class T, class A>
-REGRAD_INLINE xsimd::batch<T, A> apply_per_lane(xsimd::batch<T, A> x, void (*f)(T*, int) noexcept) {
-  constexpr int count = static_cast<int>(xsimd::batch<T, A>::size);
-  alignas(64) T lanes[count];
-  x.store_unaligned(lanes);
-  f(lanes, count);
-  return xsimd::batch<T, A>::load_unaligned(lanes);
-}
-
-template <class T>
-inline constexpr bool is_float = sizeof(T) == 4;
-
 // ---- building blocks of the elementary functions
 
 // c0 + c2 z + c4 z^2 + ..., with every second coefficient.
@@ -214,6 +173,53 @@ REGRAD_INLINE xsimd::batch<T, Arch> with_log_edge_cases(xsimd::batch<T, Arch> x,
   const V edge = v_select(x == V(T(0)), v_neg(infinity), v_select(x < V(T(0)), invalid, x));
   return v_select(x > V(T(0)), v_select(x < infinity, y, x), edge);
 }
+
+}  // namespace regrad::simd
+
+#include "ops/cpu/math_x86.h"  // overloads, which must come before their first use
+
+namespace regrad::simd {
+
+// The maximum and the minimum; NaN if either is a NaN.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_max(xsimd::batch<T, A> x, xsimd::batch<T, A> y) {
+  return v_select(x == x, max_or_second(x, y), x);
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_min(xsimd::batch<T, A> x, xsimd::batch<T, A> y) {
+  return v_select(x == x, min_or_second(x, y), x);
+}
+
+// max(x, limit) and min(x, limit); a NaN stays.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> clamp_below(xsimd::batch<T, A> x, double limit) {
+  return max_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
+}
+
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> clamp_above(xsimd::batch<T, A> x, double limit) {
+  return min_or_second(xsimd::batch<T, A>(static_cast<T>(limit)), x);
+}
+
+// x clamped to [-limit, limit]; a NaN stays.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> v_clamp(xsimd::batch<T, A> x, double limit) {
+  return clamp_above(clamp_below(x, -limit), limit);
+}
+
+// f applied to every lane, for functions where a vector algorithm is not worth it.
+template <class T, class A>
+REGRAD_INLINE xsimd::batch<T, A> apply_per_lane(xsimd::batch<T, A> x, void (*f)(T*, int) noexcept) {
+  constexpr int count = static_cast<int>(xsimd::batch<T, A>::size);
+  alignas(64) T lanes[count];
+  x.store_unaligned(lanes);
+  f(lanes, count);
+  return xsimd::batch<T, A>::load_unaligned(lanes);
+}
+
+template <class T>
+inline constexpr bool is_float = sizeof(T) == 4;
 
 }  // namespace regrad::simd
 

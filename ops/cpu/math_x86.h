@@ -1,9 +1,7 @@
-// Specialisations of math_lanes.h for which x86 has a single instruction. The zero-masked
-// intrinsics with a full mask compile to the plain instructions; the plain intrinsics make g++ warn
-// of undefined operands in its own headers.
+// Overloads of math_lanes.h, which alone includes this, for which x86 has a single instruction. The
+// zero-masked intrinsics with a full mask compile to the plain instructions; the plain intrinsics
+// make g++ warn of undefined operands in its own headers.
 #pragma once
-
-#include "ops/cpu/math_lanes.h"
 
 namespace regrad::simd {
 

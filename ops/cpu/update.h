@@ -4,6 +4,7 @@
 #pragma once
 
 #include "ops/cpu/chunks.h"
+#include "ops/cpu/math_lanes.h"
 #include "ops/kernels/table.h"
 
 namespace regrad::simd {
