@@ -25,13 +25,7 @@ std::string first_anomaly(const Tensor& x) {
   const std::vector<double> all = numbers(x);
   const auto found =
       std::find_if(all.begin(), all.end(), [](double one) { return !std::isfinite(one); });
-  int64_t flat = found - all.begin();
-  Shape index = x.shape();
-  for (int64_t d = index.rank() - 1; d >= 0; --d) {
-    const int64_t size = std::max<int64_t>(index[d], 1);
-    index[d] = flat % size;
-    flat /= size;
-  }
+  const Shape index = unravel_index(found - all.begin(), x.shape());
   return fmt::format("{} at {}", std::isnan(*found) ? "NaN" : *found > 0 ? "inf" : "-inf", index);
 }
 

@@ -94,33 +94,31 @@ std::vector<Tensor> derivatives(const Node& node, const Tensor& gradient) {
   return all;
 }
 
-// Why a gradient is 0 after it went back through an op, in words for the ops that often do that.
-std::string reason_for_zero(const Link& link, const Tensor& output_gradient) {
-  if (norm(output_gradient) == 0) return "";
+// Why a gradient is 0 after it went back through an op; empty: it is not. A softmax gives gradients
+// that sum to 0, of which rounding leaves about 1e-7; any other small number is what it is.
+std::string reason_for_zero(const Link& link) {
+  const Link& before = *link.before;
   const std::string op = link.from->name;
-  if (op == "relu") return "relu is closed: no input above 0";
-  if (op == "clamp") return "clamp: every input is beyond its bounds";
-  if (op == "where" || op == "masked_softmax") return "the mask excludes it";
-  if (op == "softmax" || op == "log_softmax") return op + ": its gradients cancel";
-  for (const Link* one = link.before.get(); one != nullptr && one->from != nullptr;
-       one = one->before.get()) {
+  const bool is_sum = link.gradient.numel() < before.gradient.numel();
+  if (before.size == 0 || link.size > 1e-6 * before.size) return "";
+  for (const Link* one = &before; is_sum && one->from != nullptr; one = one->before.get()) {
     const std::string earlier = one->from->name;
     if (earlier == "softmax" || earlier == "log_softmax" || earlier == "masked_softmax" ||
         earlier == "cross_entropy") {
       return earlier + " ignores a shift: its gradients sum to 0";
     }
   }
+  if (link.size != 0) return "";
+  if (op == "relu") return "relu is closed: no input above 0";
+  if (op == "clamp") return "clamp: every input is beyond its bounds";
+  if (op == "where" || op == "masked_softmax") return "the mask excludes it";
   return "all its contributions are 0";
 }
 
 ExplainPath path_of(const LinkRef& last) {
   ExplainPath path{{}, last->gradient};
   for (const Link* one = last.get(); one->from != nullptr; one = one->before.get()) {
-    // Rounding leaves about 1e-7 of what cancels.
-    const double before = one->before->size;
-    const bool is_zero = one->size <= 1e-6 * before && before > 0;
-    path.steps.push_back({one->from->name, one->input, one->gradient,
-                          is_zero ? reason_for_zero(*one, one->before->gradient) : ""});
+    path.steps.push_back({one->from->name, one->input, one->gradient, reason_for_zero(*one)});
   }
   std::reverse(path.steps.begin(), path.steps.end());
   return path;

@@ -79,16 +79,6 @@ std::vector<Tensor> analytic(const Functions& function, const std::vector<Tensor
   return grad(outputs, wanted, options);
 }
 
-std::string where_in(const Tensor& x, int64_t flat) {
-  Shape index = x.shape();
-  for (int64_t d = index.rank() - 1; d >= 0; --d) {
-    const int64_t size = x.shape()[d];
-    index[d] = flat % size;
-    flat /= size;
-  }
-  return index.str();
-}
-
 GradcheckResult compare(const Functions& function, const std::vector<Tensor>& inputs,
                         const GradcheckOptions& options) {
   const std::vector<Tensor> gradients = analytic(function, as_leaves(inputs));
@@ -116,7 +106,7 @@ GradcheckResult compare(const Functions& function, const std::vector<Tensor>& in
       return {false,
               fmt::format("input {}, element {}: the derivative says {:.10g}, differences say "
                           "{:.10g}; off by {:.3g} (allowed {:.3g})",
-                          k, where_in(inputs[k], i), found, numeric, error,
+                          k, unravel_index(i, inputs[k].shape()), found, numeric, error,
                           options.atol + options.rtol * std::abs(numeric))};
     }
   }

@@ -77,6 +77,15 @@ int64_t checked_add(int64_t a, int64_t b) {
   return sum;
 }
 
+Shape unravel_index(int64_t flat, const Shape& shape) {
+  Shape index = shape;
+  for (int64_t d = shape.rank() - 1; d >= 0; --d) {
+    index[d] = flat % shape[d];
+    flat /= shape[d];
+  }
+  return index;
+}
+
 Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
   if (a == b) return a;
   const bool a_longer = a.rank() >= b.rank();

@@ -123,6 +123,8 @@ TEST_CASE("explain says why a gradient is zero") {
   const Tensor mask = tensor(std::vector<bool>{false, false}, {2});
   CHECK(zero_of(sum(where(mask, negative, 1)), negative) == "the mask excludes it");
   CHECK(zero_of(sum(h * h), h) == "");
+  CHECK(zero_of(sum(h * 1e-9), h) == "");  // small, but not zero
+  CHECK(zero_of(sum(softmax(h, 0) * 1e-9 * h), h) == "");
 }
 
 TEST_CASE("what explain cannot do is an Error") {
