@@ -12,6 +12,13 @@
 namespace regrad {
 namespace {
 
+[[noreturn]] void fail_freed(const char* caller, const char* op) {
+  fail(
+      "{}: the graph through {} was used by an earlier backward(), which freed it; compute it "
+      "again, detach() what is carried over, or give that one {{.retain_graph = true}}",
+      caller, op);
+}
+
 // One walk over the graph. Contributions to a node's gradient are summed as they arrive: by the
 // chain rule of several variables, dL/dx is the sum of what every use of x contributes. Meanwhile
 // ops wait in a heap, with the sum in `pending`, and leaves in a list.
@@ -108,11 +115,8 @@ class Pass {
 
   // The chain rule at one node: from its complete gradient to contributions for its inputs.
   void propagate(Node& node, const Tensor& gradient, const Ref<Node>& reference) {
-    check(
-        !node.released,
-        "backward: the graph through {} was used by an earlier backward(), which freed it; compute "
-        "it again, detach() what is carried over, or give that one {{.retain_graph = true}}",
-        node.name);
+    if (node.released) [[unlikely]]
+      fail_freed("backward", node.name);
     node.check_saved();
     const bool observed = Observer::is_observing();
     if (observed) [[unlikely]]
@@ -208,6 +212,7 @@ void Pass::restrict_to(const std::unordered_set<Node*>& targets,
   };
   for (const Tensor& output : outputs) reach(output.node());
   for (size_t i = 0; i < reached.size(); ++i) {
+    if (reached[i]->released) fail_freed("grad", reached[i]->name);  // it may have led to a target
     for (const Edge& edge : *reached[i]) reach(edge.input);
   }
   std::sort(reached.begin(), reached.end(),
@@ -243,10 +248,19 @@ Tensor for_user(const Tensor& g) {
   return g.requires_grad() || g.sole_owner() ? g.contiguous() : g.clone();
 }
 
+void notify_started(const Tensor& output) {
+  Observer::notify([&](Observer& one) { one.started(output); });
+}
+
+void notify_ended() {
+  Observer::notify([](Observer& one) { one.ended(); });
+}
+
 }  // namespace
 
 void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
   Pass pass(options);
+  notify_started(*this);
   pass.accumulate(node(), seed_for("backward", *this, gradient));
   pass.run([](Node&, Tensor) {});
   // .grad += what this pass brings: two backward() calls before zero_grad() add up. All leaves are
@@ -260,6 +274,7 @@ void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
   for (auto& [leaf, complete] : pass.leaves()) {
     if (!leaf->abandoned) std::swap(leaf->gradient, complete);
   }
+  notify_ended();
 }
 
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
@@ -276,6 +291,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
   std::unordered_map<const Node*, Tensor> found;
   {
     Pass pass({.retain_graph = options.retain_graph, .create_graph = options.create_graph});
+    notify_started(outputs[0]);
     pass.restrict_to(targets, outputs);
     for (size_t i = 0; i < outputs.size(); ++i) {
       const Tensor start = options.grad_outputs.empty() ? Tensor() : options.grad_outputs[i];
@@ -286,6 +302,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
     });
     for (auto& [leaf, complete] : pass.leaves()) found[leaf.get()] = std::move(complete);
   }
+  notify_ended();
   std::vector<Tensor> gradients;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const auto it = found.find(inputs[i].node().get());

@@ -70,6 +70,17 @@ TEST_CASE("a gradient to start from") {
   CHECK_ERROR(ones({}).backward(), "does not depend on anything that requires a gradient");
 }
 
+TEST_CASE("grad() through a freed graph is an Error, also where another path is left") {
+  Tensor x = scalar(2, float64).set_requires_grad(true);
+  const Tensor y = square(exp(x));
+  y.backward();
+  CHECK_ERROR(grad({y}, {x}), "grad: the graph through square was used by an earlier backward()");
+  CHECK_ERROR(grad({y}, {x}, {.allow_unused = true}), "which freed it");
+  CHECK_ERROR(grad({y + x * 3}, {x}), "which freed it");  // 3 would be a part of the gradient
+  Tensor younger = scalar(1, float64).set_requires_grad(true);
+  CHECK(grad({y.detach() + younger * 3}, {younger})[0].item<double>() == 3);
+}
+
 TEST_CASE("a second backward says what to do, and changes nothing") {
   Tensor x = leaf(2);
   Tensor y = exp(x * x);
