@@ -25,9 +25,12 @@ struct fmt::formatter<regrad::Shape> : fmt::formatter<std::string_view> {
 
 namespace regrad {
 
+// Shows the text to observers and throws it as an Error (observer.cpp).
+[[noreturn]] void throw_error(const std::string& text);
+
 template <class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> text, Args&&... args) {
-  throw Error(fmt::format(text, std::forward<Args>(args)...));
+  throw_error(fmt::format(text, std::forward<Args>(args)...));
 }
 
 template <class... Args>

@@ -201,10 +201,10 @@ void Node::check_saved() const {
     if (body->storage->version() == version) [[likely]]
       continue;
     fail(
-        "backward of {}: {}, which it computed with or from, was written in place since (version "
-        "{} "
-        "then, {} now); write after backward(), or record a clone()",
-        name, written_tensor(*body), version, body->storage->version());
+        "backward of {}{}: {}, which it computed with or from, was written in place since by "
+        "{}{} (version {} then, {} now); write after backward(), or record a clone()",
+        name, Observer::where_made(*this), written_tensor(*body), body->storage->last_writer(),
+        Observer::where_written(*body->storage), version, body->storage->version());
   }
 }
 

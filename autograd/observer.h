@@ -3,6 +3,7 @@
 // a computation. While nobody observes, each op costs one branch.
 #pragma once
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,7 +15,7 @@ class Observer {
  public:
   // From now on this thread's ops are observed; also by the observers that exist already.
   Observer() : outer_(std::exchange(current_, this)) {}
-  virtual ~Observer();
+  virtual ~Observer() { leave(); }
   Observer(const Observer&) = delete;
   Observer& operator=(const Observer&) = delete;
 
@@ -26,6 +27,16 @@ class Observer {
   };
   // After an op was computed. An Error thrown here leaves the op as if it had never been called.
   virtual void computed(const Op&) {}
+  // Memory for a tensor was allocated: an op that is being computed began at the latest now.
+  virtual void allocated(const Storage&) {}
+  // A function of regrad throws an Error with this text.
+  virtual void failed(const std::string& /*text*/) {}
+  // An op is about to write this tensor in place.
+  virtual void written(const char* /*op*/, const Tensor&) {}
+
+  // backward() or grad() begins, and has ended: the gradients are where the caller finds them.
+  virtual void started(const Tensor& /*output*/) {}
+  virtual void ended() {}
   // In a backward pass: the gradient of this node's output is complete; its derivatives run next.
   virtual void took(const Node&, const Tensor& /*gradient*/) {}
   // A derivative of the node gave a contribution to the gradient of its input, and their sum so
@@ -35,23 +46,39 @@ class Observer {
   // The node's derivatives have run.
   virtual void finished(const Node&) {}
 
+  // For errors: where in the user's program the op of this node was called, and where this storage
+  // was last written, as "at toy.cpp:14 in main"; empty where the observer does not know.
+  virtual std::string made_at(const Node&) const { return {}; }
+  virtual std::string written_at(const Storage&) const { return {}; }
+  // What the first observer that knows says; for an error's text: "" or ", at toy.cpp:14 in main"
+  static std::string where_made(const Node& node);
+  static std::string where_written(const Storage& storage);
+
   static bool is_observing() { return current_ != nullptr; }  // whether this thread is observed
-  // Calls event(observer) for each of them, the latest first. Meanwhile nobody observes: an
-  // observer's own ops are not shown to it.
+  // Calls event(observer) for each of them, the latest first. What an observer computes meanwhile
+  // is not shown to anybody.
   template <class Event>
   static void notify(const Event& event) {
-    const Pause pause;
-    for (Observer* one = pause.current; one != nullptr; one = one->outer_) event(*one);
+    if (notifying_) return;
+    const Notifying scope;
+    for (Observer *one = current_, *next; one != nullptr; one = next) {
+      next = one->outer_;
+      event(*one);
+    }
   }
 
+ protected:
+  void leave();  // is called with no event from now on; once it is enough
+
  private:
-  struct Pause {
-    Observer* const current = std::exchange(current_, nullptr);
-    ~Pause() { current_ = current; }
+  static inline constinit thread_local Observer* current_ = nullptr;
+  static inline constinit thread_local bool notifying_ = false;
+  struct Notifying {
+    Notifying() { notifying_ = true; }
+    ~Notifying() { notifying_ = false; }
   };
 
   Observer* outer_;
-  static inline constinit thread_local Observer* current_ = nullptr;
 };
 
 }  // namespace regrad

@@ -24,15 +24,20 @@ class Storage : public Counted {
   void* data() { return data_; }
   int64_t bytes() const { return bytes_; }
   Device device() const { return device_; }
-  // How often it was written; written() counts one more.
+  // How often it was written, and last by which op; written() counts one more.
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
-  void written() { version_.fetch_add(1, std::memory_order_relaxed); }
+  const char* last_writer() const { return last_writer_.load(std::memory_order_relaxed); }
+  void written(const char* op) {
+    version_.fetch_add(1, std::memory_order_relaxed);
+    last_writer_.store(op, std::memory_order_relaxed);
+  }
 
  private:
   Storage(void* data, int64_t bytes, Device device) : data_(data), bytes_(bytes), device_(device) {}
   void destroy();
 
   std::atomic<uint32_t> version_{0};
+  std::atomic<const char*> last_writer_{"nothing"};
   void* data_;
   int64_t bytes_;
   Device device_;

@@ -4,6 +4,7 @@
 
 #include "autograd/check.h"
 #include "autograd/graph.h"
+#include "autograd/observer.h"
 
 namespace regrad {
 
@@ -49,6 +50,8 @@ Tensor empty(const Shape& shape, DType dtype, Device device) {
     body->shape = shape;
     body->strides = shape.contiguous_strides();
     body->dtype = dtype;
+    if (Observer::is_observing()) [[unlikely]]
+      Observer::notify([&](Observer& one) { one.allocated(*body->storage); });
     return Tensor(std::move(body));
   } catch (const std::bad_alloc&) {
     fail("out of memory: cannot allocate {} for a tensor of shape {} {}", bytes_text(bytes), shape,
@@ -126,7 +129,9 @@ void Tensor::mark_written(const char* op) {
         "{}: several elements of this tensor of shape {} lie in one place, as expand() makes them; "
         "write into a clone() of it",
         op, shape());
-  body().storage->written();
+  if (Observer::is_observing()) [[unlikely]]
+    Observer::notify([&](Observer& one) { one.written(op, *this); });
+  body().storage->written(op);
 }
 
 bool Tensor::is_leaf() const { return !requires_grad() || node()->is_leaf(); }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "autograd/observer.h"
+
 namespace regrad {
 namespace {
 
@@ -110,6 +112,10 @@ std::vector<Tensor> gradients_of(const Formula& formula, std::vector<Tensor> inp
 fmt::format_context::iterator fmt::formatter<regrad::Called>::format(
     const regrad::Called& called, fmt::format_context& context) const {
   const std::string name = called.x.name();
-  const std::string text = name + (name.empty() ? "" : " ") + called.x.shape().str();
+  std::string text = name + (name.empty() ? "" : " ") + called.x.shape().str();
+  if (called.x.requires_grad() && !called.x.is_leaf()) {
+    const std::string where = regrad::Observer::where_made(*called.x.node());
+    if (!where.empty()) text += fmt::format(" (made by {}{})", called.x.node()->called(), where);
+  }
   return fmt::formatter<std::string_view>::format(text, context);
 }

@@ -104,14 +104,80 @@ TEST_CASE("an Error of an observer leaves the others, and the pass, in order") {
   CHECK(x.grad().item<double>() == 2);
 }
 
+TEST_CASE("an observer is told when a pass begins and ends, what is written, and what fails") {
+  struct Told : Observer {
+    Words events;
+    void started(const Tensor& output) override { events.push_back("started " + output.str()); }
+    void ended() override { events.emplace_back("ended"); }
+    void written(const char* op, const Tensor& x) override {
+      events.push_back(std::string(op) + " of " + x.shape().str());
+    }
+    void failed(const std::string& text) override { events.push_back(text); }
+  };
+  Tensor x = scalar(2, float64).set_requires_grad(true);
+  const Tensor y = square(x);
+  Told told;
+  grad({y}, {x}, {.retain_graph = true});
+  y.backward();
+  CHECK(told.events == Words{"started " + y.str(), "ended", "started " + y.str(), "ended"});
+  told.events.clear();
+  {
+    const NoGrad guard;
+    x.fill_(1);
+  }
+  CHECK_ERROR(y.backward(), "backward: the graph through square was used");
+  CHECK(told.events.size() == 3);  // with "started"
+  CHECK(told.events.front() == "fill_ of []");
+  CHECK(told.events.back().starts_with("backward: the graph through square was used"));
+}
+
+TEST_CASE("an observer may leave in the middle of an event") {
+  struct Once : Observer {
+    int ops = 0;
+    void computed(const Op&) override {
+      ++ops;
+      leave();
+    }
+  };
+  Once first;
+  Log log;
+  Once last;
+  static_cast<void>(scalar(1) + scalar(2));
+  static_cast<void>(scalar(1) + scalar(2));
+  CHECK(first.ops == 1);
+  CHECK(last.ops == 1);
+  CHECK(log.ops == Words{"add", "add"});
+}
+
+TEST_CASE("errors name the op that wrote in place, and what an observer knows of places") {
+  struct Knows : Observer {
+    std::string made_at(const Node& node) const override {
+      return "at " + node.called() + ".cpp:1";
+    }
+    std::string written_at(const Storage&) const override { return "at step.cpp:2"; }
+  };
+  Tensor w = ones({2, 3}).set_requires_grad(true);
+  const Tensor y = sum(square(w));
+  {
+    const NoGrad guard;
+    w.add_(ones({2, 3}));
+  }
+  CHECK_ERROR(grad({y}, {w}, {.retain_graph = true}), "in place since by add_ (version 0 then");
+  const Knows observer;
+  CHECK_ERROR(grad({y}, {w}, {.retain_graph = true}), "backward of square, at square.cpp:1: ");
+  CHECK_ERROR(grad({y}, {w}, {.retain_graph = true}), "by add_, at step.cpp:2 (");
+  CHECK_ERROR(matmul(exp(w), w), "[2, 3] (made by exp, at exp.cpp:1)");
+}
+
 constexpr double inf = std::numeric_limits<double>::infinity();
 
 TEST_CASE("DetectAnomaly names the op that makes the first NaN or infinity") {
   const DetectAnomaly guard;
+  CHECK_ERROR(log(tensor({0.0}, {1})), "log");
   CHECK_ERROR(log(tensor({4.0, 1.0, 0.0}, {3})),
-              "log: made -inf at [2] of its result [3] from finite inputs: [3] in [0, 4]");
-  CHECK_ERROR(tensor({1.0, 0.0}, {2}) / tensor({1.0, 0.0}, {2}), "div: made NaN at [1]");
-  CHECK_ERROR(sqrt(tensor({-1.0}, {1})), "sqrt: made NaN");
+              ": made -inf at [2] of its result [3] from finite inputs: [3] in [0, 4]");
+  CHECK_ERROR(tensor({1.0, 0.0}, {2}) / tensor({1.0, 0.0}, {2}), ": made NaN at [1]");
+  CHECK_ERROR(sqrt(tensor({-1.0}, {1})), ": made NaN");
   static_cast<void>(tensor({inf}, {1}) + 1);  // it was there before
 }
 
@@ -119,7 +185,7 @@ TEST_CASE("DetectAnomaly names the op whose derivative makes the first NaN or in
   Tensor x = tensor({0.0, 4.0}, {2}).set_requires_grad(true);
   x.set_name("net.bias");
   const DetectAnomaly guard;
-  CHECK_ERROR(sum(sqrt(x)).backward(), "backward of sqrt: ");
+  CHECK_ERROR(sum(sqrt(x)).backward(), "backward of sqrt");
   CHECK_ERROR(sum(sqrt(x)).backward(), "inf at [0]");
   CHECK_FALSE(x.grad().defined());
 }
