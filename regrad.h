@@ -9,6 +9,7 @@
 #include "autograd/graph.h"
 #include "autograd/observer.h"
 #include "autograd/tensor.h"
+#include "autograd/trace.h"
 #include "nn/nn.h"
 #include "ops/backend.h"
 #include "ops/ops.h"

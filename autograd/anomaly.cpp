@@ -46,14 +46,39 @@ std::string ranges(const std::vector<Tensor>& inputs) {
   return text.empty() ? "none" : text;
 }
 
+std::string after_comma(const std::string& site) { return site.empty() ? site : ", " + site; }
+
 }  // namespace
 
+std::string DetectAnomaly::text_of(CallSite site) const {
+  return site < 0 ? std::string() : library_->describe(site);
+}
+
 void DetectAnomaly::computed(const Op& op) {
+  if (op.output.requires_grad()) made_[op.output.node()->number] = here();
   if (is_finite(op.output)) return;
   if (!std::all_of(op.inputs.begin(), op.inputs.end(), is_finite)) return;
-  const std::string where = node_ == nullptr ? "" : fmt::format("backward of {}: ", node_->name);
-  fail("{}{}: made {} of its result {} from finite inputs: {}", where, op.name,
-       first_anomaly(op.output), op.output.shape(), ranges(op.inputs));
+  const std::string made =
+      fmt::format("made {} of its result {} from finite inputs: {}", first_anomaly(op.output),
+                  op.output.shape(), ranges(op.inputs));
+  if (node_ != nullptr) {
+    fail("backward of {}{}: {}: {}", node_->name, after_comma(made_at(*node_)), op.name, made);
+  }
+  fail("{}{}: {}", op.name, after_comma(text_of(here())), made);
+}
+
+void DetectAnomaly::written(const char*, const Tensor& x) {
+  written_[x.body().storage.get()] = here();
+}
+
+std::string DetectAnomaly::made_at(const Node& node) const {
+  const auto found = made_.find(node.number);
+  return found == made_.end() ? std::string() : text_of(found->second);
+}
+
+std::string DetectAnomaly::written_at(const Storage& storage) const {
+  const auto found = written_.find(&storage);
+  return found == written_.end() ? std::string() : text_of(found->second);
 }
 
 void DetectAnomaly::took(const Node& node, const Tensor& gradient) {
@@ -67,16 +92,15 @@ void DetectAnomaly::gave(const Node& node, size_t input, const Tensor& addend, c
   const Ref<Node>& target = node.edge(input).input;
   if (finite_ && !is_finite(addend)) {
     fail(
-        "backward of {}: its derivative made {} of the gradient {} of input {}{} from finite "
-        "numbers; "
-        "the gradient that came in is {}",
-        node.name, first_anomaly(addend), addend.shape(), input,
+        "backward of {}{}: its derivative made {} of the gradient {} of input {}{} from finite "
+        "numbers; the gradient that came in is {}",
+        node.name, after_comma(made_at(node)), first_anomaly(addend), addend.shape(), input,
         target->is_leaf() && !target->parameter.empty() ? " (" + target->parameter + ")" : "",
         gradient_);
   }
   if (is_finite(addend) && !is_finite(sum)) {
-    fail("backward: the gradients {} of the uses of {} are finite, but their sum has {}",
-         sum.shape(), target->called(), first_anomaly(sum));
+    fail("backward: the gradients {} of the uses of {}{} are finite, but their sum has {}",
+         sum.shape(), target->called(), after_comma(made_at(*target)), first_anomaly(sum));
   }
 }
 
