@@ -123,7 +123,7 @@ class Pass {
       Observer::notify([&](Observer& one) { one.took(node, gradient); });
     Tensor output = node.output;
     if (output.defined() && options_.create_graph) {  // the output, as part of the graph
-      output = output.detach();
+      output = detached(output);
       output.body().node = reference;
     }
     if (node.derivative_of_all) {

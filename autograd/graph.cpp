@@ -52,7 +52,7 @@ bool wants_gradient(const Tensor& tensor) { return tensor.defined() && tensor.re
 // The output as a new tensor if anybody else refers to it: an op may return its input as it is.
 Tensor unshared(Tensor output) {
   const bool own = output.body().unique() && !output.requires_grad();
-  return own ? std::move(output) : output.detach();
+  return own ? std::move(output) : detached(output);
 }
 
 const Tensor& tensor_of(const Input& input) { return input.tensor; }
@@ -133,7 +133,7 @@ Ref<Node> Node::leaf(const Tensor& tensor) { return make(nullptr, tensor, 0); }
 // Keeps the output for derivatives that take it: detached, since the graph must not hold itself,
 // and with its version noted, like that of a captured tensor.
 void Node::keep_output(const Tensor& tensor) {
-  output = tensor.detach();
+  output = detached(tensor);
   static_cast<void>(output.captured());
 }
 

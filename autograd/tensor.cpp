@@ -76,7 +76,16 @@ bool Tensor::is_row_major(bool with_gaps) const {
   return true;
 }
 
-Tensor Tensor::detach() const { return view_of(*this, shape(), strides(), body().offset); }
+Tensor detached(const Tensor& x) { return view_of(x, x.shape(), x.strides(), x.body().offset); }
+
+Tensor Tensor::detach() const {
+  Tensor x = detached(*this);
+  if (Observer::is_observing()) [[unlikely]] {
+    const std::vector<Tensor> inputs = {*this};
+    Observer::notify([&](Observer& one) { one.computed({"detach", inputs, x, "detached"}); });
+  }
+  return x;
+}
 
 bool Tensor::is_held_once() const {
   const TensorBody& own = body();

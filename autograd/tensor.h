@@ -106,11 +106,13 @@ class Tensor {
   const void* address(DType dtype) const;  // the same on any device: for kernels
 
   // Copies and conversions (ops/layout.cpp); their gradients convert back.
-  Tensor to(Device device) const;                  // itself where it is there already
-  Tensor to(DType dtype) const;                    // itself where it is of that dtype already
-  Tensor contiguous() const;                       // itself where it is contiguous already
-  Tensor clone() const;                            // a copy in memory of its own, part of the graph
-  Tensor detach() const;                           // the same storage, outside the graph
+  Tensor to(Device device) const;  // itself where it is there already
+  Tensor to(DType dtype) const;    // itself where it is of that dtype already
+  Tensor contiguous() const;       // itself where it is contiguous already
+  Tensor clone() const;            // a copy in memory of its own, part of the graph
+  // The same storage, outside the graph: no gradient goes back through it. Observers see it as an
+  // op.
+  Tensor detach() const;
   Tensor reshape(const Shape& shape) const;        // as regrad::reshape in ops/ops.h
   Tensor transpose(int64_t d0, int64_t d1) const;  // as regrad::transpose
 
@@ -177,6 +179,9 @@ class Tensor {
 Tensor empty(const Shape& shape, DType dtype = float32, Device device = default_device());
 // A tensor over the storage of another, outside the graph: the base of every view. Not checked.
 Tensor view_of(const Tensor& base, const Shape& shape, const Shape& strides, int64_t offset);
+// The same for the whole of x, where an op needs its numbers only: unlike x.detach(), which says
+// that the user wants no gradient there, it is not shown to observers.
+Tensor detached(const Tensor& x);
 
 // Made from numbers (ops/create.cpp).
 Tensor zeros(const Shape& shape, TensorOptions options = {});               // 0 everywhere

@@ -139,7 +139,7 @@ void Replacement::operator()(Tensor& parameter) {
     }
   }
   const NoGrad guard;
-  Tensor changed = change_(parameter.detach()).detach();
+  Tensor changed = detached(change_(detached(parameter)));
   if (parameter.requires_grad()) {
     changed.set_requires_grad(true);
     changed.set_name(parameter.name());

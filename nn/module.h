@@ -168,7 +168,7 @@ NamedTensors state_dict(const M& module) {
   NamedTensors state;
   walk(module, {.tensor = [&](const std::string& path, Tensor& parameter) {
          detail::name_parameter(path, parameter);
-         state.emplace_back(path, parameter.detach());
+         state.emplace_back(path, detached(parameter));
        }});
   return state;
 }

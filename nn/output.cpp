@@ -128,7 +128,7 @@ void Output::write(const void* from, int64_t count) {
 
 void Output::write(const Tensor& x) {
   const NoGrad guard;
-  write(bytes_of(x.detach().to(cpu).contiguous()));
+  write(bytes_of(detached(x).to(cpu).contiguous()));
 }
 
 void Output::overwrite(int64_t at, std::string_view text) {

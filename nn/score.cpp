@@ -29,7 +29,7 @@ Tensor products(const char* score, const Tensor& query, const Tensor& key) {
 Tensor unit_rows(const Tensor& x, double eps) {
   if (x.size(-1) == 0) return x;
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  const Tensor greatest = clamp(max(abs(x.detach()), -1, true), eps, infinity);
+  const Tensor greatest = clamp(max(abs(detached(x)), -1, true), eps, infinity);
   const Tensor scaled = x / greatest;
   return scaled * rsqrt(maximum(sum(square(scaled), -1, true), square(eps / greatest)));
 }

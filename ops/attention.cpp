@@ -74,7 +74,7 @@ AttentionCall<T> make_call(const Inputs& in, const Tensor& out, const Tensor& sa
   call.k = operand<const T>(in.k, order);
   call.v = operand<const T>(in.v, order);
   if (in.mask.defined()) {
-    const Tensor mask = expand(in.mask.detach(), in.scores());
+    const Tensor mask = expand(detached(in.mask), in.scores());
     in.has_bias() ? void(call.bias = operand<const T>(mask, order))
                   : void(call.mask = operand<const bool>(mask, order));
   }
@@ -121,8 +121,8 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
 // matmul(weights, x), except that a weight of exactly 0 hides an x that is not finite. Such an x
 // with any other weight gives NaN.
 Tensor weighted(const Tensor& weights, const Tensor& x) {
-  const Tensor finite = sub(x, x).detach() == 0;
-  const Tensor nonzero = weights.detach() != 0, nonfinite = logical_not(finite);
+  const Tensor finite = detached(sub(x, x)) == 0;
+  const Tensor nonzero = detached(weights) != 0, nonfinite = logical_not(finite);
   const Tensor is_nan = matmul(nonzero.to(x.dtype()), nonfinite.to(x.dtype())) > 0;
   return where(is_nan, std::nan(""), matmul(weights, where(finite, x, 0)));
 }
@@ -136,7 +136,7 @@ std::vector<Tensor> composed_backward(const Inputs& in, const Tensor& g, Needed 
     allowed = allowed.defined() ? allowed & causal : causal;
   }
   if (allowed.defined()) {  // zero the keys that no query may attend to
-    const Tensor pairs = expand(allowed.detach(), in.scores()).to(int64);
+    const Tensor pairs = expand(detached(allowed), in.scores()).to(int64);
     const Tensor attended = transpose(sum(pairs, -2, true)) > 0;
     k = where(attended, k, 0), v = where(attended, v, 0);
   }

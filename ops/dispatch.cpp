@@ -95,7 +95,7 @@ std::vector<Tensor> gradients_of(const Formula& formula, std::vector<Tensor> inp
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].defined()) continue;
     inputs[i] =
-        record("input", inputs[i].detach(), {{inputs[i], [](const Tensor& h) { return h; }}});
+        record("input", detached(inputs[i]), {{inputs[i], [](const Tensor& h) { return h; }}});
     if (needed[i]) wanted.push_back(inputs[i]);
   }
   std::vector<Tensor> found =

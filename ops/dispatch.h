@@ -82,7 +82,7 @@ T* raw_or_null(const Tensor& x) {
 }
 
 // x as kernels take it: detached and contiguous. An undefined tensor stays undefined.
-inline Tensor kernel_input(const Tensor& x) { return x.defined() ? x.detach().contiguous() : x; }
+inline Tensor kernel_input(const Tensor& x) { return x.defined() ? detached(x).contiguous() : x; }
 
 // A Loop over tensors of one shape, output first, adjacent dimensions coalesced.
 Loop make_loop(std::initializer_list<const Tensor*> operands);

@@ -98,7 +98,7 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
   const int64_t d = x.shape().dim(dim, "scatter_add");
   check_same_dtype("scatter_add", x, source);
-  const Shape shape = covered("scatter_add", x.detach(), d, index).shape();
+  const Shape shape = covered("scatter_add", detached(x), d, index).shape();
   check_index("scatter_add", index, x.shape()[d]);
   Tensor from = covered("scatter_add", source, d, index);
   check(from.shape()[d] >= index.shape()[d],
@@ -129,7 +129,7 @@ Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx)
   Tensor rows = index_select_unchecked(weight, 0, flat);
   if (padding_idx >= 0) {  // the same rows, but no gradient goes through the padding's
     const Tensor real = unsqueeze(ne(flat, padding_idx), 1);
-    rows = where(real, rows, rows.detach());
+    rows = where(real, rows, detached(rows));
   }
   return reshape(rows, shape);
 }

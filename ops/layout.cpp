@@ -86,7 +86,7 @@ Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
 
 Tensor Tensor::to(DType wanted) const {
   if (wanted == dtype()) return *this;
-  const Tensor from = is_contiguous() ? detach() : fresh_copy(*this);
+  const Tensor from = is_contiguous() ? detached(*this) : fresh_copy(*this);
   Tensor out = empty(shape(), wanted, device());
   for_all(from, [&]<class From>() {
     for_all(out, [&]<class To>() {
@@ -101,7 +101,7 @@ Tensor Tensor::to(DType wanted) const {
 
 Tensor Tensor::to(Device wanted) const {
   if (wanted == device()) return *this;
-  const Tensor from = is_contiguous() ? detach() : fresh_copy(*this);
+  const Tensor from = is_contiguous() ? detached(*this) : fresh_copy(*this);
   Tensor out = empty(shape(), dtype(), wanted);
   const int64_t bytes = numel() * static_cast<int64_t>(item_size(dtype()));
   const DeviceMemory& memory = backend(wanted == cpu ? device() : wanted).memory;
@@ -121,7 +121,7 @@ Tensor& Tensor::copy_(const Tensor& source) {
   const bool alike =
       source.shape() == shape() && source.dtype() == dtype() && source.device() == device();
   const Tensor from =
-      without_overlap(alike ? source : source.detach().to(dtype()).to(device()), *this);
+      without_overlap(alike ? source : detached(source).to(dtype()).to(device()), *this);
   mark_written("copy_");
   copy_into(*this, from.shape() == shape() ? from : expand(from, shape()));
   return *this;

@@ -25,7 +25,7 @@ Tensor sample(const char* op, bool normal, const Shape& shape, Generator& genera
 }
 
 Tensor seeded_dropout(const Tensor& x, double p, uint64_t seed, uint64_t position) {
-  const Tensor from = x.detach().contiguous();
+  const Tensor from = detached(x).contiguous();
   Tensor y = empty(x.shape(), x.dtype(), x.device());
   for_floats("dropout", x, [&]<class T>() {
     kernels<T>(x).random.dropout(x.numel(), raw<T>(y), raw<T>(from), static_cast<T>(p),

@@ -89,7 +89,7 @@ Tensor extreme(const char* op, Reduction function, const Tensor& x, const Dims& 
   check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, x.shape());
   return record(op, compute(op, function, work),
                 {{x, [x, kept = work.kept](const Tensor& g, const Tensor& y) {
-                    const Tensor chosen = eq(x, reshape(y.detach(), kept)).to(g.dtype());
+                    const Tensor chosen = eq(x, reshape(detached(y), kept)).to(g.dtype());
                     Dims reduced;
                     for (int64_t d = 0; d < x.rank(); ++d) {
                       if (kept[d] != x.shape()[d]) reduced.push_back(d);
@@ -145,7 +145,7 @@ Tensor min(const Tensor& x, const Dims& dims, bool keepdim) {
 // holds for d = x - c with any constant c, so no gradient goes through the mean.
 Tensor var(const Tensor& x, const Dims& dims, bool keepdim, double correction) {
   if (!is_float(x.dtype())) return var(x.to(float64), dims, keepdim, correction).to(float32);
-  const Tensor centred = sub(x, mean(x.detach(), dims, true));
+  const Tensor centred = sub(x, mean(detached(x), dims, true));
   const Tensor squares = sum(square(centred), dims, keepdim);
   const Tensor deviation = sum(centred, dims, keepdim);
   const double n = elements_per_result(x, squares);
@@ -157,7 +157,7 @@ Tensor var(const Tensor& x, const Dims& dims, bool keepdim, double correction) {
 static Tensor softmax_over(const Tensor& x, const Dims& dims) {
   constexpr double inf = std::numeric_limits<double>::infinity();
   if (x.numel() == 0) return zeros_like(x);
-  const Tensor max_x = max(x.detach(), dims, true);
+  const Tensor max_x = max(detached(x), dims, true);
   const Tensor all_neg_inf = max_x == -inf, shift = where(all_neg_inf, 0, max_x);
   const Tensor exps = exp(where((x == max_x) & (max_x == inf), 0, sub(x, shift)));
   return div(exps, where(all_neg_inf, 1, sum(exps, dims, true)));

@@ -256,7 +256,7 @@ Given sequence_inputs(const Scan& scan, const Tensor& x, const SequenceWeights& 
     given.active = transpose(length_mask(lengths, scan.steps)).contiguous().to(x.device());
   }
   given.x =
-      reshape(kernel_input(without_padding(x.detach(), given.active)), {scan.rows(), x.size(2)});
+      reshape(kernel_input(without_padding(detached(x), given.active)), {scan.rows(), x.size(2)});
   return given;
 }
 

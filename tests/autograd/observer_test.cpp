@@ -1,6 +1,7 @@
 // What observers are shown, and DetectAnomaly.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 
@@ -42,6 +43,17 @@ TEST_CASE("an observer is shown every op, and why one is not recorded") {
   static_cast<void>(scalar(1, float64) + scalar(2, float64));
   CHECK(log.ops == Words{"mul", "exp", "add"});
   CHECK(log.reasons == Words{"", "NoGrad", "no input requires a gradient"});
+}
+
+TEST_CASE("an observer is shown the user's detach(), not those inside ops") {
+  Tensor x = tensor(std::vector<double>{1, 2}, {2}).set_requires_grad(true);
+  Log log;
+  const Tensor y = x.detach();
+  static_cast<void>(softmax(var(exp(x), 0, true), 0));
+  CHECK(y.shares_body(x) == false);
+  CHECK(std::count(log.ops.begin(), log.ops.end(), "detach") == 1);
+  CHECK(log.ops[0] == "detach");
+  CHECK(log.reasons[0] == "detached");
 }
 
 TEST_CASE("an observer is shown each contribution to a gradient, and the sum so far") {
