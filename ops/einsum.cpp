@@ -31,7 +31,7 @@ Tensor diagonal(const Tensor& x, int64_t i, int64_t j) {
                 {{x, [before = x.shape(), i, j](const Tensor& g) {
                     Tensor on_diagonal = zeros(before, {.dtype = g.dtype(), .device = g.device()});
                     diagonal(on_diagonal, i, j).copy_(g);
-                    return record("diagonal", std::move(on_diagonal),
+                    return record("embed", std::move(on_diagonal),
                                   {{g, [i, j](const Tensor& h) { return diagonal(h, i, j); }}});
                   }}});
 }

@@ -78,7 +78,7 @@ Tensor logistic_slope(const Tensor& g, const Tensor& x, const Tensor& t) {
   for_floats(logistic, x, [&]<class T>() {
     kernels<T>(x).loss.logistic_slope(loop, raw<T>(out), raw<T>(g), raw<T>(x), raw<T>(t));
   });
-  return record(logistic, std::move(out),
+  return record("logistic_slope", std::move(out),
                 {{g, [x, t](const Tensor& h) { return logistic_slope(h, x, t); }},
                  {x,
                   [g, x](const Tensor& h) {

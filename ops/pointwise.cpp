@@ -31,7 +31,7 @@ Tensor slope_or_curvature(const Pointwise& f, bool slope, const Tensor& g, const
 
 // u f''(s). Its derivative with respect to s would be f''', for which there is no formula here.
 Tensor curvature(const Pointwise& f, const Tensor& u, const Tensor& s) {
-  return record(f.name, slope_or_curvature(f, false, u, s),
+  return record("curvature", slope_or_curvature(f, false, u, s),
                 {{u, [f, s](const Tensor& g) { return curvature(f, g, s); }},
                  {s, [f](const Tensor&) -> Tensor {
                     fail("{}: its third derivative is not available", f.name);
@@ -40,7 +40,7 @@ Tensor curvature(const Pointwise& f, const Tensor& u, const Tensor& s) {
 
 // g f'(s)
 Tensor slope(const Pointwise& f, const Tensor& g, const Tensor& s) {
-  return record(f.name, slope_or_curvature(f, true, g, s),
+  return record("slope", slope_or_curvature(f, true, g, s),
                 {{g, [f, s](const Tensor& h) { return slope(f, h, s); }},
                  {s, [f, g, s](const Tensor& h) { return curvature(f, mul(h, g), s); }}});
 }
