@@ -8,6 +8,8 @@
 
 #include "autograd/check.h"
 #include "autograd/graph.h"
+#include "autograd/observer.h"
+#include "autograd/text.h"
 
 namespace regrad {
 namespace {
@@ -118,7 +120,8 @@ std::string reason_for_zero(const Link& link) {
 ExplainPath path_of(const LinkRef& last) {
   ExplainPath path{{}, last->gradient};
   for (const Link* one = last.get(); one->from != nullptr; one = one->before.get()) {
-    path.steps.push_back({one->from->name, one->input, one->gradient, reason_for_zero(*one)});
+    path.steps.push_back({one->from->name, one->input, one->gradient, reason_for_zero(*one),
+                          Observer::where_made(*one->from)});
   }
   std::reverse(path.steps.begin(), path.steps.end());
   return path;
@@ -158,12 +161,13 @@ std::vector<ExplainPath> largest_paths(const Link& loss, const Node* target,
 
 std::string shown(const Tensor& x) {
   const std::vector<double> all = x.to_vector<double>();
-  if (all.size() == 1) return fmt::format("{:.4g}", all[0]);
+  if (all.size() == 1) return short_number(all[0]);
   std::string text = "[";
   for (size_t i = 0; i < std::min<size_t>(all.size(), 8); ++i) {
-    text += fmt::format("{}{:.4g}", i > 0 ? " " : "", all[i]);
+    text += (i > 0 ? " " : "") + short_number(all[i]);
   }
-  return text + (all.size() > 8 ? fmt::format(" ..] {}, norm {:.4g}", x.shape(), norm(x)) : "]");
+  return text +
+         (all.size() > 8 ? fmt::format(" ..] {}, norm {}", x.shape(), short_number(norm(x))) : "]");
 }
 
 }  // namespace
@@ -184,9 +188,9 @@ std::string Explanation::str() const {
     const ExplainPath& path = paths[i];
     text += fmt::format("path {}: {}\n", i + 1, shown_or_zero(path.gradient, is_zero(path)));
     for (const ExplainStep& step : path.steps) {
-      text +=
-          fmt::format("  {:<14} {}{}\n", step.op, shown_or_zero(step.gradient, !step.zero.empty()),
-                      step.zero.empty() ? "" : "   " + step.zero);
+      text += fmt::format("  {:<14} {}{}{}\n", step.op,
+                          shown_or_zero(step.gradient, !step.zero.empty()),
+                          step.zero.empty() ? "" : "   " + step.zero, step.place);
     }
   }
   return text + (rest.defined() ? fmt::format("the other paths: {}\n", shown(rest)) : "");

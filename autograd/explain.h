@@ -18,10 +18,11 @@
 namespace regrad {
 
 struct ExplainStep {
-  std::string op;    // the op that the gradient has just gone back through
-  size_t input;      // towards which of its inputs
-  Tensor gradient;   // of the loss with respect to that input, along this path alone
-  std::string zero;  // why it became 0 here, if it did
+  std::string op;     // the op that the gradient has just gone back through
+  size_t input;       // towards which of its inputs
+  Tensor gradient;    // of the loss with respect to that input, along this path alone
+  std::string zero;   // why it became 0 here, if it did
+  std::string place;  // ", at toy.cpp:9 in main" while a Trace or DetectAnomaly is alive
 };
 
 struct ExplainPath {

@@ -1,6 +1,7 @@
 #include "autograd/text.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -65,6 +66,8 @@ std::string printable(std::string_view text) {
   }
   return result;
 }
+
+std::string short_number(double x) { return std::isnan(x) ? "nan" : fmt::format("{:.4g}", x); }
 
 std::string shortened(std::string_view text, size_t max_bytes) {
   if (text.size() <= max_bytes) return printable(text);

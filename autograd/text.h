@@ -22,6 +22,9 @@ std::string printable(std::string_view text);
 // The same for at most the first `max_bytes`, then "..", for quoting in a message.
 std::string shortened(std::string_view text, size_t max_bytes = 80);
 
+// A number in four significant digits, "nan" whatever its sign bit.
+std::string short_number(double x);
+
 // Collects the lines of a message: shows the first thirty, and the number of the others.
 class FirstLines {
  public:

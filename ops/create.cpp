@@ -3,6 +3,7 @@
 #include <cmath>
 #include <ostream>
 
+#include "autograd/text.h"
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -161,7 +162,7 @@ namespace {
 std::string number_text(const Tensor& x) {
   if (x.dtype() == bool_) return x.item<bool>() ? "true" : "false";
   if (x.dtype() == int64) return std::to_string(x.item<int64_t>());
-  return fmt::format("{:.4g}", x.item<double>());
+  return short_number(x.item<double>());
 }
 
 void print(const Tensor& x, int64_t depth, std::string& text) {

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "autograd/error.h"
 #include "nn/checkpoint.h"
 #include "nn/module.h"
@@ -95,6 +97,13 @@ TEST_CASE("text: no name in an error reaches a terminal as a command") {
   CHECK(is_harmless(message([&] { save_npy("/nowhere/" + name, zeros({1})); })));
   optim::SGD sgd(parameters(model), {.lr = 1});
   CHECK(is_harmless(message([&] { sgd.load_state_dict(state); })));
+}
+
+TEST_CASE("a NaN is shown without its sign, which says nothing") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK(short_number(-nan) == "nan");
+  CHECK(short_number(1.0 / 3) == "0.3333");
+  CHECK(short_number(-std::numeric_limits<double>::infinity()) == "-inf");
 }
 
 TEST_SUITE_END();
