@@ -59,16 +59,28 @@ std::string without_parameters(std::string_view text) {
   return std::string(text.substr(0, i));
 }
 
+// "main::{lambda(int)#1}::operator()" as "main::lambda".
+std::string with_short_lambdas(std::string text) {
+  constexpr std::string_view begin = "{lambda(", call = "::operator()";
+  for (size_t at; (at = text.find(begin)) != std::string::npos;) {
+    const size_t end = text.find('}', at);
+    if (end == std::string::npos) return text;
+    const bool is_called = std::string_view(text).substr(end + 1).starts_with(call);
+    text.replace(at, end + 1 - at + (is_called ? call.size() : 0), "lambda");
+  }
+  return text;
+}
+
 std::string erase_all(std::string text, std::string_view part) {
   for (size_t at; (at = text.find(part)) != std::string::npos;) text.erase(at, part.size());
   return text;
 }
 
-// "void f<int>(int)::{lambda()#1}" is f's code for a reader, "Encoder::operator()" a name.
 std::string readable(const std::string& symbol) {
   int status = -1;
   char* const demangled = abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status);
-  std::string name = without_parameters(status == 0 ? demangled : symbol.c_str());
+  std::string name =
+      without_parameters(with_short_lambdas(status == 0 ? demangled : symbol.c_str()));
   std::free(demangled);
   name = erase_all(std::move(name), "(anonymous namespace)::");
   const size_t space = name.find(' ');  // the result's type of a template
