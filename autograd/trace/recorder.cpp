@@ -211,7 +211,7 @@ void Recorder::write(const std::string& why) noexcept {
       file.write(path_.ends_with(".json") ? json_of(recording_) : page_of(recording_));
       file.commit();
     });
-    if (by_environment_) {
+    if (by_environment_ && !path_.ends_with(".json")) {  // JSON is for a program that knows
       std::fprintf(stderr, "regrad: wrote %s: %zu ops forward, %zu steps backward%s%s\n",
                    given_path_.c_str(), recording_.ops.size(), recording_.backward.size(),
                    why.empty() ? "" : "; ", why.c_str());
