@@ -3,7 +3,7 @@
 //   log, at toy.cpp:9 in loss_of: made -inf at [2] of its result [3] from finite inputs: [3] in [0,
 //   4]
 // Other errors, too, say then where their tensors were made and written. Lines need a program that
-// was compiled with -g1. For debugging: every number of every op is read.
+// was compiled with -g. For debugging: every number of every op is read.
 #pragma once
 
 #include <string>
