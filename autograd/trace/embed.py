@@ -1,9 +1,10 @@
-"""Joins the files of a page into a C++ header: the pieces between which the program writes its data.
+"""Joins the files of a page into a C++ header: pieces between which the program writes its data.
 
 usage: embed.py output.h namespace::name page.html page.css page.js [more.js ...]
 The page's policy allows this style and this script by their hashes, and nothing else. Every other
 {{slot}} of page.html is a cut: the data of the first goes after piece 0, that of the second after
-piece 1. Pieces that are left follow the last: a literal has to be shorter than 65,536 bytes.
+piece 1, and so on; the pieces that are left follow, because a literal has to be shorter than
+65,536 bytes.
 """
 import base64
 import hashlib
@@ -11,7 +12,7 @@ import pathlib
 import re
 import sys
 
-LONGEST = 60_000  # bytes of a piece
+LONGEST = 65_000  # bytes of a piece
 
 
 def allowed(text):
@@ -54,7 +55,8 @@ def header(name, pieces):
     assert not any(')page"' in literal for literal in literals)
     body = ",\n".join(f'R"page({literal})page"' for literal in literals)
     space, array = name.rsplit("::", 1)
-    return (f"// Made by embed.py.\n#pragma once\n\nnamespace {space} {{\n\n"
+    return (f"// Made by embed.py. Data goes after each of the first {len(before)} pieces.\n"
+            f"#pragma once\n\nnamespace {space} {{\n\n"
             f"constexpr const char* {array}[] = {{{body}}};\n\n"
             f"}}  // namespace {space}\n")
 

@@ -1,5 +1,5 @@
 
-// The recording, as the other files of the page read it. format.h says what is in it.
+// The recording, as the other files of the page read it.
 
 "use strict";
 
@@ -20,8 +20,10 @@ const {frames, tensors, backward} = recording;
 
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (value === true) node.setAttribute(name, "");
-    else if (value !== false && value !== null) node.setAttribute(name, value);
+    if (value === true)
+      node.setAttribute(name, "");
+    else if (value !== false && value !== null)
+      node.setAttribute(name, value);
   }
   node.append(...children.flat().filter(child => child !== null && child !== ""));
   return node;
@@ -43,10 +45,22 @@ function button(attributes, action, ...children) {
 
 const count = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
-// The tape: what the recording calls ops, between the nodes of before it began and the op that threw
+// The tape: what the recording calls ops, between the nodes of before it began and the op that
+// threw
 
-const noOp = {stack: -1, inputs: [], output: -1, why: "", step: -1, formula: "", parameters: [],
-  derivatives: [], number: 0, kind: "op", failed: ""};
+const noOp = {
+  stack: -1,
+  inputs: [],
+  output: -1,
+  why: "",
+  step: -1,
+  formula: "",
+  parameters: [],
+  derivatives: [],
+  number: 0,
+  kind: "op",
+  failed: ""
+};
 
 const earlier = backward.map((taken, step) => ({taken, step}))
                     .filter(({taken}) => taken.op < 0)
@@ -62,8 +76,8 @@ const tape = [
 tape.forEach((entry, at) => entry.at = at);
 
 const entryOfOp = op => op < 0 ? null : tape[earlier.length + op];
-const entryOfStep = backward.map((taken, step) => entryOfOp(taken.op) ??
-                                     earlier.find(entry => entry.step === step));
+const entryOfStep = backward.map(
+    (taken, step) => entryOfOp(taken.op) ?? earlier.find(entry => entry.step === step));
 
 // Of every tensor: the ops that take it, and what backward gave to it, in order
 const users = tensors.map(() => []);
@@ -78,6 +92,12 @@ backward.forEach((taken, step) => {
 // Names
 
 const shapeText = shape => shape.length ? `[${shape.join(", ")}]` : "scalar";
+
+// The shape of a value of tensor t, which may be none that the recording knows.
+function shapeFor(t, value) {
+  return tensors[t]?.shape ??
+      (isWhole(value) && elementsOf(value).length !== 1 ? [elementsOf(value).length] : []);
+}
 
 function shapeOf(t) {
   return tensors[t] ? shapeText(tensors[t].shape) : "";
@@ -97,7 +117,8 @@ function callText(entry) {
                                     `${entry.name}(${entry.inputs.map(labelOf).join(", ")})`;
 }
 
-const parameterOf = (entry, i) => entry.parameters[i] ?? (entry.inputs.length > 1 ? `${i + 1}` : "x");
+const parameterOf = (entry, i) =>
+    entry.parameters[i] ?? (entry.inputs.length > 1 ? `${i + 1}` : "x");
 
 // Places in the user's code
 

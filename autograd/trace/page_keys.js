@@ -3,14 +3,20 @@
 
 const keys = [
   ["← →", "step"], ["↑ ↓", "row"], ["Enter", "fold, unfold"], ["[ ]", "which of the repeats"],
-  ["f", "forward, backward"], ["/", "search"], ["n", "first NaN"], ["u", "next use"], ["p", "predict"],
-  ["d", "all digits"], ["?", "these keys"]
+  ["f", "forward, backward"], ["/", "search"], ["n", "first NaN"], ["u", "next use"],
+  ["p", "predict"], ["d", "all digits"], ["?", "these keys"]
 ];
 
 const help = html(
     "dialog", {class: "help", "aria-label": "keys"},
-    html("table", {}, html("tbody", {}, ...keys.map(([key, what]) => html(
-        "tr", {}, html("th", {scope: "row"}, html("kbd", {}, key)), html("td", {}, what))))),
+    html(
+        "table", {},
+        html(
+            "tbody", {},
+            ...keys.map(
+                ([key, what]) => html(
+                    "tr", {}, html("th", {scope: "row"}, html("kbd", {}, key)),
+                    html("td", {}, what))))),
     button({}, () => help.close(), "Close"));
 
 const toast = html("p", {class: "toast", hidden: true});
@@ -23,22 +29,30 @@ function flash(text) {
   toastTimer = setTimeout(() => toast.hidden = true, 2500);
 }
 
-const directions = ["Forward", "Backward"].map((name, i) => button({"aria-pressed": "false"}, () => {
-  if (view.backwards !== (i === 1)) toggleDirection();
-}, name));
+const directions =
+    ["Forward", "Backward"].map((name, i) => button({"aria-pressed": "false"}, () => {
+                                  if (view.backwards !== (i === 1)) toggleDirection();
+                                }, name));
 const predictButton = button({"aria-pressed": "false", class: "predict"}, togglePredict, "Predict");
 
 // Search
 
-const searchField = html("input", {type: "search", placeholder: "Search", "aria-label": "search the tape",
-  autocomplete: "off", spellcheck: "false"});
+const searchField = html("input", {
+  type: "search",
+  placeholder: "Search",
+  "aria-label": "search the tape",
+  autocomplete: "off",
+  spellcheck: "false"
+});
 const searchCount = html("output", {class: "count"});
 let matches = [], matchAt = 0, haystack = null;
 
 function search() {
-  haystack ??= tape.map(entry => [
-    callText(entry), labelOf(entry.output), pathText(entry), placeText(userFrame(entry))
-  ].join(" ").toLowerCase());
+  haystack ??= tape.map(
+      entry => [callText(entry), labelOf(entry.output), pathText(entry),
+                placeText(userFrame(entry))]
+                   .join(" ")
+                   .toLowerCase());
   const wanted = searchField.value.trim().toLowerCase();
   matches = wanted ? tape.filter(entry => haystack[entry.at].includes(wanted)) : [];
   found = new Set(matches);
@@ -49,9 +63,12 @@ function search() {
 
 function showMatch() {
   const wanted = searchField.value.trim();
-  setText(searchCount, wanted ? matches.length ? `${matchAt + 1} of ${matches.length}` : "none" : "");
-  if (matches.length) goToEntry(matches[matchAt], true);
-  else drawTape();
+  setText(
+      searchCount, wanted ? matches.length ? `${matchAt + 1} of ${matches.length}` : "none" : "");
+  if (matches.length)
+    goToEntry(matches[matchAt], true);
+  else
+    drawTape();
 }
 
 searchField.addEventListener("input", search);
@@ -95,13 +112,14 @@ const actions = {
 
 // What has a use of its own for a key keeps it.
 function isTaken(event) {
-  const {target, key} = event;
+  const {key} = event, target = event.target.matches ? event.target : document.body;
   if (event.ctrlKey || event.metaKey || event.altKey || help.open) return true;
   if (target.matches("input:not([type=range])")) return true;
   if (target.matches("input[type=range]")) return /^(Arrow|Home|End|Page)/.test(key);
   if (key === "Enter") return target.matches("button, summary, a");
   if (target === cardBody) return /^(ArrowUp|ArrowDown|Home|End|Page)/.test(key);
-  if (target.matches(".scroll")) return /^Arrow(Left|Right)/.test(key) && target.scrollWidth > target.clientWidth;
+  if (target.matches(".scroll"))
+    return /^Arrow(Left|Right)/.test(key) && target.scrollWidth > target.clientWidth;
   return false;
 }
 
@@ -118,7 +136,10 @@ const sheets = ["peek", "half", "full"];
 
 function setSheet(size) {
   document.body.dataset.sheet = sheets[Math.max(0, Math.min(sheets.length - 1, size))];
-  requestAnimationFrame(drawTape);
+  requestAnimationFrame(() => {
+    if (rowOfPath.has(view.selected)) showRow(rowOfPath.get(view.selected));
+    drawTape();
+  });
 }
 
 // On a phone the card is a sheet: a tap or a drag of its handle changes how much of it shows.
@@ -143,7 +164,8 @@ function sheetHandle() {
 
 function banner() {
   const said = [
-    recording.ended ? `Incomplete: ${recording.ended}.`.replace(/\.\.$/, ".") : "", ...recording.notes ?? []
+    recording.ended ? `Incomplete: ${recording.ended}.`.replace(/\.\.$/, ".") : "",
+    ...recording.notes ?? []
   ].filter(Boolean);
   return said.length ? html("p", {class: "banner", role: "note"}, said.join(" ")) : null;
 }
@@ -160,22 +182,27 @@ function openHash() {
 
 function build() {
   const name = [fileName(recording.program), ...recording.arguments ?? []].join(" ");
-  const title = html("h1", {title: [recording.program, ...recording.arguments ?? []].join(" ")}, name);
+  const title =
+      html("h1", {title: [recording.program, ...recording.arguments ?? []].join(" ")}, name);
   const bar = html(
       "header", {class: "bar"}, title,
-      html("div", {class: "tools"}, html("div", {class: "segments", role: "group", "aria-label": "direction"},
-          ...directions), html("div", {class: "search"}, searchField, searchCount), predictButton,
+      html(
+          "div", {class: "tools"},
+          html("div", {class: "segments", role: "group", "aria-label": "direction"}, ...directions),
+          html("div", {class: "search"}, searchField, searchCount), predictButton,
           button({class: "round", "aria-label": "keys"}, () => help.showModal(), "?")));
   cardHead.append(
-      sheetHandle(), button({class: "round", "aria-label": "step back"}, () => move(-1), "←"), position,
-      button({class: "round", "aria-label": "step on"}, () => move(1), "→"), verdictPlace);
+      sheetHandle(), button({class: "round", "aria-label": "step back"}, () => move(-1), "←"),
+      position, button({class: "round", "aria-label": "step on"}, () => move(1), "→"),
+      verdictPlace);
   const card = html("section", {class: "card", "aria-label": "step"}, cardHead, cardBody);
   const page = document.getElementById("page");
-  page.replaceChildren(...[
-    bar, banner(), backward.length ? strip : null, html("main", {}, tapeList, card), help, toast, live
-  ].filter(Boolean));
+  page.replaceChildren(...[bar, banner(), backward.length ? strip : null,
+                           html("main", {}, tapeList, card), help, toast, live]
+                           .filter(Boolean));
   setSheet(1);
-  if (!tape.length) return cardBody.append(html("p", {class: "quiet"}, "The recording holds no ops."));
+  if (!tape.length)
+    return cardBody.append(html("p", {class: "quiet"}, "The recording holds no ops."));
   measureRows();
   openFirst();
   if (backward.length) drawStrip();
@@ -195,6 +222,10 @@ function build() {
     drawTape();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  matchMedia("(pointer: coarse)").addEventListener("change", () => {
+    measureRows();
+    drawTape();
+  });
 }
 
 addEventListener("DOMContentLoaded", build);

@@ -1,7 +1,13 @@
 
 // Where the reader is, and how one moves from there.
 
-const view = {backwards: backward.length > 0, step: 0, entry: null, selected: "", use: null};
+const view = {
+  backwards: backward.length > 0,
+  step: 0,
+  entry: null,
+  selected: "",
+  use: null
+};
 
 const live = html("p", {class: "unseen", "aria-live": "polite"});
 const say = text => setText(live, text);
@@ -12,20 +18,29 @@ function sentence() {
   const at = placeText(userFrame(entry)), where = at ? ` at ${at}` : "";
   if (entry.kind === "failed") return `${entry.name}${where} threw: ${entry.failed}`;
   const taken = view.backwards ? backward[entry.step] : null;
-  if (!taken) return `Op ${entry.number} of ${recording.ops.length}: ${callText(entry)}${where}, ${shapeOf(entry.output)}.`;
-  const gives = taken.gives.map(give => `${labelOf(give.tensor)}${
-      give.of > give.nth ? `, which waits for ${give.of - give.nth} more` : ""}`);
+  if (!taken)
+    return `Op ${entry.number} of ${recording.ops.length}: ${callText(entry)}${where}, ${
+        shapeOf(entry.output)}.`;
+  const gives = taken.gives.map(
+      give => `${labelOf(give.tensor)}${
+          give.of > give.nth ? `, which waits for ${give.of - give.nth} more` : ""}`);
   const odd = stepOddities[entry.step];
-  return `Backward step ${entry.step + 1} of ${backward.length}: ${callText(entry)}${where}. ${
-      odd ? `Holds ${odd}.` : `Norm ${figures(stepNorms[entry.step])}.`} ${
-      predict.asks(entry.step) ? "Predict what it gives." : gives.length ? `Gives to ${gives.join(", and to ")}.` : ""}`;
+  const size = odd ? `holds ${odd}` : `gradient of norm ${figures(stepNorms[entry.step])}`;
+  const next = predict.asks(entry.step) ? "; predict what it gives" :
+      gives.length                      ? `, gives to ${gives.join(", and to ")}` :
+                                          "";
+  return `Backward step ${entry.step + 1} of ${backward.length}: ${callText(entry)}${where}, ${
+      size}${next}.`;
 }
 
 function positionText() {
   const {entry} = view;
-  if (view.backwards && entry?.step >= 0) return `backward step ${entry.step + 1} of ${backward.length}`;
+  if (view.backwards && entry?.step >= 0)
+    return `backward step ${entry.step + 1} of ${backward.length}`;
   if (entry?.number) return `op ${entry.number} of ${recording.ops.length}`;
-  return entry?.kind === "failed" ? "the op that threw" : view.backwards ? `after step ${view.step + 1}` : "";
+  return entry?.kind === "failed" ? "the op that threw" :
+      view.backwards              ? `after step ${view.step + 1}` :
+                                    "";
 }
 
 const position = html("p", {class: "position"});
@@ -37,7 +52,8 @@ function draw() {
   if (backward.length) moveStrip();
   setText(position, positionText());
   verdictPlace.replaceChildren(...[verdict()].filter(Boolean));
-  directions.forEach((node, i) => node.setAttribute("aria-pressed", String(view.backwards === (i === 1))));
+  directions.forEach(
+      (node, i) => node.setAttribute("aria-pressed", String(view.backwards === (i === 1))));
   predictButton.setAttribute("aria-pressed", String(predict.on));
 }
 
@@ -49,7 +65,9 @@ function writeHash() {
   clearTimeout(hashTimer);  // browsers refuse more than a few a second
   hashTimer = setTimeout(() => {
     const {entry} = view;
-    const hash = view.backwards && entry?.step >= 0 ? `#b${entry.step + 1}` : entry?.number ? `#f${entry.number}` : "";
+    const hash = view.backwards && entry?.step >= 0 ? `#b${entry.step + 1}` :
+        entry?.number ? `#f${entry.number}` :
+                        "";
     if (hash && hash !== location.hash) history.replaceState(null, "", hash);
   }, 400);
 }
@@ -63,6 +81,7 @@ function select(index, entry) {
   draw();
   say(sentence() || `${rows[index].node.label}, ${count(rows[index].node.ops, "op")}`);
   if (document.activeElement === document.body) tapeList.focus({preventScroll: true});
+  showQuestion();
   writeHash();
 }
 
@@ -81,11 +100,13 @@ function goToStep(step, unfold = false) {
 
 function move(by) {
   if (view.backwards) {
-    const away = by < 0 && view.entry && view.entry.step < 0;  // back to the step that one came from
+    const away =
+        by < 0 && view.entry && view.entry.step < 0;  // back to the step that one came from
     const step = view.step + (away ? 0 : by);
     goToStep(Math.max(0, Math.min(backward.length - 1, step)));
   } else {
-    const at = view.entry?.at ?? entriesIn(rows[rowOfPath.get(view.selected)].node)[0].at - (by > 0 ? 1 : 0);
+    const at = view.entry?.at ??
+        entriesIn(rows[rowOfPath.get(view.selected)].node)[0].at - (by > 0 ? 1 : 0);
     goToEntry(tape[Math.max(0, Math.min(tape.length - 1, at + by))]);
   }
 }

@@ -10,6 +10,8 @@ const predict = {
   form: entry => questionForm(entry)
 };
 
+const minus = typed => typed.trim().replace("−", "-");
+
 const indexText = (at, shape) => {
   const index = [];
   for (let i = shape.length - 1, rest = at; i >= 0; rest = Math.floor(rest / shape[i]), --i) {
@@ -46,7 +48,7 @@ function questionOf(step) {
       ask: `What is the sign of ${what} that goes to ${label}?`,
       hint: "+, - or 0",
       answer: `${sign} (${text})`,
-      check: typed => typed.trim().replace("−", "-")[0] === sign
+      check: typed => minus(typed)[0] === sign
     };
   }
   return {
@@ -54,23 +56,42 @@ function questionOf(step) {
     hint: "a number",
     answer: text,
     check: typed => typed.trim() !== "" &&
-        Math.abs(Number(typed.replace("−", "-")) - Number(text)) <= 0.01 * Math.abs(Number(text)) + 1e-12
+        Math.abs(Number(minus(typed)) - Number(text)) <= 0.01 * Math.abs(Number(text)) + 1e-12
   };
 }
 
 function questionForm(entry) {
   const question = questionOf(entry.step);
-  const input = html("input", {type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
-    placeholder: question.hint, "aria-label": question.ask});
+  const input = html("input", {
+    type: "text",
+    autocomplete: "off",
+    autocapitalize: "off",
+    spellcheck: "false",
+    placeholder: question.hint,
+    "aria-label": question.ask
+  });
   const form = html(
       "form", {class: "question"}, html("h3", {}, "Predict"), html("p", {}, question.ask),
-      html("div", {class: "answer"}, input, html("button", {type: "submit"}, "Answer"),
+      html(
+          "div", {class: "answer"}, input, html("button", {type: "submit"}, "Answer"),
           button({class: "plain"}, () => settleQuestion(entry.step, question, null), "Show me")));
+  input.addEventListener("keydown", event => {
+    if (event.key === "Escape") tapeList.focus({preventScroll: true});
+  });
   form.addEventListener("submit", event => {
     event.preventDefault();
     settleQuestion(entry.step, question, input.value);
   });
   return form;
+}
+
+// The field is ready to type into, except where that would bring up a keyboard on the screen.
+function showQuestion() {
+  const form = document.querySelector(".question");
+  form?.scrollIntoView({block: "nearest"});
+  if (form && !searchField.matches(":focus") && !matchMedia("(pointer: coarse)").matches) {
+    form.querySelector("input").focus({preventScroll: true});
+  }
 }
 
 function settleQuestion(step, question, typed) {
@@ -79,28 +100,33 @@ function settleQuestion(step, question, typed) {
     predict.asked += 1;
     predict.right += right;
   }
-  const told = typed === null ? `Shown: ${question.answer}` : right ? `✓ Right: ${question.answer}` :
-                                                                      `✕ Wrong: it is ${question.answer}`;
+  const told = typed === null ? `Shown: ${question.answer}` :
+      right ? `✓ Right: ${question.answer}` :
+              `✕ Wrong: it is ${question.answer}`;
   predict.done.set(step, told);
   draw();
   say(`${told}. ${scoreText()}`);
   tapeList.focus({preventScroll: true});
 }
 
-const isOver = () => backward.every((_, step) => predict.done.has(step) || questionOf(step) === null);
+const isOver = () =>
+    backward.every((_, step) => predict.done.has(step) || questionOf(step) === null);
 
 function scoreText() {
-  if (!predict.on) return "";
+  if (!predict.on || !predict.asked) return "";
   const score = `${predict.right} of ${predict.asked} right`;
   const atEnd = view.step === backward.length - 1 && !predict.asks(view.step);
   return atEnd || isOver() ? `Score at the end: ${score}` : score;
 }
 
-// What stands in the card's head while the mode is on: what the reader was told last, and the score.
+// What stands in the card's head while the mode is on: what the reader was told last, and the
+// score.
 function verdict() {
   if (!predict.on || !view.backwards) return null;
   const told = view.entry && predict.done.get(view.entry.step);
-  return html("p", {class: "verdict"}, told ? html("span", {class: `told ${told[0] === "✕" ? "bad" : ""}`}, told) : null,
+  return html(
+      "p", {class: "verdict"},
+      told ? html("span", {class: `told ${told[0] === "✕" ? "bad" : ""}`}, told) : null,
       html("span", {class: "score"}, scoreText()));
 }
 
@@ -113,5 +139,5 @@ function togglePredict() {
   }
   draw();
   say(predict.on ? "Predict mode: each step asks before it shows" : "Predict mode is off");
-  document.querySelector(".question input")?.focus({preventScroll: true});
+  showQuestion();
 }

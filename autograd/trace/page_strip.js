@@ -46,8 +46,8 @@ function drawStrip() {
   const width = strip.clientWidth, height = strip.clientHeight;
   const columns = stripColumns(), each = stepWidth() * backward.length / columns.length;
   const gap = each > 4 ? 1 : 0;
-  const bar = (i, top) => `M${(i * each).toFixed(2)} ${height}V${top.toFixed(2)}h${
-      (each - gap).toFixed(2)}V${height}z`;
+  const bar = (i, top) =>
+      `M${(i * each).toFixed(2)} ${height}V${top.toFixed(2)}h${(each - gap).toFixed(2)}V${height}z`;
   let bars = "", bad = "", zero = "";
   const signs = [];
   columns.forEach(({log, odd}, i) => {
@@ -60,10 +60,10 @@ function drawStrip() {
       bars += bar(i, height - 4 - (log - logLow) / (logHigh - logLow) * (height - 6));
     }
   });
-  const image = svg(
-      "svg", {viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true"},
-      svg("path", {class: "bars", d: bars}), svg("path", {class: "zero", d: zero}),
-      svg("path", {class: "bad", d: bad}));
+  const image =
+      svg("svg", {viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true"},
+          svg("path", {class: "bars", d: bars}), svg("path", {class: "zero", d: zero}),
+          svg("path", {class: "bad", d: bad}));
   const labels = signs.slice(0, 20).map(({odd, i}) => {
     const sign = html("span", {class: "sign", "aria-hidden": "true"}, odd);
     sign.style.left = `${Math.min(i * each, width - 30)}px`;

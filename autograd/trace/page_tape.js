@@ -29,8 +29,10 @@ function newRow(node) {
     slider: null
   };
   row.line.append(row.file, row.at);
+  row.label.title = [node.label, placeText(node.frame, true)].join(" ");
   const name = html("span", {class: "name"}, row.fold, row.label, row.times);
-  row.element = html("div", {class: `row ${node.kind}`, role: "option"}, name, row.line, row.shape, row.step);
+  row.element =
+      html("div", {class: `row ${node.kind}`, role: "option"}, name, row.line, row.shape, row.step);
   if (node.repeats.length > 1) {
     row.slider = html("input", {
       type: "range",
@@ -98,11 +100,11 @@ function drawTape() {
   const top = tapeList.scrollTop, height = tapeList.clientHeight || 600;
   const first = Math.max(0, Math.floor(top / rowHeight) - 6);
   const last = Math.min(rows.length, Math.ceil((top + height) / rowHeight) + 6);
-  tapeSpace.style.height = `${rows.length * rowHeight}px`;
   const kept = new Set();
   for (let i = first; i < last; ++i) {
     const {node} = rows[i];
-    // A row is used again for the same place only: one that is dragged stays the one under the finger.
+    // A row is used again for the same place only: one that is dragged stays the one under the
+    // finger.
     const key = `${node.kind}${node.path}:${node.repeats.length}`;
     let row = drawnRows.get(key);
     if (!row) {
@@ -123,6 +125,7 @@ function drawTape() {
 
 // Scrolls as little as shows the row, with a third of the list around it where it has to scroll.
 function showRow(index) {
+  tapeSpace.style.height = `${rows.length * rowHeight}px`;  // nothing scrolls beyond it
   const top = index * rowHeight, height = tapeList.clientHeight;
   if (top < tapeList.scrollTop + rowHeight || top > tapeList.scrollTop + height - 2 * rowHeight) {
     const above = top < tapeList.scrollTop ? 2 / 3 : 1 / 3;

@@ -6,15 +6,16 @@
 // The calls that led to an entry, outermost first. A call is where it was made and what was called.
 function callsOf(entry) {
   const stack = recording.stacks[entry.stack] ?? [];
-  if (entry.kind === "earlier") return [{key: "earlier", label: "before the recording", frame: null}];
+  if (entry.kind === "earlier")
+    return [{key: "earlier", label: "before the recording", frame: null}];
   return stack.map((frame, i) => ({
-    key: `${i ? stack[i - 1] : ""}>${functionName(frames[frame])}`,
-    label: functionName(frames[frame]),
-    frame: frames[stack[i - 1]] ?? null
-  }));
+                     key: `${i ? stack[i - 1] : ""}>${functionName(frames[frame])}`,
+                     label: functionName(frames[frame]),
+                     frame: frames[stack[i - 1]] ?? null
+                   }));
 }
 
-// Ops of one line of one function are the same place. Where no line is known, each is its own.
+// Ops of one name and frame are the same place. Where no line is known, each is its own.
 function placeOfOp(entry) {
   const frame = (recording.stacks[entry.stack] ?? []).at(-1);
   const known = frame !== undefined && (frames[frame].line > 0 || /\+/.test(frames[frame].f));
@@ -40,22 +41,25 @@ function partsOf(entries, depth) {
   const parts = [];
   for (const entry of entries) {
     const call = calls[entry.at][depth];
-    if (call && parts.at(-1)?.key === call.key) parts.at(-1).entries.push(entry);
-    else parts.push({key: call ? call.key : places[entry.at].key, call, entries: [entry]});
+    if (call && parts.at(-1)?.key === call.key)
+      parts.at(-1).entries.push(entry);
+    else
+      parts.push({key: call ? call.key : places[entry.at].key, call, entries: [entry]});
   }
   return parts;
 }
 
-// The ops of a run as the calls that it is made of: one for each repetition of the whole. A function
-// that was called again and again and one that loops leave the same stacks; one that calls functions
-// of the user is taken to loop.
+// The ops of a run as the calls that it is made of: one for each repetition of the whole. A
+// function that was called again and again and one that loops leave the same stacks; one that calls
+// functions of the user is taken to loop.
 function splitCalls(entries, depth) {
   const parts = partsOf(entries, depth);
   const isUser = ({call, entries: [entry]}) => call && recording.user[entry.stack] >= depth;
   const once = depth === 1 || parts.some(isUser);
   const period = once ? parts.length : periodOf(parts.map(part => part.key));
   const result = [];
-  for (let i = 0; i < parts.length; i += period) result.push(nodesOf(parts.slice(i, i + period), depth));
+  for (let i = 0; i < parts.length; i += period)
+    result.push(nodesOf(parts.slice(i, i + period), depth));
   return result;
 }
 
@@ -81,8 +85,14 @@ function nodesOf(parts, depth) {
 // A call of which nothing is shown but another call shares its row.
 function joined(node) {
   const inner = node.repeats[0];
-  if (node.kind !== "call" || node.repeats.length > 1 || inner.length > 1 || inner[0].kind !== "call") return node;
-  return {...inner[0], key: `${node.key}/${inner[0].key}`, label: `${node.label} › ${inner[0].label}`};
+  if (node.kind !== "call" || node.repeats.length > 1 || inner.length > 1 ||
+      inner[0].kind !== "call")
+    return node;
+  return {
+    ...inner[0],
+    key: `${node.key}/${inner[0].key}`,
+    label: `${node.label} › ${inner[0].label}`
+  };
 }
 
 function firstEntry(node, repeat = 0) {
@@ -98,7 +108,9 @@ function loops(nodes) {
     let end = i + 1;
     if (times > 1) {
       const second = firstEntry(nodes[i], 1);
-      while (end < nodes.length && nodes[end].repeats.length === times && firstEntry(nodes[end]) < second) ++end;
+      while (end < nodes.length && nodes[end].repeats.length === times &&
+             firstEntry(nodes[end]) < second)
+        ++end;
     }
     result.push(end - i > 1 ? loopOf(nodes.slice(i, end)) : nodes[i]);
     i = end;
@@ -107,7 +119,8 @@ function loops(nodes) {
 }
 
 function loopOf(body) {
-  const repeats = body[0].repeats.map((_, i) => body.map(node => ({...node, repeats: [node.repeats[i]]})));
+  const repeats =
+      body[0].repeats.map((_, i) => body.map(node => ({...node, repeats: [node.repeats[i]]})));
   return {key: `loop:${body[0].key}`, kind: "loop", label: "loop", frame: body[0].frame, repeats};
 }
 
@@ -186,5 +199,6 @@ function rowOf(entry) {
 function entriesIn(node, all = false) {
   const chosenOnes = all ? node.repeats : [node.repeats[repeatOf(node)]];
   if (node.kind === "op") return chosenOnes;
-  return chosenOnes.flatMap(inner => inner.flatMap(child => entriesIn(child, true))).sort((a, b) => a.at - b.at);
+  return chosenOnes.flatMap(inner => inner.flatMap(child => entriesIn(child, true)))
+      .sort((a, b) => a.at - b.at);
 }

@@ -34,7 +34,8 @@ function shortened(texts) {
   const most = finite.reduce((best, x) => Math.max(best, Math.abs(x)), 0);
   if (allDigits || finite.every(Number.isInteger) && most < 1e7) return texts;
   const small = most < 1e-3 || most >= 1e6;
-  const written = Math.max(...texts.map(text => /e/.test(text) ? 9 : (text.split(".")[1] ?? "").length));
+  const written =
+      Math.max(...texts.map(text => /e/.test(text) ? 9 : (text.split(".")[1] ?? "").length));
   const decimals = Math.min(written, Math.max(0, 4 - Math.floor(Math.log10(most || 1))));
   return texts.map(text => {
     const x = Number(text);
@@ -56,7 +57,8 @@ function numberNode(tag, text, shown) {
 const oneNumber = text => numberNode("span", text, shortened([text])[0]);
 
 // Short tensors stand in a line of text: 3, [1 2 4], [[1 2] [3 4]].
-const isShort = (value, shape) => isWhole(value) && elementsOf(value).length <= 6 && shape.length <= 2;
+const isShort = (value, shape) =>
+    isWhole(value) && elementsOf(value).length <= 6 && shape.length <= 2;
 
 function inlineValue(value, shape) {
   const texts = elementsOf(value), shown = shortened(texts);
@@ -81,7 +83,8 @@ function tableOf(nodes, rows, columns, name) {
           ...nodes.slice(i * columns, (i + 1) * columns)));
   return html(
       "table", {class: "numbers", "aria-label": name},
-      numbered ? html("thead", {}, html("tr", {}, rows > 1 ? html("td", {}) : null, ...indices)) : null,
+      numbered ? html("thead", {}, html("tr", {}, rows > 1 ? html("td", {}) : null, ...indices)) :
+                 null,
       html("tbody", {}, ...body));
 }
 
@@ -99,38 +102,50 @@ function tables(texts, shape, name) {
     const table = tableOf(nodes.slice(k * size, (k + 1) * size), rows, columns, name);
     if (!outer.length) return table;
     return html(
-        "figure", {class: "slice"}, html("figcaption", {}, `[${[...index, ":", ":"].join(", ")}]`), table);
+        "figure", {class: "slice"}, html("figcaption", {}, `[${[...index, ":", ":"].join(", ")}]`),
+        table);
   });
 }
 
 // Statistics and the map
 
 const statisticNames = ["mean", "min", "max", "norm", "nan", "inf"];
-const statisticTitles = {nan: "NaN", inf: "infinite"};
+const statisticTitles = {
+  nan: "NaN",
+  inf: "infinite"
+};
 
 function statistics(value) {
   return html(
       "table", {class: "statistics", "aria-label": "statistics of the finite elements"},
       html(
           "thead", {},
-          html("tr", {}, ...statisticNames.map(name => html("th", {scope: "col"}, statisticTitles[name] ?? name)))),
+          html(
+              "tr", {},
+              ...statisticNames.map(
+                  name => html("th", {scope: "col"}, statisticTitles[name] ?? name)))),
       html("tbody", {}, html("tr", {}, ...statisticNames.map(name => {
-        const text = String(value[name]);
-        const node = numberNode("td", text, shortened([text])[0]);
-        if ((name === "nan" || name === "inf") && value[name]) node.classList.add("bad");
-        return node;
-      }))));
+             const text = String(value[name]);
+             const node = numberNode("td", text, shortened([text])[0]);
+             if ((name === "nan" || name === "inf") && value[name]) node.classList.add("bad");
+             return node;
+           }))));
 }
 
 function colourParts(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim().split(" ").map(Number);
+  return getComputedStyle(document.documentElement)
+      .getPropertyValue(name)
+      .trim()
+      .split(" ")
+      .map(Number);
 }
 
 // Zero is the colour of the bed; above and below it two colours grow.
 function paintMap(canvas, value) {
   const context = canvas.getContext("2d");
   const image = context.createImageData(value.columns, value.rows);
-  const low = Number(value.low), high = Number(value.high), most = Math.max(Math.abs(low), Math.abs(high)) || 1;
+  const low = Number(value.low), high = Number(value.high),
+        most = Math.max(Math.abs(low), Math.abs(high)) || 1;
   const bed = colourParts("--bed-parts"), above = colourParts("--plus-parts"),
         below = colourParts("--minus-parts"), bad = colourParts("--bad-parts");
   value.map.forEach((byte, i) => {
@@ -156,6 +171,7 @@ function heatMap(value, name) {
   const marks = value.map.flatMap((byte, i) => {
     if (byte >= 0) return [];
     const mark = html("span", {class: "mark", "aria-hidden": "true"}, "×");
+    mark.style.fontSize = `${cell + 3}px`;
     mark.style.left = `${(i % value.columns + 0.5) / value.columns * 100}%`;
     mark.style.top = `${(Math.floor(i / value.columns) + 0.5) / value.rows * 100}%`;
     return [mark];
@@ -163,8 +179,8 @@ function heatMap(value, name) {
   return html(
       "figure", {class: "map"}, html("div", {class: "plane"}, canvas, ...marks.slice(0, 64)),
       html(
-          "figcaption", {}, "block means ", oneNumber(value.low), " ", html("i", {class: "minus"}), html("i"),
-          html("i", {class: "plus"}), " ", oneNumber(value.high)));
+          "figcaption", {}, "block means ", oneNumber(value.low), " ", html("i", {class: "minus"}),
+          html("i"), html("i", {class: "plus"}), " ", oneNumber(value.high)));
 }
 
 // A value as a block. `name` says what it is to whoever cannot see where it stands.
@@ -172,18 +188,27 @@ function valueBlock(value, shape, name) {
   if (!value) return html("p", {class: "quiet"}, "not known");
   if (isWhole(value)) {
     const texts = elementsOf(value);
-    if (!texts.length) return html("p", {class: "quiet"}, "no elements");
-    return html("div", {class: "value scroll", tabindex: texts.length > 8 ? 0 : null, role: "group",
-      "aria-label": name}, ...tables(texts, shape, name));
+    if (!texts.length) return html("p", {class: "quiet empty"}, "no elements");
+    return html(
+        "div", {
+          class: "value scroll",
+          tabindex: texts.length > 8 ? 0 : null,
+          role: "group",
+          "aria-label": name
+        },
+        ...tables(texts, shape, name));
   }
-  const parts = [statistics(value)];
+  const parts = [html("div", {class: "scroll"}, statistics(value))];
   if (value.first) {
     const texts = value.first.split(","), shown = shortened(texts);
     parts.push(html(
         "div", {class: "scroll", tabindex: 0, role: "group", "aria-label": "first row"},
         html("p", {class: "caption"}, "first row"),
-        tableOf(texts.map((text, i) => numberNode("td", text, shown[i])), 1, texts.length, "first row")));
+        tableOf(
+            texts.map((text, i) => numberNode("td", text, shown[i])), 1, texts.length,
+            "first row")));
   }
   return html(
-      "div", {class: "value large"}, value.map ? heatMap(value, name) : null, html("div", {class: "beside"}, ...parts));
+      "div", {class: "value large"}, value.map ? heatMap(value, name) : null,
+      html("div", {class: "beside"}, ...parts));
 }

@@ -1,5 +1,5 @@
-"""A tape that records as the library does, in float64: what its recordings hold is computed here, and
-not by what is tested.
+"""A tape that records as the library does, in float64: what its recordings hold is computed here,
+and not by what is tested.
 """
 import contextlib
 import json
@@ -45,7 +45,8 @@ def blocks(data, rows, columns):
     cut = lambda i, parts, size: range(i * size // parts, (i + 1) * size // parts)
     for i in range(high):
         for j in range(wide):
-            block = [data[r * columns + c] for r in cut(i, high, rows) for c in cut(j, wide, columns)]
+            block = [data[r * columns + c]
+                     for r in cut(i, high, rows) for c in cut(j, wide, columns)]
             yield sum(block) / len(block) if all(map(math.isfinite, block)) else None
 
 
@@ -63,7 +64,8 @@ def value(data, shape, whole=256):
     result = {name: raw(number(x)) for name, x in result.items()}
     return {**result, "nan": sum(map(math.isnan, data)), "inf": sum(map(math.isinf, data)),
             "rows": min(len(data) // columns, 32), "columns": min(columns, 32),
-            "map": list(map(byte, means)), "first": [raw(number(x)) for x in data[:min(columns, 32)]]}
+            "map": list(map(byte, means)),
+            "first": [raw(number(x)) for x in data[:min(columns, 32)]]}
 
 
 def address():
@@ -170,8 +172,9 @@ class Tape:
                                "ops": (own or {}).get(op["name"], ["mul"])})
 
     def recording(self):
-        sources = {self.file: {str(n): self.source[n - 1] for line in sorted(self.lines)
-                               for n in (line - 1, line, line + 1) if 0 < n <= len(self.source) and line}}
+        near = {n for line in self.lines if line for n in (line - 1, line, line + 1)}
+        sources = {self.file: {str(n): self.source[n - 1]
+                               for n in sorted(near) if 0 < n <= len(self.source)}}
         tensors = [{"name": x.name, "shape": x.shape, "dtype": "float64",
                     **({"dims": x.dims} if x.dims else {}), "op": x.op, "grad": x.grad,
                     "value": value(x.data, x.shape),
@@ -179,10 +182,12 @@ class Tape:
                    for x in self.tensors]
         return {"format": 1, "program": f"build/{self.program}", "arguments": self.arguments,
                 "step": 1 if self.steps else 0, "complete": not self.ended, "ended": self.ended,
-                "notes": self.notes, "numbers": True, "frames": [{"f": f, "file": file, "line": line}
+                "notes": self.notes, "numbers": True,
+                "frames": [{"f": f, "file": file, "line": line}
                            for f, file, line, _ in self.frame_numbers],
                 "stacks": [list(stack) for stack, _ in self.stack_numbers],
-                "user": [user for _, user in self.stack_numbers], "sources": sources, "tensors": tensors, "ops": self.ops,
+                "user": [user for _, user in self.stack_numbers], "sources": sources,
+                "tensors": tensors, "ops": self.ops,
                 "failed": self.failed, "backward": self.steps}
 
     # Ops. Where one operand is a scalar it goes with every element of the other.
@@ -193,11 +198,12 @@ class Tape:
         fold = lambda t, g: [math.fsum(g)] if len(t.data) == 1 else g
         return self.op(name, [a, b], list(map(f, x, y)), shape,
                        [lambda g: fold(a, [da(*t) for t in zip(g, x, y)]),
-                        lambda g: fold(b, [db(*t) for t in zip(g, x, y)])], at, formula, ["a", "b"], texts)
+                        lambda g: fold(b, [db(*t) for t in zip(g, x, y)])],
+                       at, formula, ["a", "b"], texts)
 
     def mul(self, a, b, at=""):
-        return self.pair("mul", a, b, lambda x, y: x * y, lambda g, x, y: g * y, lambda g, x, y: g * x,
-                         at, "a b", ["g b", "g a"])
+        return self.pair("mul", a, b, lambda x, y: x * y, lambda g, x, y: g * y,
+                         lambda g, x, y: g * x, at, "a b", ["g b", "g a"])
 
     def add(self, a, b, at=""):
         return self.pair("add", a, b, lambda x, y: x + y, lambda g, x, y: g, lambda g, x, y: g, at,
@@ -224,8 +230,9 @@ class Tape:
         return self.each("my_square", x, lambda x: x * x, lambda x, _: 2 * x, at, "", "")
 
     def sum(self, x, at=""):
-        return self.op("sum", [x], [math.fsum(x.data) if all(map(math.isfinite, x.data)) else sum(x.data)],
-                       [], [lambda g: g * len(x.data)], at, "Σ x", ["x"], ["g for every element"])
+        exact = all(map(math.isfinite, x.data))
+        return self.op("sum", [x], [math.fsum(x.data) if exact else sum(x.data)], [],
+                       [lambda g: g * len(x.data)], at, "Σ x", ["x"], ["g for every element"])
 
     def softmax(self, x, at=""):
         most = max(x.data)

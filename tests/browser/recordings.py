@@ -6,14 +6,13 @@ import importlib.util
 import math
 import pathlib
 import random
+import re
 import sys
 
-from recorded import Tape, encode
+from recorded import Tape, encode, raw
 
 TRACE = pathlib.Path(__file__).resolve().parents[2] / "autograd" / "trace"
-SCRIPTS = ["page.js", "page_values.js", "page_formula.js", "page_tree.js", "page_tape.js",
-           "page_strip.js", "page_ledger.js", "page_card.js", "page_predict.js", "page_moves.js",
-           "page_keys.js"]
+SCRIPTS = re.findall(r"'(page\w*\.js)'", (TRACE / "meson.build").read_text())
 
 
 def scalars():
@@ -161,7 +160,8 @@ int main() {
         hidden = tape.tanh(tape.matmul(images, weight, "Tensor hidden"), "Tensor hidden")
         tape.op("sum", [noise], [math.nan], [], [], "// noise", "Σ x", ["x"], [], "NoGrad")
         logits = tape.matmul(hidden, head, "Tensor logits")
-        loss = tape.add(tape.sum(logits, "Tensor loss"), tape.sum(spread, "Tensor loss"), "Tensor loss")
+        parts = tape.sum(logits, "Tensor loss"), tape.sum(spread, "Tensor loss")
+        loss = tape.add(*parts, "Tensor loss")
     tape.backward(loss)
     tape.notes = ["2 ops had no source line: compile with -g to see them."]
     return tape
@@ -184,8 +184,51 @@ def many(functions=50, lines=200):
     return tape
 
 
+class Odd:
+    """What the library may write, and the programs above do not give rise to."""
+
+    def recording(self):
+        made = attention().recording()
+        whole = lambda *texts: {"v": [raw(text) for text in texts]}
+        constant = {"op": -1, "grad": False, "gradient": None, "name": ""}
+        first = len(made["tensors"])
+        made["tensors"] += [
+            {**constant, "shape": [2, 2], "dtype": "int64", "dims": ["batch", "time"],
+             "value": whole("9007199254740993", "-0", "0", "12")},
+            {**constant, "shape": [3], "dtype": "bool", "value": whole("true", "false", "true")},
+            {**constant, "shape": [0, 4], "dtype": "float32", "value": whole()},
+            {**constant, "shape": [5], "dtype": "float32",
+             "value": whole("1e+20", "0.1", "16777216", "-1e-07", '"inf"')},
+            {**constant, "shape": [100, 100], "dtype": "float32", "value": {
+                "mean": raw("0.5"), "min": raw("-1"), "max": raw("1e+20"), "norm": raw("1e+20"),
+                "nan": 3, "inf": 0}},
+            {**constant, "shape": [], "dtype": "float32", "value": None}]
+        made["frames"] += [{"f": f, "file": "", "line": 0} for f in ("main+91", "step+0x1f")]
+        n = len(made["frames"])
+        made["stacks"] += [[n - 2, n - 1], []]
+        made["user"] += [1, -1]
+        for i, stack in enumerate([-2, -2, -1]):
+            made["ops"].append({
+                "name": "gather", "stack": len(made["stacks"]) + stack,
+                "output": first + 5 - (i < 1),
+                "inputs": [first + i, -1, first + 3], "why": "NoGrad", "step": -1,
+                "formula": "" if i else "a at index",
+                "parameters": [] if i else ["a", "index", "b"],
+                "derivatives": []})
+        given = whole("1", "2", "3")
+        made["backward"].append({
+            "op": -1, "name": "linear", "gradient": whole("0.5", "1.5"), "ops": [],
+            "gives": [{"input": 0, "tensor": 2, "addend": given, "sum": given, "nth": 3, "of": 3}]})
+        for one in made["backward"]:
+            for give in one["gives"]:
+                give["of"] = 3 if give["tensor"] == 2 else give["of"]
+        made.update(program="build/odd", numbers=False, complete=False, ended="interrupted",
+                    notes=["Past 4 MB only statistics are kept."])
+        return made
+
+
 PROGRAMS = {"scalars": scalars, "attention": attention, "loop": loop, "failing": failing,
-            "planted_nan": planted_nan, "large": large}
+            "planted_nan": planted_nan, "large": large, "odd": Odd}
 
 
 def page(recording):

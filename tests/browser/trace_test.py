@@ -4,7 +4,6 @@ the recording holds, to the last digit, and it folds, searches, asks and moves b
 usage: trace_test.py [--shots FOLDER] [PAGE_OR_PROGRAM ..]
 A program is run with REGRAD_TRACE and writes its page. Without names: the pages of recordings.py.
 """
-import json
 import os
 import pathlib
 import re
@@ -13,18 +12,19 @@ import sys
 import tempfile
 
 import recordings
-from tracepage import CARD, STEP_TIMES, TracePage, contrast, raw, same
-from webdriver import Browser, is_available
+import trace_cases
+from tracepage import CARD, STEP_TIMES, TracePage, contrast, raw, read_recording, same
+from webdriver import Browser, is_available, without
 
-MOST_STEPS = 300  # of one recording are compared number by number; all are stepped through
+MOST_STEPS = 1000  # of a longer recording SAMPLES are compared number by number
+SAMPLES = 150
 MOST_TIMED = 1500
 SLOWEST = 100     # milliseconds a step
 
 
 def spread(n):
     """All of 0 .. n - 1, or as many as are compared, both ends among them."""
-    return range(n) if n <= MOST_STEPS else sorted({i * (n - 1) // (MOST_STEPS - 1)
-                                                    for i in range(MOST_STEPS)})
+    return range(n) if n <= MOST_STEPS else [i * (n - 1) // (SAMPLES - 1) for i in range(SAMPLES)]
 
 
 # What every page must do, whatever was recorded
@@ -70,11 +70,11 @@ def check_place(page, card, op):
 def check_ledgers(page, card, step):
     """A ledger for each tensor used more than once that this step takes or gives to."""
     backward, shown = page.recording["backward"], {one["tensor"]: one for one in card["ledgers"]}
-    wanted = {give["tensor"]: int(give["of"]) for give in backward[step]["gives"] if int(give["of"]) > 1}
+    wanted = {give["tensor"]: give["of"] for give in backward[step]["gives"] if give["of"] > 1}
     if backward[step]["op"] >= 0:
         output = page.recording["ops"][backward[step]["op"]]["output"]
-        of = [give["of"] for one in backward for give in one["gives"] if give["tensor"] == output][:1]
-        wanted.update({output: int(n) for n in of if int(n) > 1})
+        wanted.update({output: give["of"] for one in backward for give in one["gives"]
+                       if give["tensor"] == output and give["of"] > 1})
     same(sorted(shown), sorted(wanted), "ledgers")
     for tensor, of in wanted.items():
         gives = [give for one in backward[:step + 1] for give in one["gives"]
@@ -112,6 +112,8 @@ def check_step(page, card, step):
 def check_op(page, card, number):
     op, tensors = page.recording["ops"][number], page.recording["tensors"]
     same(card["name"], op["name"])
+    mark = "no node" if op["why"] else f"b{op['step'] + 1}" if op["step"] >= 0 else "–"
+    same(card["row"], [op["name"], mark], "row")
     check_place(page, card, op)
     same([one["tensor"] for one in card["inputs"]], [t for t in op["inputs"] if t >= 0])
     for shown in card["inputs"]:
@@ -135,8 +137,8 @@ def check_backward(page):
     page.key("d")
     page.go("#b1")
     card = page.run(CARD)  # shortened, the elements still hold the whole number
-    check_shown("shortened", card["gradient"] and {**card["gradient"], "numbers": card["gradient"]["data"]},
-                page.recording["backward"][0]["gradient"])
+    shown = card["gradient"] and {**card["gradient"], "numbers": card["gradient"].get("data")}
+    check_shown("shortened", shown, page.recording["backward"][0]["gradient"])
 
 
 def check_forward(page):
@@ -161,7 +163,8 @@ def check_stepping(page):
         times += page.run(STEP_TIMES, min(500, count - 1 - len(times)))
     same(page.text(".position"), f"backward step {count} of {len(page.recording['backward'])}")
     times.sort()
-    page.measured = (f"{len(page.recording['ops'])} ops: {sum(times) / max(len(times), 1):.1f} ms a step, "
+    mean = sum(times) / max(len(times), 1)
+    page.measured = (f"{len(page.recording['ops'])} ops: {mean:.1f} ms a step, "
                      f"slowest {max(times, default=0):.0f} ms")
     assert not times or times[len(times) * 99 // 100] < SLOWEST, page.measured
 
@@ -184,7 +187,7 @@ def check_list(page):
     page.key("End")
     size = page.selected("aria-setsize")
     same(page.selected("aria-posinset"), size)
-    same(page.run("return document.querySelectorAll('[role=listbox] [aria-selected=true]').length"), 1)
+    same(len(page.texts("[role=listbox] [aria-selected=true]")), 1)
     same(page.run("const list = document.querySelector('[role=listbox]');"
                   "return document.getElementById(list.getAttribute('aria-activedescendant'))"
                   ".getAttribute('aria-selected')"), "true")
@@ -251,11 +254,11 @@ def run(checks, page):
 
 def main():
     if not is_available():
-        print("skipped: this test needs chromium and chromedriver (chromium-driver in Debian)")
-        return 77
-    import trace_cases
+        return without()
     arguments = sys.argv[1:]
-    shots = pathlib.Path(arguments.pop(1)) if arguments[:1] == ["--shots"] and arguments.pop(0) else None
+    shots = None
+    if arguments[:1] == ["--shots"]:
+        shots, arguments = pathlib.Path(arguments[1]), arguments[2:]
     failures = 0
     with tempfile.TemporaryDirectory() as folder, Browser(pathlib.Path(folder)) as browser:
         folder = pathlib.Path(folder)
@@ -266,8 +269,7 @@ def main():
             pages = recordings.write_pages(folder, {**recordings.PROGRAMS, "many": recordings.many})
         for path in pages:
             text = path.read_text("utf-8")
-            data = re.search(r'id="recording">(.*?)</script>', text, re.S)[1]
-            page = TracePage(browser, path, json.loads(data, parse_float=str))
+            page = TracePage(browser, path, read_recording(text))
             own = [] if arguments else trace_cases.of(page.name)
             wrong = run([*own, *CHECKS], page)
             failures += wrong
