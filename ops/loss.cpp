@@ -1,4 +1,5 @@
 // Losses: one number for each row, then the mean or the sum of them.
+#include "autograd/notes.h"
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -120,6 +121,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
     });
     return {dx};
   };
+  note_shift(x, 1);
   loss = record_fused("cross_entropy", std::move(loss), {x}, composed, kernel);
   if (options.reduction == Reduce::none) return reshape(loss, targets.shape());
   return reduced(loss, options.reduction, not_ignored(wanted, options.ignore_index));

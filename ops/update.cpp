@@ -32,7 +32,7 @@ auto rows_of(const std::vector<ParameterUpdate>& updates, const Row& row) {
 template <class Row, class Kernel>
 void run_all(std::vector<ParameterUpdate>& updates, const Row& row, const Kernel& kernel) {
   if (updates.empty()) return;
-  const NoGrad guard;
+  const InsideOp guard;
   prepare(updates);
   const auto narrow = rows_of<float>(updates, row);
   const auto wide = rows_of<double>(updates, row);
