@@ -148,7 +148,7 @@ std::string class_around(const std::string& file, int line) {
 std::vector<Frame> shown_frames(uintptr_t counter) {
   std::vector<Frame> shown;
   for (SourceLine& found : source_lines(counter)) {
-    Frame frame{readable(found.symbol), found_file(found.file), found.line, false};
+    Frame frame{readable(found.symbol), found_file(found.file), found.line, false, counter};
     if (frame.function == "operator()")
       frame.function.insert(0, class_around(frame.file, frame.line));
     if (is_of_the_language(frame.function, frame.file)) continue;
