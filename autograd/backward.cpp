@@ -261,6 +261,16 @@ Tensor for_user(const Tensor& g) {
   return g.requires_grad() || g.sole_owner() ? g.contiguous() : g.clone();
 }
 
+// Says that the gradients were computed from what the outputs were, outside the graph.
+void cut_from(const std::vector<Tensor>& outputs, std::vector<Tensor>& gradients) {
+  Origin origin;
+  for (const Tensor& output : outputs) origin.add(output.body().origin);
+  origin.cut_at("grad() without create_graph");
+  for (Tensor& gradient : gradients) {
+    if (gradient.defined()) gradient.body().origin = origin;
+  }
+}
+
 void notify_started(const Tensor& output) {
   Observer::notify([&](Observer& one) { one.started(output); });
 }
@@ -327,9 +337,6 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
     for (auto& [leaf, complete, addends] : pass.leaves()) found[leaf.get()] = std::move(complete);
   }
   notify_ended();
-  Origin origin;
-  for (const Tensor& output : outputs) origin.add(output.body().origin);
-  origin.cut_at("grad() without create_graph");
   std::vector<Tensor> gradients;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const auto it = found.find(inputs[i].node().get());
@@ -338,8 +345,8 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
           "with {{.allow_unused = true}} its gradient is undefined",
           i, inputs[i].shape());
     gradients.push_back(it == found.end() ? Tensor() : for_user(it->second));
-    if (it != found.end() && !options.create_graph) gradients.back().body().origin = origin;
   }
+  if (!options.create_graph) cut_from(outputs, gradients);
   return gradients;
 }
 
