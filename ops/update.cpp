@@ -102,4 +102,53 @@ void adam_update(std::vector<ParameterUpdate>& updates, const std::vector<AdamFo
       [](const auto& table) { return table.adam; });
 }
 
+void rmsprop_update(std::vector<ParameterUpdate>& updates,
+                    const std::vector<RmspropFormula>& formulas) {
+  run_all(
+      updates, formulas,
+      []<class T>(const RmspropFormula&, const ParameterUpdate& of, T) {
+        return RmspropUpdate<T>{of.parameter.numel(), raw<T>(of.parameter), raw<T>(of.gradient),
+                                state<T>(of, 0),      state<T>(of, 1),      state<T>(of, 2)};
+      },
+      []<class T>(const RmspropFormula& formula, T) {
+        return RmspropStep<T>{
+            static_cast<T>(formula.lr),        static_cast<T>(formula.alpha),
+            static_cast<T>(1 - formula.alpha), static_cast<T>(formula.eps),
+            static_cast<T>(formula.momentum),  static_cast<T>(formula.weight_decay)};
+      },
+      [](const auto& table) { return table.rmsprop; });
+}
+
+void adagrad_update(std::vector<ParameterUpdate>& updates,
+                    const std::vector<AdagradFormula>& formulas) {
+  run_all(
+      updates, formulas,
+      []<class T>(const AdagradFormula& formula, const ParameterUpdate& of, T) {
+        const double steps_before = static_cast<double>(of.step - 1);
+        return AdagradUpdate<T>{of.parameter.numel(), raw<T>(of.parameter), raw<T>(of.gradient),
+                                state<T>(of, 0),
+                                static_cast<T>(formula.lr / (1 + steps_before * formula.lr_decay))};
+      },
+      []<class T>(const AdagradFormula& formula, T) {
+        return AdagradStep<T>{static_cast<T>(formula.eps), static_cast<T>(formula.weight_decay)};
+      },
+      [](const auto& table) { return table.adagrad; });
+}
+
+void adadelta_update(std::vector<ParameterUpdate>& updates,
+                     const std::vector<AdadeltaFormula>& formulas) {
+  run_all(
+      updates, formulas,
+      []<class T>(const AdadeltaFormula&, const ParameterUpdate& of, T) {
+        return AdadeltaUpdate<T>{of.parameter.numel(), raw<T>(of.parameter), raw<T>(of.gradient),
+                                 state<T>(of, 0), state<T>(of, 1)};
+      },
+      []<class T>(const AdadeltaFormula& formula, T) {
+        return AdadeltaStep<T>{static_cast<T>(formula.lr), static_cast<T>(formula.rho),
+                               static_cast<T>(1 - formula.rho), static_cast<T>(formula.eps),
+                               static_cast<T>(formula.weight_decay)};
+      },
+      [](const auto& table) { return table.adadelta; });
+}
+
 }  // namespace regrad

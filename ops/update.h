@@ -16,7 +16,7 @@ struct ParameterUpdate {
   size_t index = 0;                  // the parameter's number
   size_t group = 0;                  // whose formula it takes
   int64_t step = 1;                  // the number of this step, from 1
-  std::array<Tensor, 2> state = {};  // by the optimiser's slots; undefined: the group has none
+  std::array<Tensor, 3> state = {};  // by the optimiser's slots; undefined: the group has none
 };
 
 // Each of these takes one formula for each group. An Error, such as for a parameter that is not
@@ -32,5 +32,23 @@ struct AdamFormula {
   bool decoupled;  // AdamW: weight decay acts on the parameter itself
 };
 void adam_update(std::vector<ParameterUpdate>& updates, const std::vector<AdamFormula>& formulas);
+
+struct RmspropFormula {
+  double lr, alpha, eps, momentum, weight_decay;
+};
+void rmsprop_update(std::vector<ParameterUpdate>& updates,
+                    const std::vector<RmspropFormula>& formulas);
+
+struct AdagradFormula {
+  double lr, lr_decay, eps, weight_decay;
+};
+void adagrad_update(std::vector<ParameterUpdate>& updates,
+                    const std::vector<AdagradFormula>& formulas);
+
+struct AdadeltaFormula {
+  double lr, rho, eps, weight_decay;
+};
+void adadelta_update(std::vector<ParameterUpdate>& updates,
+                     const std::vector<AdadeltaFormula>& formulas);
 
 }  // namespace regrad

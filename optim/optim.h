@@ -1,9 +1,12 @@
 // All of optim: optimisers, schedules, gradient clipping, and the tutorial's descent.
 #pragma once
 
+#include "optim/adadelta.h"
+#include "optim/adagrad.h"
 #include "optim/adam.h"
 #include "optim/clip.h"
 #include "optim/descend.h"
 #include "optim/optimizer.h"
+#include "optim/rmsprop.h"
 #include "optim/schedule.h"
 #include "optim/sgd.h"

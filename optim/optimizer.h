@@ -26,6 +26,7 @@ class Optimizer {
   virtual ~Optimizer() = default;
   virtual void step() = 0;  // moves every parameter that has a gradient, in place
   void zero_grad();         // clears the gradient of every parameter
+  // How many groups there are, 1 for parameters given without.
   int64_t num_groups() const { return static_cast<int64_t>(groups_.size()); }
   // The learning rate of a group's next step; an Error where there is no such group.
   double lr(int64_t group = 0) const { return checked(group).lr; }

@@ -68,6 +68,9 @@ OptimiserKernels<T> optimiser_kernels() {
   return {
       .sgd = update_all<SgdUpdate, SgdStep, T>,
       .adam = update_all<AdamUpdate, AdamStep, T>,
+      .rmsprop = update_all<RmspropUpdate, RmspropStep, T>,
+      .adagrad = update_all<AdagradUpdate, AdagradStep, T>,
+      .adadelta = update_all<AdadeltaUpdate, AdadeltaStep, T>,
   };
 }
 
