@@ -6,6 +6,7 @@
 #include "optim/adam.h"
 #include "optim/clip.h"
 #include "optim/descend.h"
+#include "optim/muon.h"
 #include "optim/optimizer.h"
 #include "optim/rmsprop.h"
 #include "optim/schedule.h"
