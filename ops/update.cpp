@@ -25,7 +25,9 @@ auto rows_of(const std::vector<ParameterUpdate>& updates, const std::vector<Form
   std::vector<std::vector<decltype(row(formulas[0], updates[0], T()))>> rows(formulas.size());
   for (const ParameterUpdate& update : updates) {
     if (update.parameter.dtype() != dtype_of<T>) continue;
-    rows[update.group].push_back(row(formulas[update.group], update, T()));
+    auto& of_group = rows[update.group];
+    if (of_group.empty()) of_group.reserve(updates.size());
+    of_group.push_back(row(formulas[update.group], update, T()));
   }
   return rows;
 }

@@ -1,5 +1,6 @@
 // One step of an optimiser, in place, for all parameters in one pass (the formulas:
-// ops/kernels/update.h). Internal: optim/ is how a user reaches it.
+// ops/kernels/update.h). optim/ is how a user reaches it; an optimiser of one's own needs
+// ParameterUpdate alone.
 #pragma once
 
 #include <array>

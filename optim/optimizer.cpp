@@ -92,17 +92,18 @@ std::vector<ParameterUpdate> Optimizer::updates() const {
   updates.reserve(parameters_.size());
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor& parameter = parameters_[i];
-    ParameterUpdate update{parameter, parameter.grad(), i, group_of_[i], steps_[i] + 1};
-    if (!update.gradient.defined()) continue;
+    Tensor gradient = parameter.grad();
+    if (!gradient.defined()) continue;
+    const size_t group = group_of_[i];
+    ParameterUpdate& update = updates.emplace_back(
+        ParameterUpdate{parameter, std::move(gradient), i, group, steps_[i] + 1});
     for (size_t s = 0; s < slots_.size(); ++s) {
-      if (!has_slot(s, group_of_[i])) continue;
+      if (!has_slot(s, group)) continue;
       const Tensor& slot = slots_[s].tensors[i];
-      update.state[s] =
-          slot.defined() ? slot : full_like(parameter, initial_value(s, group_of_[i]));
+      update.state[s] = slot.defined() ? slot : full_like(parameter, initial_value(s, group));
       // Without a count, a state that was loaded is the only sign of earlier steps.
       if (!counts_steps_ && slot.defined()) update.step = std::max<int64_t>(update.step, 2);
     }
-    updates.push_back(std::move(update));
   }
   const bool is_alone = updates.empty() && std::all_of(parameters_.begin(), parameters_.end(),
                                                        [](const Tensor& parameter) {

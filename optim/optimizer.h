@@ -10,7 +10,7 @@
 #include "autograd/tensor.h"
 
 namespace regrad {
-struct ParameterUpdate;
+struct ParameterUpdate;  // ops/update.h, which an optimiser of one's own includes
 }
 
 namespace regrad::optim {

@@ -1,4 +1,5 @@
 // Groups of parameters: options of their own, schedules that scale each group's rate, state.
+#include "ops/update.h"
 #include "tests/errors.h"
 #include "tests/nn/patterns.h"
 
@@ -177,6 +178,36 @@ TEST_CASE("one parameter that cannot be stepped keeps every group where it was")
   CHECK(a.to_vector<double>() == before);
   CHECK(b.to_vector<double>() == too);
   CHECK(adam.state_dict().size() == 4);  // lr, initial_lr, group_sizes, steps
+}
+
+// As a user writes one: what is remembered, groups, state and schedules come from the base.
+struct AveragedDescent : optim::Optimizer {
+  explicit AveragedDescent(const std::vector<optim::SGDGroup>& groups)
+      : Optimizer("AveragedDescent", groups_of(groups, 0.1), {"mean"}) {}
+  void step() override {
+    const NoGrad guard;
+    std::vector<ParameterUpdate> all = updates();
+    for (ParameterUpdate& one : all) one.state[0] = one.state[0] * 0.9 + one.gradient * 0.1;
+    for (ParameterUpdate& one : all) one.parameter.add_(one.state[0], -lr(one.group));
+    remember(all);
+  }
+};
+
+TEST_CASE("an optimiser of one's own has groups, state and schedules") {
+  const Tensor a = zeros({1}, {.requires_grad = true}), b = zeros({1}, {.requires_grad = true});
+  AveragedDescent own({{.params = {a}}, {.params = {b}, .lr = 0.2}});
+  optim::StepLR schedule(own, 1, 0.5);
+  for (int i = 0; i < 2; ++i) {
+    for (Tensor p : {a, b}) p.set_grad(ones({1}));
+    own.step();
+    schedule.step();
+  }
+  CHECK(a.item<double>() == doctest::Approx(-0.1 * 0.1 - 0.05 * 0.19));
+  CHECK(b.item<double>() == doctest::Approx(-0.2 * 0.1 - 0.1 * 0.19));
+  AveragedDescent again({{.params = {a}}, {.params = {b}}});
+  again.load_state_dict(own.state_dict());
+  CHECK(again.lr(1) == doctest::Approx(0.05));
+  CHECK(again.state_dict().size() == own.state_dict().size());
 }
 
 TEST_SUITE_END();
