@@ -41,7 +41,7 @@ CHOOSES_BACKENDS = "ops/backend.cpp", {"ops/cpu/select.h", "ops/cuda/load.h"}
 EXAMPLES_SEE = {"autograd/check.h", "autograd/text.h", "nn/files.h"}
 LONGEST_FILE = 400
 # autograd/ without blank lines and comments, and without what only looks at a graph.
-CORE_LINES = 1880
+CORE_LINES = 1965
 NOT_CORE = {"anomaly", "audit", "dot", "explain", "notes", "origin", "reasons"}
 
 
