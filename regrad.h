@@ -8,6 +8,7 @@
 #include "autograd/explain.h"
 #include "autograd/gradcheck.h"
 #include "autograd/graph.h"
+#include "autograd/names.h"
 #include "autograd/observer.h"
 #include "autograd/tensor.h"
 #include "autograd/trace.h"

@@ -20,6 +20,28 @@ namespace {
       caller, op);
 }
 
+// The gradient after the hooks of its tensor.
+Tensor hooked(Node& node, Tensor gradient) {
+  if (node.existing_extras() == nullptr) return gradient;
+  const auto hooks = node.extras().hooks;  // a hook may register another
+  for (const auto& hook : hooks) {
+    if (*hook == nullptr) continue;
+    const GradientHook function = *hook;  // it may remove itself
+    Tensor changed = function(gradient);
+    if (!changed.defined()) continue;
+    check(changed.shape() == gradient.shape() && changed.dtype() == gradient.dtype() &&
+              changed.device() == gradient.device(),
+          "backward: a hook of {} returned a gradient of shape {} {}, not {} {}", node.called(),
+          changed.shape(), changed.dtype(), gradient.shape(), gradient.dtype());
+    gradient = std::move(changed);
+  }
+  return gradient;
+}
+
+bool retains_grad(const Node& node) {
+  return node.existing_extras() != nullptr && node.existing_extras()->retains_grad;
+}
+
 // One walk over the graph. Contributions to a node's gradient are summed as they arrive: by the
 // chain rule of several variables, dL/dx is the sum of what every use of x contributes. Meanwhile
 // ops wait in a heap, with the sum in `pending`, and leaves in a list.
@@ -57,7 +79,8 @@ class Pass {
     Tensor gradient;
     Tensor addends = {};  // the size of what the gradient is the sum of, where that is kept
   };
-  std::vector<Leaf>& leaves() { return leaves_; }  // their gradients are complete after run()
+  // After run(), with complete gradients; also nodes whose tensors retain theirs.
+  std::vector<Leaf>& leaves() { return leaves_; }
   uint64_t number() const { return number_; }
 
   // The youngest node first. Calls on_complete(node, gradient) with the complete gradient of every
@@ -68,9 +91,13 @@ class Pass {
       std::pop_heap(waiting_.begin(), waiting_.end(), older);
       const Ref<Node> node = std::move(waiting_.back());
       waiting_.pop_back();
-      Tensor gradient = std::move(node->pending);
+      Tensor gradient = hooked(*node, std::move(node->pending));
+      if (!restricted_ && retains_grad(*node)) leaves_.push_back({node, gradient});
       propagate(*node, gradient, node);
       on_complete(*node, std::move(gradient));
+    }
+    for (Leaf& leaf : leaves_) {
+      if (leaf.node->is_leaf()) leaf.gradient = hooked(*leaf.node, std::move(leaf.gradient));
     }
   }
 

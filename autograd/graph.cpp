@@ -76,16 +76,29 @@ void add_unnamed(Origin& origin, const Origin& output) {
   if (!more.empty()) origin.add({output.cut_by, {}, more});
 }
 
+// An output of the shape of an input that has names gets them.
+template <class Inputs>
+void pass_names(TensorBody& output, const Inputs& inputs) {
+  for (const auto& input : inputs) {
+    const Tensor& x = tensor_of(input);
+    if (output.names == 0 && x.defined() && x.shape() == output.shape) {
+      output.names = x.body().names;
+    }
+  }
+}
+
 // Notes in the output which leaves it was computed from. Returns whether an input wants a gradient.
 template <class Inputs>
 bool note_origin(const char* name, TensorBody& output, const Inputs& inputs, bool recorded) {
   bool wanted = false;
+  uint32_t has_names = 0;
   Origin origin;
   for (const auto& input : inputs) {
     const Tensor& x = tensor_of(input);
     if (!x.defined()) continue;
     const TensorBody& body = x.body();
     origin.add(body.origin);
+    has_names |= body.names;
     if (!body.node) continue;
     wanted = true;
     if (!recorded) body.node->unrecorded_by.store(name, std::memory_order_relaxed);
@@ -94,6 +107,8 @@ bool note_origin(const char* name, TensorBody& output, const Inputs& inputs, boo
     add_unnamed(origin, output.origin);
   if (!recorded) origin.cut_at(name);
   output.origin = origin;
+  if (has_names != 0) [[unlikely]]
+    pass_names(output, inputs);
   return wanted;
 }
 

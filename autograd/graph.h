@@ -6,6 +6,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <memory>
 #include <new>
 #include <span>
 #include <type_traits>
@@ -204,6 +205,8 @@ class Node : public Counted {
   const size_t edge_count;
   // What few nodes have; made when it is first asked for.
   struct Extras {
+    std::vector<std::shared_ptr<GradientHook>> hooks;  // empty functions: removed
+    bool retains_grad = false;  // not of a leaf: backward() adds to `gradient`, as to a leaf's
     Tensor addends;  // of a leaf: the size of what its gradient is the sum of (sums_to_zero)
   };
   Extras& extras();                                    // makes them where there are none
@@ -211,7 +214,7 @@ class Node : public Counted {
   Tensor output;  // outside the graph; kept only if a derivative wants_output()
   std::vector<Saved> saved;
   DerivativeOfAll derivative_of_all;
-  Tensor gradient;  // of a leaf: its .grad; changed under a LeafLock
+  Tensor gradient;  // of a leaf, or with retain_grad(): its .grad; changed under a LeafLock
   bool abandoned = false;
   std::string parameter;  // of a leaf: its dotted name
   Tensor pending;         // during a backward pass: the sum of the contributions so far

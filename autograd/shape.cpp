@@ -86,6 +86,17 @@ Shape unravel_index(int64_t flat, const Shape& shape) {
   return index;
 }
 
+std::string broadcast_mismatch(const Shape& a, const Shape& b) {
+  for (int64_t i = 1; i <= std::min(a.rank(), b.rank()); ++i) {
+    const int64_t left = a[a.rank() - i], right = b[b.rank() - i];
+    if (left == right || left == 1 || right == 1) continue;
+    return fmt::format(
+        "do not broadcast: dimension {} from the right is {} and {}; sizes must be equal or 1", i,
+        left, right);
+  }
+  return "";
+}
+
 Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
   if (a == b) return a;
   const bool a_longer = a.rank() >= b.rank();
@@ -95,11 +106,8 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
   for (int64_t i = 0; i < shorter.rank(); ++i) {
     int64_t& size = result[lead + i];
     if (size == 1) size = shorter[i];
-    check(size == shorter[i] || shorter[i] == 1,
-          "{}: shapes {} and {} do not broadcast: dimension {} from the right is {} and {}; "
-          "sizes must be equal or 1",
-          op, a, b, shorter.rank() - i, a[a.rank() - shorter.rank() + i],
-          b[b.rank() - shorter.rank() + i]);
+    if (size == shorter[i] || shorter[i] == 1) continue;
+    fail("{}: shapes {} and {} {}", op, a, b, broadcast_mismatch(a, b));
   }
   return result;
 }

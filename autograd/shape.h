@@ -65,6 +65,10 @@ int64_t checked_add(int64_t a, int64_t b);  // an Error instead of a wrapped sum
 // The index of element number flat of a shape, counted in row-major order: 5 in [2, 3] is [1, 2].
 Shape unravel_index(int64_t flat, const Shape& shape);
 
+// Why two shapes do not broadcast: "do not broadcast: dimension 1 from the right is 2 and 3; ..";
+// empty where they do.
+std::string broadcast_mismatch(const Shape& a, const Shape& b);
+
 // The shape that a and b broadcast to, as in NumPy: aligned at the right, 1 stretches. An Error
 // that names op where sizes differ and neither is 1.
 Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);

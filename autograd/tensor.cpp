@@ -81,6 +81,7 @@ Tensor detached(const Tensor& x) { return view_of(x, x.shape(), x.strides(), x.b
 Tensor Tensor::detach() const {
   Tensor x = detached(*this);
   x.body().origin = body().origin;
+  x.body().names = body().names;
   x.body().origin.cut_at(Origin::detach);
   if (requires_grad()) node()->unrecorded_by.store(Origin::detach, std::memory_order_relaxed);
   if (Observer::is_observing()) [[unlikely]] {
@@ -182,6 +183,21 @@ void Tensor::zero_grad() {
   if (!requires_grad()) return;
   node()->gradient = Tensor();
   if (Node::Extras* const extras = node()->existing_extras()) extras->addends = Tensor();
+}
+
+HookHandle Tensor::register_hook(GradientHook hook) const {
+  check(requires_grad(), "register_hook: this tensor of shape {} does not require a gradient",
+        shape());
+  check(static_cast<bool>(hook), "register_hook: the hook is empty");
+  auto& hooks = node()->extras().hooks;
+  std::erase_if(hooks, [](const auto& one) { return *one == nullptr; });
+  return HookHandle(hooks.emplace_back(std::make_shared<GradientHook>(std::move(hook))));
+}
+
+void Tensor::retain_grad() const {
+  check(requires_grad(), "retain_grad: this tensor of shape {} does not require a gradient",
+        shape());
+  if (!is_leaf()) node()->extras().retains_grad = true;
 }
 
 std::string Tensor::name() const { return requires_grad() ? node()->parameter : std::string(); }

@@ -20,9 +20,11 @@
 #include <iosfwd>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "autograd/grad_mode.h"
+#include "autograd/hooks.h"
 #include "autograd/number.h"
 #include "autograd/origin.h"
 #include "autograd/shape.h"
@@ -49,6 +51,7 @@ struct BackwardOptions {
 
 // What a handle points to. Element (i, j, ...) is at offset + i stride(0) + j stride(1) + ...
 struct TensorBody : Counted {
+  uint32_t names = 0;  // of its dimensions (names.h); 0: none
   Ref<Storage> storage;
   Ref<Node> node;  // none: does not require a gradient
   Origin origin;
@@ -133,7 +136,7 @@ class Tensor {
   Tensor& set_requires_grad(
       bool on);          // an Error for int64 and bool, and for false where it is not a leaf
   bool is_leaf() const;  // not the result of a recorded op
-  Tensor grad() const;   // undefined before the first backward
+  Tensor grad() const;  // undefined before the first backward, and where it is kept for leaves only
   void set_grad(const Tensor& gradient);  // of its shape and dtype, or undefined
   void zero_grad();  // grad() is undefined again: the next backward starts from nothing
   // Adds Σ gradient d(this)/d(leaf), over this tensor's elements, to grad() of every leaf that this
@@ -141,6 +144,18 @@ class Tensor {
   // element. An Error where this does not require a gradient, a saved tensor was written since, or
   // an earlier pass freed the graph (see retain_graph); then no grad() has changed.
   void backward(const Tensor& gradient = {}, BackwardOptions options = {}) const;
+  // hook(g) is called in every pass, once g, the gradient of this tensor, is complete: of a leaf
+  // before it is added to grad(), of others before it goes on. What it returns takes the place of
+  // g; undefined, or nothing: g is unchanged. Hooks are called in the order of their registration.
+  // An Error where this does not require a gradient, and, in the pass, for a gradient of another
+  // shape or dtype. If a hook throws, no grad() has changed. g must not be written in place.
+  HookHandle register_hook(GradientHook hook) const;
+  template <WatchingHook F>
+  HookHandle register_hook(F hook) const;
+  // From now on backward() adds to grad() of this tensor too, although it is no leaf, after its
+  // hooks. (With create_graph, such a grad() holds its graph until zero_grad() or set_grad().) A
+  // leaf has its grad() anyway. An Error where this does not require a gradient.
+  void retain_grad() const;
 
   std::string name() const;                // a parameter's dotted name, empty for others
   void set_name(const std::string& name);  // of a leaf that requires a gradient; others have none
@@ -176,6 +191,14 @@ class Tensor {
 
   Ref<TensorBody> body_;
 };
+
+template <WatchingHook F>
+HookHandle Tensor::register_hook(F hook) const {
+  return register_hook(GradientHook([hook = std::move(hook)](const Tensor& g) mutable {
+    hook(g);
+    return Tensor();
+  }));
+}
 
 // A new tensor over fresh memory whose numbers are not set. An Error where memory ends.
 Tensor empty(const Shape& shape, DType dtype = float32, Device device = default_device());

@@ -30,7 +30,7 @@ Pair promote_and_broadcast(const char* op, const Tensor& a, const Tensor& b) {
   }
   check_same_dtype(op, a, b);
   if (a.shape() == b.shape()) return {a, b};
-  const Shape shape = broadcast_shapes(op, a.shape(), b.shape());
+  const Shape shape = broadcast_shapes(op, a, b);
   return {broadcast_to(a, shape), broadcast_to(b, shape)};
 }
 
@@ -173,7 +173,7 @@ Tensor pow(const Tensor& left, const Tensor& right) {
 Tensor where(const Tensor& condition, const Tensor& yes, const Tensor& no) {
   check(condition.dtype() == bool_, "where: the condition must be bool, not {}", condition.dtype());
   const Pair pair = promote_and_broadcast("where", yes, no);
-  const Shape shape = broadcast_shapes("where", condition.shape(), pair.a.shape());
+  const Shape shape = broadcast_shapes("where", condition, pair.a);
   const Tensor choose = broadcast_to(condition, shape);
   const Tensor a = broadcast_to(pair.a, shape), b = broadcast_to(pair.b, shape);
   Tensor out = empty(shape, a.dtype(), a.device());
@@ -243,7 +243,7 @@ Tensor& Tensor::add_(const Tensor& other, double scale) {
   mark_written("add_");
   const InsideOp guard;
   Tensor from = broadcast_to(other, broadcast_shapes("add_", shape(), other.shape())).contiguous();
-  check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape(), shape());
+  check(from.shape() == shape(), "add_: {} does not broadcast to {}", called(other), called(*this));
   from = without_overlap(from, *this);
   for_floats("add_", *this, [&]<class T>() {
     kernels<T>(*this).vector.axpy(numel(), raw<T>(*this), static_cast<T>(scale), raw<T>(from));

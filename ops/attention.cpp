@@ -56,7 +56,7 @@ Inputs check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const Ten
                   options.causal};
   if (mask.defined()) {
     check(broadcast_shapes(op, in.scores(), mask.shape()) == in.scores(),
-          "{}: a mask of shape {} does not fit scores of shape {}", op, mask.shape(), in.scores());
+          "{}: a mask of shape {} does not fit scores of shape {}", op, called(mask), in.scores());
     mask.dtype() == bool_ ? check_same_device(op, q, mask) : check_same_dtype(op, q, mask);
   }
   return in;

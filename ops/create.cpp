@@ -144,7 +144,7 @@ std::vector<T> Tensor::to_vector() const {
 
 template <class T>
 T Tensor::item() const {
-  check(numel() == 1, "item: a tensor of shape {} is not one number", shape());
+  check(numel() == 1, "item: a tensor of shape {} is not one number", called(*this));
   return to_vector<T>()[0];
 }
 

@@ -2,10 +2,16 @@
 
 #include <algorithm>
 
+#include "autograd/names.h"
 #include "autograd/observer.h"
 
 namespace regrad {
 namespace {
+
+// Whether called(x) is more than its sizes.
+bool is_named(const Tensor& x) {
+  return x.body().names != 0 || (x.node() && !x.node()->parameter.empty());
+}
 
 bool joins(const Loop& loop, int operands, int outer, int inner) {
   for (int k = 0; k < operands; ++k) {
@@ -79,6 +85,22 @@ void check_index(const char* op, const Tensor& index, int64_t size) {
         bad < 0 ? 0 : indices[bad], bad, size);
 }
 
+int64_t dim_of(const Tensor& x, int64_t d, const char* op) {
+  const int64_t rank = std::max<int64_t>(x.rank(), 1);
+  if (d >= -rank && d < rank) return d < 0 ? d + rank : d;
+  fail("{}: dimension {} does not exist in {}{}; it must be in [{}, {}]", op, d,
+       is_named(x) ? "" : "shape ", called(x), -rank, rank - 1);
+}
+
+Shape broadcast_shapes(const char* op, const Tensor& a, const Tensor& b) {
+  if (a.shape() == b.shape()) return a.shape();
+  if (is_named(a) || is_named(b)) {
+    const std::string reason = broadcast_mismatch(a.shape(), b.shape());
+    check(reason.empty(), "{}: {} and {} {}", op, called(a), called(b), reason);
+  }
+  return broadcast_shapes(op, a.shape(), b.shape());
+}
+
 Rows rows_around(const Shape& shape, int64_t d) {
   Rows rows{1, 1, 1};
   for (int64_t i = 0; i < shape.rank(); ++i) {
@@ -112,7 +134,7 @@ std::vector<Tensor> gradients_of(const Formula& formula, std::vector<Tensor> inp
 fmt::format_context::iterator fmt::formatter<regrad::Called>::format(
     const regrad::Called& called, fmt::format_context& context) const {
   const std::string name = called.x.name();
-  std::string text = name + (name.empty() ? "" : " ") + called.x.shape().str();
+  std::string text = name + (name.empty() ? "" : " ") + shape_text(called.x);
   if (called.x.requires_grad() && !called.x.is_leaf()) {
     const std::string where = regrad::Observer::where_made(*called.x.node());
     if (!where.empty()) text += fmt::format(" (made by {}{})", called.x.node()->called(), where);

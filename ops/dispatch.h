@@ -145,6 +145,12 @@ struct Called {
 };
 inline Called called(const Tensor& x) { return {x}; }
 
+// Dimension d of x, counted from the end where it is negative; an Error that names op and x where
+// there is none.
+int64_t dim_of(const Tensor& x, int64_t d, const char* op);
+// What a and b broadcast to; the Error names them.
+Shape broadcast_shapes(const char* op, const Tensor& a, const Tensor& b);
+
 // x viewed as [outer, n, inner], where n is dimension d, outer all before it and inner all after.
 Rows rows_around(const Shape& shape, int64_t d);
 

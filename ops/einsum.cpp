@@ -43,7 +43,7 @@ Named take_diagonals(Named a) {
       if (a.letters[i] != a.letters[j]) continue;
       const int64_t n = a.x.shape()[static_cast<int64_t>(i)];
       check(n == a.x.shape()[static_cast<int64_t>(j)], "einsum: '{}' is both {} and {} in shape {}",
-            a.letters[i], n, a.x.shape()[static_cast<int64_t>(j)], a.x.shape());
+            a.letters[i], n, a.x.shape()[static_cast<int64_t>(j)], called(a.x));
       a.x = diagonal(a.x, static_cast<int64_t>(i), static_cast<int64_t>(j));
       a.letters.erase(j, 1);
     }
@@ -143,13 +143,13 @@ void check_sizes(std::string_view spec, const Spec& parsed, const std::vector<Te
     const std::string& letters = parsed.inputs[i];
     check(static_cast<int64_t>(letters.size()) == operands[i].rank(),
           "einsum: \"{}\" gives operand {} the letters '{}', but its shape is {}", spec, i, letters,
-          operands[i].shape());
+          called(operands[i]));
     check_same_dtype("einsum", operands[0], operands[i]);
     for (size_t d = 0; d < letters.size(); ++d) {
       int64_t& size = sizes[static_cast<unsigned char>(letters[d])];
       const int64_t here = operands[i].shape()[static_cast<int64_t>(d)];
       check(size == -1 || size == here, "einsum: '{}' is {} in one operand and {} in shape {}",
-            letters[d], size, here, operands[i].shape());
+            letters[d], size, here, called(operands[i]));
       size = here;
     }
   }

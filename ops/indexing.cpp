@@ -41,11 +41,11 @@ Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
 // scatter_add.
 Tensor covered(const char* op, Tensor x, int64_t d, const Tensor& index) {
   check(index.rank() == x.rank() && x.rank() > 0, "{}: the index {} must have the rank of {}", op,
-        index.shape(), x.shape());
+        called(index), called(x));
   for (int64_t i = 0; i < x.rank(); ++i) {
     if (i == d || index.shape()[i] == x.shape()[i]) continue;
     check(index.shape()[i] < x.shape()[i], "{}: an index of shape {} does not fit shape {}", op,
-          index.shape(), x.shape());
+          called(index), called(x));
     x = narrow(x, i, 0, index.shape()[i]);
   }
   return x;
@@ -79,7 +79,7 @@ Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
 
 // column - row, [rows, columns].
 Tensor diagonals(const char* op, const Tensor& x) {
-  check(x.rank() >= 2, "{}: needs at least 2 dimensions, {} has {}", op, x.shape(), x.rank());
+  check(x.rank() >= 2, "{}: needs at least 2 dimensions, {} has {}", op, called(x), x.rank());
   return sub(arange(x.size(-1), {.device = x.device()}),
              unsqueeze(arange(x.size(-2), {.device = x.device()}), 1));
 }
@@ -92,20 +92,20 @@ Tensor filled_where(const char* op, const Tensor& x, const Tensor& fill, Number 
 }  // namespace
 
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
-  const int64_t d = x.shape().dim(dim, "gather");
+  const int64_t d = dim_of(x, dim, "gather");
   const Tensor part = covered("gather", x, d, index);
   check_index("gather", index, x.shape()[d]);
   return gather_unchecked(part, d, kernel_input(index));
 }
 
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
-  const int64_t d = x.shape().dim(dim, "scatter_add");
+  const int64_t d = dim_of(x, dim, "scatter_add");
   check_same_dtype("scatter_add", x, source);
   const Shape shape = covered("scatter_add", detached(x), d, index).shape();
   check_index("scatter_add", index, x.shape()[d]);
   Tensor from = covered("scatter_add", source, d, index);
   check(from.shape()[d] >= index.shape()[d],
-        "scatter_add: the index {} is larger than the source {}", index.shape(), source.shape());
+        "scatter_add: the index {} is larger than the source {}", called(index), called(source));
   from = narrow(from, d, 0, index.shape()[d]);
   Tensor added = scatter_unchecked(from, shape, d, kernel_input(index));
   std::vector<int64_t> padding;
@@ -116,9 +116,9 @@ Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tens
 }
 
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
-  const int64_t d = x.shape().dim(dim, "index_select");
+  const int64_t d = dim_of(x, dim, "index_select");
   check(x.rank() > 0 && index.rank() <= 1, "index_select: takes a list of indices [n], not {}",
-        index.shape());
+        called(index));
   check_index("index_select", index, x.shape()[d]);
   return index_select_unchecked(x, d, kernel_input(index));
 }
@@ -140,7 +140,7 @@ Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx)
 Tensor masked_fill(const Tensor& x, const Tensor& mask, Number value) {
   check(mask.dtype() == bool_, "masked_fill: the mask must be bool, not {}", mask.dtype());
   check(broadcast_shapes("masked_fill", x.shape(), mask.shape()) == x.shape(),
-        "masked_fill: a mask of shape {} does not fit shape {}", mask.shape(), x.shape());
+        "masked_fill: a mask of shape {} does not fit shape {}", called(mask), called(x));
   return filled_where("masked_fill", x, mask, value);
 }
 
@@ -160,7 +160,7 @@ Tensor length_mask(const Tensor& lengths, int64_t steps) {
   check(lengths.dtype() == int64, "length_mask: lengths must be int64, not {}", lengths.dtype());
   check(lengths.rank() == 1 && steps >= 0,
         "length_mask: lengths must be int64 [batch], not {}, and the steps 0 or more, not {}",
-        lengths.shape(), steps);
+        called(lengths), steps);
   for (const int64_t length : lengths.to_vector<int64_t>()) {
     check(length >= 0 && length <= steps,
           "length_mask: a length of {} is not within 0 and {} steps", length, steps);

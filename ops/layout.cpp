@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "autograd/names.h"
 #include "autograd/notes.h"
 #include "ops/dispatch.h"
 #include "ops/ops.h"
@@ -117,7 +118,7 @@ Tensor Tensor::transpose(int64_t d0, int64_t d1) const { return regrad::transpos
 
 Tensor& Tensor::copy_(const Tensor& source) {
   check(broadcast_shapes("copy_", shape(), source.shape()) == shape(),
-        "copy_: {} does not broadcast to {}", source.shape(), shape());
+        "copy_: {} does not broadcast to {}", called(source), called(*this));
   // Without an allocation where possible: a model being loaded must not stop half-way.
   const bool alike =
       source.shape() == shape() && source.dtype() == dtype() && source.device() == device();
@@ -144,10 +145,10 @@ Tensor reshape(const Tensor& x, const Shape& wanted) {
       if (size != inferred) known = checked_mul(known, *size);
     }
     check(known > 0 && x.numel() % known == 0, "reshape: {} has {} elements, which {} cannot hold",
-          x.shape(), x.numel(), wanted);
+          called(x), x.numel(), wanted);
     shape[inferred - wanted.begin()] = x.numel() / known;
   }
-  check(shape.numel() == x.numel(), "reshape: {} has {} elements, {} has {}", x.shape(), x.numel(),
+  check(shape.numel() == x.numel(), "reshape: {} has {} elements, {} has {}", called(x), x.numel(),
         shape, shape.numel());
   const Tensor flat = x.contiguous();
   return record("reshape", view_of(flat, shape, shape.contiguous_strides(), flat.body().offset),
@@ -157,39 +158,48 @@ Tensor reshape(const Tensor& x, const Shape& wanted) {
 Tensor permute(const Tensor& x, const Dims& order) {
   const int64_t rank = x.rank();
   check(static_cast<int64_t>(order.size()) == rank, "permute: {} dimensions named for shape {}",
-        order.size(), x.shape());
+        order.size(), called(x));
   Shape shape = x.shape(), strides = x.strides();
-  Dims back(std::vector<int64_t>(order.size(), -1));
+  Dims back(std::vector<int64_t>(order.size(), -1)), forth;
   for (int64_t i = 0; i < rank; ++i) {
-    const int64_t from = x.shape().dim(order[static_cast<size_t>(i)], "permute");
+    const int64_t from = dim_of(x, order[static_cast<size_t>(i)], "permute");
     int64_t& to = back[static_cast<size_t>(from)];
     check(to < 0, "permute: dimension {} is named twice", from);
     to = i;
+    forth.push_back(from);
     shape[i] = x.shape()[from];
     strides[i] = x.strides()[from];
   }
-  return record("permute", view_of(x, shape, strides, x.body().offset),
-                {{x, [back](const Tensor& g) { return permute(g, back); }}});
+  Tensor y = record("permute", view_of(x, shape, strides, x.body().offset),
+                    {{x, [back](const Tensor& g) { return permute(g, back); }}});
+  if (x.body().names != 0) permute_names(x, forth, y);
+  return y;
 }
 
 Tensor transpose(const Tensor& x, int64_t d0, int64_t d1) {
-  const int64_t a = x.shape().dim(d0, "transpose"), b = x.shape().dim(d1, "transpose");
+  const int64_t a = dim_of(x, d0, "transpose"), b = dim_of(x, d1, "transpose");
   Shape shape = x.shape(), strides = x.strides();
   if (shape.rank() > 0) {
     std::swap(shape[a], shape[b]);
     std::swap(strides[a], strides[b]);
   }
-  return record("transpose", view_of(x, shape, strides, x.body().offset),
-                {{x, [a, b](const Tensor& g) { return transpose(g, a, b); }}});
+  Tensor y = record("transpose", view_of(x, shape, strides, x.body().offset),
+                    {{x, [a, b](const Tensor& g) { return transpose(g, a, b); }}});
+  if (x.body().names != 0) {
+    Dims order;
+    for (int64_t d = 0; d < x.rank(); ++d) order.push_back(d == a ? b : d == b ? a : d);
+    permute_names(x, order, y);
+  }
+  return y;
 }
 
 Tensor transpose(const Tensor& x) {
-  check(x.rank() >= 2, "transpose: needs at least 2 dimensions, {} has {}", x.shape(), x.rank());
+  check(x.rank() >= 2, "transpose: needs at least 2 dimensions, {} has {}", called(x), x.rank());
   return transpose(x, -2, -1);
 }
 
 Tensor squeeze(const Tensor& x, int64_t dim) {
-  const int64_t d = x.shape().dim(dim, "squeeze");
+  const int64_t d = dim_of(x, dim, "squeeze");
   if (x.rank() == 0 || x.shape()[d] != 1) return x;
   return record("squeeze",
                 view_of(x, erase_dim(x.shape(), d), erase_dim(x.strides(), d), x.body().offset),
@@ -204,7 +214,7 @@ Tensor squeeze(const Tensor& x) {
 
 Tensor unsqueeze(const Tensor& x, int64_t dim) {
   check(dim >= -x.rank() - 1 && dim <= x.rank(),
-        "unsqueeze: dimension {} cannot be inserted into shape {}", dim, x.shape());
+        "unsqueeze: dimension {} cannot be inserted into shape {}", dim, called(x));
   const int64_t d = dim < 0 ? dim + x.rank() + 1 : dim;
   const int64_t stride = d < x.rank() && x.numel() > 0 ? x.shape()[d] * x.strides()[d] : 1;
   return record(
@@ -216,16 +226,16 @@ Tensor unsqueeze(const Tensor& x, int64_t dim) {
 // Repeats elements with strides of 0. Its derivative is the sum over the repetitions.
 Tensor expand(const Tensor& x, const Shape& wanted) {
   const int64_t lead = wanted.rank() - x.rank();
-  check(lead >= 0, "expand: {} has more dimensions than {}", x.shape(), wanted);
+  check(lead >= 0, "expand: {} has more dimensions than {}", called(x), wanted);
   Shape shape = wanted, strides = wanted;
   for (int64_t i = 0; i < shape.rank(); ++i) {
     const bool inside = i >= lead;
     const int64_t size = inside ? x.shape()[i - lead] : 1;
     if (shape[i] == -1 && inside) shape[i] = size;
     check(shape[i] >= 0, "expand: {} to {}: size {} of a new dimension must be 0 or more",
-          x.shape(), wanted, shape[i]);
+          called(x), wanted, shape[i]);
     check(shape[i] == size || size == 1,
-          "expand: {} does not expand to {}: dimension {} is {}, not 1", x.shape(), wanted, i,
+          "expand: {} does not expand to {}: dimension {} is {}, not 1", called(x), wanted, i,
           size);
     strides[i] = inside && shape[i] == size ? x.strides()[i - lead] : 0;
   }
@@ -235,7 +245,7 @@ Tensor expand(const Tensor& x, const Shape& wanted) {
 }
 
 Tensor flatten(const Tensor& x, int64_t start, int64_t end) {
-  const int64_t first = x.shape().dim(start, "flatten"), last = x.shape().dim(end, "flatten");
+  const int64_t first = dim_of(x, start, "flatten"), last = dim_of(x, end, "flatten");
   check(first <= last, "flatten: start {} comes after end {}", start, end);
   Shape shape;
   for (int64_t i = 0; i < x.rank(); ++i) {
@@ -249,7 +259,7 @@ Tensor flatten(const Tensor& x, int64_t start, int64_t end) {
 }
 
 Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t end, int64_t step) {
-  const int64_t d = x.shape().dim(dim, "slice");
+  const int64_t d = dim_of(x, dim, "slice");
   check(x.rank() > 0 && step > 0, "slice: needs a dimension and a step above 0");
   const int64_t size = x.shape()[d];
   const int64_t from = std::clamp<int64_t>(start < 0 ? start + size : start, 0, size);
@@ -263,18 +273,18 @@ Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t end, int64_t s
 }
 
 Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
-  const int64_t d = x.shape().dim(dim, "narrow");
+  const int64_t d = dim_of(x, dim, "narrow");
   check(x.rank() > 0 && start >= 0 && length >= 0 && start <= x.shape()[d] - length,
         "narrow: {} elements from {} do not fit into dimension {} of shape {}", length, start, dim,
-        x.shape());
+        called(x));
   return slice(x, d, start, start + length);
 }
 
 Tensor select(const Tensor& x, int64_t dim, int64_t index) {
-  const int64_t d = x.shape().dim(dim, "select");
+  const int64_t d = dim_of(x, dim, "select");
   const int64_t size = x.rank() == 0 ? 0 : x.shape()[d];
   check(index >= -size && index < size, "select: index {} is out of range for dimension {} of {}",
-        index, dim, x.shape());
+        index, dim, called(x));
   return squeeze(narrow(x, d, index < 0 ? index + size : index, 1), d);
 }
 
@@ -290,7 +300,7 @@ Tensor concat(const std::vector<Tensor>& parts, int64_t dim) {
     const bool fits = joined.rank() == shape.rank();
     if (fits) joined[d] = shape[d];
     check(fits && joined == shape, "concat: {} and {} differ outside dimension {}",
-          parts[0].shape(), part.shape(), dim);
+          called(parts[0]), called(part), dim);
     shape[d] = checked_add(shape[d], part.shape()[d]);
   }
   Tensor out = empty(shape, parts[0].dtype(), parts[0].device());
@@ -313,15 +323,15 @@ Tensor stack(const std::vector<Tensor>& parts, int64_t dim) {
   check(!parts.empty(), "stack: needs at least one tensor");
   std::vector<Tensor> rows;
   for (const Tensor& part : parts) {
-    check(part.shape() == parts[0].shape(), "stack: shapes {} and {} differ", parts[0].shape(),
-          part.shape());
+    check(part.shape() == parts[0].shape(), "stack: shapes {} and {} differ", called(parts[0]),
+          called(part));
     rows.push_back(unsqueeze(part, dim));
   }
   return concat(rows, dim < 0 ? dim + parts[0].rank() + 1 : dim);
 }
 
 std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, int64_t dim) {
-  const int64_t d = x.shape().dim(dim, "split");
+  const int64_t d = dim_of(x, dim, "split");
   std::vector<Tensor> parts;
   int64_t start = 0;
   for (int64_t size : sizes) {
@@ -329,7 +339,7 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, in
     start += size;
   }
   check(x.rank() > 0 && start == x.shape()[d],
-        "split: sizes add up to {}, dimension {} of {} has {}", start, dim, x.shape(),
+        "split: sizes add up to {}, dimension {} of {} has {}", start, dim, called(x),
         x.rank() > 0 ? x.shape()[d] : 0);
   return parts;
 }
@@ -349,7 +359,7 @@ Tensor flip(const Tensor& x, const Dims& dims) {
   int64_t offset = x.body().offset;
   bool flipped[Shape::max_rank] = {};
   for (int64_t dim : dims) {
-    const int64_t d = x.shape().dim(dim, "flip");
+    const int64_t d = dim_of(x, dim, "flip");
     check(!std::exchange(flipped[d], true), "flip: dimension {} is named twice", dim);
     if (x.numel() == 0 || x.rank() == 0) continue;
     offset += (x.shape()[d] - 1) * strides[d];
@@ -362,7 +372,7 @@ Tensor flip(const Tensor& x, const Dims& dims) {
 Tensor pad(const Tensor& x, const std::vector<int64_t>& padding, Number value) {
   check(padding.size() % 2 == 0 && static_cast<int64_t>(padding.size()) <= 2 * x.rank(),
         "pad: takes two numbers for each of the last dimensions, {} were given for {}",
-        padding.size(), x.shape());
+        padding.size(), called(x));
   Shape shape = x.shape();
   std::vector<int64_t> before(static_cast<size_t>(x.rank()), 0);
   for (size_t i = 0; i + 1 < padding.size(); i += 2) {

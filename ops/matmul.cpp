@@ -142,7 +142,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   check(weight.rank() == 2 && x.rank() >= 1,
         "linear: takes [.., in] and a weight [out, in], not {} and {}", called(x), called(weight));
   const int64_t in = weight.size(1), out = weight.size(0);
-  check(x.size(-1) == in, "linear: input {} has {} features, {} takes {}", x.shape(), x.size(-1),
+  check(x.size(-1) == in, "linear: input {} has {} features, {} takes {}", called(x), x.size(-1),
         called(weight), in);
   check_same_dtype("linear", x, weight);
   if (bias.defined()) {

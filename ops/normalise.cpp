@@ -22,7 +22,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   const int64_t n = x.shape().back();
   for (const Tensor* one : {&weight, &bias}) {
     if (!one->defined()) continue;
-    check(one->shape() == Shape{n}, "layer_norm: input {} has {} features, {} does not", x.shape(),
+    check(one->shape() == Shape{n}, "layer_norm: input {} has {} features, {} does not", called(x),
           n, called(*one));
     check_same_dtype("layer_norm", x, *one);
   }

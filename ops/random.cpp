@@ -90,9 +90,9 @@ Tensor multinomial(const Tensor& p, int64_t count, Generator& generator, bool re
   check((p.rank() == 1 || p.rank() == 2) && is_float(p.dtype()) && count >= 1,
         "multinomial: takes chances [classes] or [n, classes] of a float dtype and a count of 1 or "
         "more, not {} {} and {}",
-        p.shape(), p.dtype(), count);
+        called(p), p.dtype(), count);
   const int64_t classes = p.size(-1);
-  check(classes > 0, "multinomial: {} has no classes to draw from", p.shape());
+  check(classes > 0, "multinomial: {} has no classes to draw from", called(p));
   Shape shape = p.shape();
   shape[p.rank() - 1] = count;
   const Tensor out = empty(shape, int64, cpu);

@@ -22,7 +22,7 @@ struct Plan {
 std::array<bool, Shape::max_rank> reduced_dims(const char* op, const Tensor& x, const Dims& dims) {
   std::array<bool, Shape::max_rank> reduced = {};
   for (int64_t dim : dims) {
-    const auto d = static_cast<size_t>(x.shape().dim(dim, op));
+    const auto d = static_cast<size_t>(dim_of(x, dim, op));
     check(!reduced[d], "{}: dimension {} is named twice", op, dim);
     reduced[d] = true;
   }
@@ -87,7 +87,7 @@ Tensor extreme(const char* op, Reduction function, const Tensor& x, const Dims& 
                bool keepdim) {
   if (x.dtype() == bool_) return extreme(op, function, x.to(int64), dims, keepdim).to(bool_);
   const Plan work = plan(op, x, dims, keepdim);
-  check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, x.shape());
+  check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, called(x));
   return record(op, compute(op, function, work),
                 {{x, [x, kept = work.kept](const Tensor& g, const Tensor& y) {
                     const Tensor chosen = eq(x, reshape(detached(y), kept)).to(g.dtype());
@@ -103,7 +103,7 @@ Tensor extreme(const char* op, Reduction function, const Tensor& x, const Dims& 
 
 Tensor arg_extreme(const char* op, int sign, const Tensor& x, const Dims& dims, bool keepdim) {
   const Plan work = plan(op, x.dtype() == bool_ ? x.to(int64) : x, dims, keepdim);
-  check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, x.shape());
+  check(work.rows.n > 0, "{}: nothing to choose from in shape {}", op, called(x));
   Tensor out = empty(work.shape, int64, x.device());
   for_numbers(op, work.x, [&]<class T>() {
     kernels<T>(work.x).reduce.arg_reduce(work.rows, sign, raw<int64_t>(out), raw<T>(work.x));

@@ -38,7 +38,7 @@ std::vector<Tensor> composed_softmax_backward(const Tensor& g, const Tensor& y, 
 }  // namespace
 
 Tensor softmax(const Tensor& x, int64_t dim) {
-  const int64_t d = x.shape().dim(dim, "softmax");
+  const int64_t d = dim_of(x, dim, "softmax");
   Tensor y = along(
       "softmax", d, [](auto& softmax) { return softmax.softmax; }, x);
   note_shift(x, d);
@@ -51,7 +51,7 @@ Tensor softmax(const Tensor& x, int64_t dim) {
 }
 
 Tensor log_softmax(const Tensor& x, int64_t dim) {
-  const int64_t d = x.shape().dim(dim, "log_softmax");
+  const int64_t d = dim_of(x, dim, "log_softmax");
   Tensor y = along(
       "log_softmax", d, [](auto& softmax) { return softmax.log_softmax; }, x);
   note_shift(x, d);
@@ -70,9 +70,9 @@ Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim) {
   check(mask.dtype() == bool_, "masked_softmax: the mask must be bool (true = may attend), not {}",
         mask.dtype());
   check(broadcast_shapes("masked_softmax", x.shape(), mask.shape()) == x.shape(),
-        "masked_softmax: a mask of shape {} does not fit scores of shape {}", mask.shape(),
-        x.shape());
-  const int64_t d = x.shape().dim(dim, "masked_softmax");
+        "masked_softmax: a mask of shape {} does not fit scores of shape {}", called(mask),
+        called(x));
+  const int64_t d = dim_of(x, dim, "masked_softmax");
   Tensor y;
   {
     const InsideOp guard;
