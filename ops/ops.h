@@ -1,4 +1,5 @@
-// The catalogue: every function of tensors, one line each, with its formula and shapes.
+// The catalogue: every function of tensors, one line each, with its formula and shapes. Those over
+// sequences are in ops/sequences.h, losses in ops/losses.h.
 // Names and argument order are PyTorch's. Every op has first and second derivatives, in float32
 // and float64; each stands beside its forward in ops/<family>.cpp. Wrong arguments are an Error
 // that names the op, and nothing is half-done.
@@ -8,10 +9,13 @@
 // broadcast gets the sum over its copies. autograd/trace/formulas.py reads "y = ..; da = ..".
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "autograd/graph.h"
+#include "ops/losses.h"
 #include "ops/random.h"
+#include "ops/sequences.h"
 
 namespace regrad {
 
@@ -253,100 +257,11 @@ Tensor one_hot(const Tensor& index, int64_t classes);  // int64 [..] -> int64 [.
 // t < length for t = 0 .. steps - 1: int64 [b], each from 0 to steps -> bool [b, steps].
 Tensor length_mask(const Tensor& lengths, int64_t steps);
 
-// --- recurrent steps (recurrent.cpp): the pointwise part of a cell, between its matrix products,
-// fused. The gates are given before their activations: W x + b and W h + b
-
-// y = (1 - z) n + z hidden, r = σ(x_r + h_r), z = σ(x_z + h_z), n = tanh(x_n + r h_n); dgates_x =
-// [R, Z, N] with N = g (1 - z) (1 - n²), Z = g (hidden - n) z (1 - z), R = N h_n r (1 - r),
-// dgates_h = [R, Z, r N], dhidden = g z. gates_x = [x_r, x_z, x_n] and gates_h = [h_r, h_z, h_n]
-// are [b, 3h], hidden [b, h] -> [b, h] (Cho et al., 2014).
-Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidden);
-// y = [h, c], h = o tanh(c), c = f cell + i n, i, f, o = σ(gates), n = tanh(gates); dgates =
-// [C n i (1 - i), C cell f (1 - f), C i (1 - n²), g_h tanh(c) o (1 - o)] with C = g_c + g_h o (1 -
-// tanh(c)²), g = [g_h, g_c], dcell = C f. gates in the order i, f, n, o (n is also called g),
-// [b, 4h], cell [b, h] -> [b, 2h] (Hochreiter and Schmidhuber, 1997).
-Tensor lstm_step(const Tensor& gates, const Tensor& cell);
-
-// --- recurrent sequences (sequence.cpp): all time steps of one direction, with the matrix products
-struct SequenceWeights {
-  Tensor weight_ih, weight_hh;  // [G h, i], [G h, h]: G gates
-  Tensor bias_ih, bias_hh;      // [G h], or undefined
-};
-struct SequenceOptions {
-  Tensor lengths = {};   // int64 [b], each from 0 to t: what has ended keeps its state
-  bool reverse = false;  // from the last step to the first
-};
-// y = gru_step(x · weight_ihᵀ + bias_ih, h · weight_hhᵀ + bias_hh, h) at each step, h = y of the
-// step before, first hidden; dx = A · weight_ih with A, B = gru_step's dgates_x, dgates_h at each
-// step, backwards, dhidden = what the first step gives its h, dweight_ih = Σ Aᵀ · x, dweight_hh =
-// Σ Bᵀ · h, dbias_ih = Σ A, dbias_hh = Σ B. Σ over the steps, and for a bias the rows. x [t, b, i],
-// hidden [b, h] -> [t, b, h].
-Tensor gru_sequence(const Tensor& x, const Tensor& hidden, const SequenceWeights& weights,
-                    const SequenceOptions& options = {});
-// y = lstm_step(x · weight_ihᵀ + bias_ih + h · weight_hhᵀ + bias_hh, c) at each step, [h, c] = y of
-// the step before, first [hidden, cell]; dx = A · weight_ih with A = lstm_step's dgates at each
-// step, backwards, dhidden = what the first step gives its h, dcell = what it gives its c,
-// dweight_ih = Σ Aᵀ · x, dweight_hh = Σ Aᵀ · h, dbias_ih = Σ A, dbias_hh = Σ A. Σ as above.
-// -> [2, t, b, h], the hidden states, then the cell states.
-Tensor lstm_sequence(const Tensor& x, const Tensor& hidden, const Tensor& cell,
-                     const SequenceWeights& weights, const SequenceOptions& options = {});
-
 // --- random (random.cpp)
 
 // y = 0 with probability p, else x / (1 - p); dx = 0 where x was dropped, else g / (1 - p). p in
 // [0, 1]; unless p is 0, the generator moves on by numel.
 Tensor dropout(const Tensor& x, double p, Generator& generator);
-
-// --- attention (attention.cpp)
-struct AttentionOptions {
-  bool causal = false;                         // query i attends to keys 0 .. i
-  std::optional<double> scale = std::nullopt;  // 1 / sqrt(d) unless given
-};
-// y = P · v, P = softmax(scale q · kᵀ + mask); dq = scale S · k with S = P (D - Σ P D), D = g · vᵀ,
-// dk = scale Sᵀ · q, dv = Pᵀ · g, dmask = S. Σ along a row (Vaswani et al., 2017, equation 1).
-// q [.., t, d], k [.., s, d], v [.., s, e] -> [.., t, e].
-// mask: bool, true = may attend, broadcast to [.., t, s]; or a float bias added to the scores. A
-// query with nothing to attend to gives zeros, and a value with a weight of 0 contributes
-// nothing, even if it is NaN. The scores are never stored: memory grows with t + s.
-// The result's dimensions are laid out in memory in the same order as q's.
-Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                                    const Tensor& mask = {}, const AttentionOptions& options = {});
-// y = Σ_h v t, t = tanh(query_i + key_j); dquery = Σ_j g v (1 - t²), dkey = Σ_i g v (1 - t²), dv =
-// Σ_ij g t. Of each row i of query [.., m, h] and j of key [.., n, h], v [h] -> [.., m, n]
-// (additive.cpp; Bahdanau et al., 2015).
-Tensor additive_scores(const Tensor& query, const Tensor& key, const Tensor& v);
-// y = |a_i - b_j|²; da = 2 Σ_j g (a_i - b_j), db = -2 Σ_i g (a_i - b_j). Of every pair of rows
-// (distance.cpp): [.., m, h], [.., n, h] -> [.., m, n]. From the differences themselves: exact
-// however far from 0 the rows are, and never below 0.
-Tensor squared_distance(const Tensor& a, const Tensor& b);
-// y = e^x / Σ e^x over what mask shows, else 0; dx = y (g - Σ g y). Σ along dim; mask: bool, true =
-// may attend; a fully masked row gives zeros.
-Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim);
-
-// --- losses (loss.cpp)
-enum class Reduce { mean, sum, none };  // of the losses: [] for mean and sum
-struct CrossEntropyOptions {
-  int64_t ignore_index = -100;  // a target that gives 0 and does not count in the mean
-  double label_smoothing = 0;   // ε in [0, 1]; for cross_entropy alone
-  Reduce reduction = Reduce::mean;
-};
-// y = -Σ p ln softmax(logits), p = (1 - ε) one_hot(targets) + ε / classes; dlogits =
-// g (softmax(logits) - p), 0 where ignored. Before the reduction (Szegedy et al., 2016). logits
-// [n, classes], targets int64 [n]; or [n, classes, ..] and [n, ..]: classes come second. An Error
-// for a target that is no class.
-Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
-                     const CrossEntropyOptions& options = {});
-// y = -log_probabilities[targets]; dlog_probabilities = -g at the target, else 0. Before the
-// reduction, of the same shapes: cross_entropy() after a log_softmax().
-Tensor nll_loss(const Tensor& log_probabilities, const Tensor& targets,
-                const CrossEntropyOptions& options = {});
-// y = (x - target)²; dx = 2 g (x - target), dtarget = -2 g (x - target). Before the reduction; of
-// equal shapes.
-Tensor mse_loss(const Tensor& x, const Tensor& target, Reduce reduction = Reduce::mean);
-// y = -(targets ln s + (1 - targets) ln(1 - s)), s = σ(logits); dlogits = g (s - targets), dtargets
-// = -g logits. Before the reduction; of equal shapes, finite for finite logits.
-Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targets,
-                                        Reduce reduction = Reduce::mean);
 
 // --- operators: arithmetic, comparisons, and ! & | for bool masks, as the functions of these names
 
