@@ -91,6 +91,7 @@ class Tensor {
   // Numbers in and out. to_vector and item convert from any dtype.
   template <class T>
   T item() const;  // the number; an Error unless there is exactly one element
+  double item() const { return item<double>(); }  // likewise, as double
   template <class T>
   std::vector<T> to_vector() const;  // row-major
   template <class T>
@@ -115,6 +116,7 @@ class Tensor {
   Tensor detach() const;
   Tensor reshape(const Shape& shape) const;        // as regrad::reshape in ops/ops.h
   Tensor transpose(int64_t d0, int64_t d1) const;  // as regrad::transpose
+  Tensor operator[](int64_t i) const;              // element i of the first dimension, as select()
 
   // Writing in place: for parameters, under NoGrad, and for tensors outside any graph. A source
   // that lies in the same memory is read before anything is written; a tensor whose elements
@@ -187,6 +189,20 @@ Tensor detached(const Tensor& x);
 Tensor zeros(const Shape& shape, TensorOptions options = {});               // 0 everywhere
 Tensor ones(const Shape& shape, TensorOptions options = {});                // 1 everywhere
 Tensor full(const Shape& shape, Number value, TensorOptions options = {});  // float32 by default
+// The same with the dtype alone, zeros({3}, float64). A template, so that {} means TensorOptions.
+template <std::same_as<DType> D>
+Tensor zeros(const Shape& shape, D dtype) {
+  return zeros(shape, TensorOptions{.dtype = dtype});
+}
+template <std::same_as<DType> D>
+Tensor ones(const Shape& shape, D dtype) {
+  return ones(shape, TensorOptions{.dtype = dtype});
+}
+// full(shape, value, dtype), likewise.
+template <std::same_as<DType> D>
+Tensor full(const Shape& shape, Number value, D dtype) {
+  return full(shape, value, TensorOptions{.dtype = dtype});
+}
 
 // Gradients of sum(outputs * grad_outputs) with respect to inputs; nothing is accumulated.
 struct GradOptions {

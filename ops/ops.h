@@ -292,6 +292,17 @@ inline Tensor operator<(const Tensor& a, Number b) { return lt(a, b); }
 inline Tensor operator<=(const Tensor& a, Number b) { return le(a, b); }
 inline Tensor operator>(const Tensor& a, Number b) { return gt(a, b); }
 inline Tensor operator>=(const Tensor& a, Number b) { return ge(a, b); }
+// x += y is x = x + y: x becomes a handle on a new tensor, and the numbers that it referred to stay
+// as they are, for other handles and for the graph. But a parameter (a leaf that requires a
+// gradient) is written in place, which is an Error unless under NoGrad.
+Tensor& operator+=(Tensor& x, const Tensor& y);
+Tensor& operator-=(Tensor& x, const Tensor& y);
+Tensor& operator*=(Tensor& x, const Tensor& y);
+Tensor& operator/=(Tensor& x, const Tensor& y);
+Tensor& operator+=(Tensor& x, Number y);
+Tensor& operator-=(Tensor& x, Number y);
+Tensor& operator*=(Tensor& x, Number y);
+Tensor& operator/=(Tensor& x, Number y);
 // Not, and, or, element by element.
 inline Tensor operator!(const Tensor& a) { return logical_not(a); }
 inline Tensor operator&(const Tensor& a, const Tensor& b) { return logical_and(a, b); }
