@@ -112,8 +112,9 @@ Tensor logical_and(const Tensor& a, const Tensor& b);  // a and b, likewise
 Tensor logical_or(const Tensor& a, const Tensor& b);   // a or b, likewise
 
 // --- elementwise functions (pointwise.cpp; formulas and slopes in pointwise.h): for an int64 x,
-// neg, abs, square, relu, clamp and pow stay int64 where the result is an integer, and wrap around;
-// the others give float32. σ is sigmoid.
+// neg, abs, square, relu, clamp, floor, round, sign and pow stay int64 where the result is an
+// integer, and wrap around; the others give float32. σ is sigmoid. Derivatives of any order, unless
+// said otherwise.
 Tensor neg(const Tensor& x);         // y = -x; dx = -g
 Tensor abs(const Tensor& x);         // y = |x|; dx = g sign(x). sign(0) = 0
 Tensor exp(const Tensor& x);         // y = e^x; dx = g y
@@ -137,6 +138,21 @@ Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20);
 Tensor erf(const Tensor& x);  // y = 2/√π ∫ e^(-t²) dt from 0 to x; dx = g 2/√π e^(-x²)
 // y = min(max(x, min), max); dx = 0 where x < min or x > max, else g.
 Tensor clamp(const Tensor& x, Number min, Number max);
+Tensor floor(const Tensor& x);  // y = floor(x); dx = 0. The greatest integer that is not above x
+Tensor round(const Tensor& x);  // y = round(x); dx = 0. The nearest integer, of two the even one
+Tensor sign(const Tensor& x);   // y = sign(x); dx = 0. -1, 0 or 1; NaN stays NaN
+Tensor log1p(const Tensor& x);  // y = ln(1 + x); dx = g / (1 + x). No digit is lost near 0
+Tensor expm1(const Tensor& x);  // y = e^x - 1; dx = g (y + 1). No digit is lost near 0
+// y = x where x > 0, else slope x; dx = g where x > 0, else g slope.
+Tensor leaky_relu(const Tensor& x, double slope = 0.01);
+// y = x where x > 0, else alpha (e^x - 1); dx = g where x > 0, else g alpha e^x. From Clevert et
+// al., 2015.
+Tensor elu(const Tensor& x, double alpha = 1);
+// y = min(max(x, min), max); dx = g where min < x < max, else 0.
+Tensor hardtanh(const Tensor& x, double min = -1, double max = 1);
+// y = x t, t = n / (n + 2), n = e^x (e^x + 2); dx = g (t + x (1 - t²) σ(x)). t is tanh(ln(1 + e^x))
+// (Misra, 2019). Without a third derivative.
+Tensor mish(const Tensor& x);
 
 // --- products (matmul.cpp, einsum.cpp): float32 or float64, the same for all operands
 

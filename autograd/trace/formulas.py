@@ -23,7 +23,7 @@ embed(x)             y = x in a slice or a diagonal, else 0; dx = g where x stan
 index_add(x)         y = 0, row i of x added to its row index[i]; dx = g[index]
 scatter_add(source)  y = 0, source[i][j] added at [index[i][j]][j]; dsource = g[index[i][j]][j]
 slope(u, s)          y = u f', f'(x) of an elementwise f from s = x or f(x); du = g f', ds = g u df'/ds
-curvature(u, s)      y = u df'/ds; du = g df'/ds, ds = none
+curvature(u, s)      y = u df'/ds; du = g df'/ds, ds = g u d²f'/ds²
 logistic_slope(u, logits, targets)  y = u (s - targets), s = σ(logits); du = g (s - targets), \
 dlogits = g u s (1 - s), dtargets = -g u
 """

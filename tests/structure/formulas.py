@@ -16,7 +16,7 @@ NAMES = {("ops/reduce.cpp", "op"): r'\bextreme\("(\w+)"',
          ("ops/pointwise.cpp", "f.name"): r'\bapply<[\w:]+>\("(\w+)"',
          ("ops/dispatch.h", "name"): None}  # record_fused() itself
 FEWER = {"pow"}  # also recorded with a number, which is no input
-NO_GRADIENT = {("detach", "x"), ("curvature", "s")}  # of the second, there is no third derivative
+NO_GRADIENT = {("detach", "x")}
 
 
 def arguments(text, at):
