@@ -194,6 +194,19 @@ Tensor argmin(const Tensor& x);
 Tensor argmin(const Tensor& x, int64_t dim, bool keepdim = false);
 bool all_finite(const Tensor& x);  // no NaN, no infinity
 
+// --- order (order.cpp): along dim, -1 the last. Of equals the first comes first, also where the
+// greatest do; NaN is the greatest
+struct Sorted {
+  Tensor values, indices;  // indices: int64, where along dim in x each value stands
+};
+// values = x in rising order; dx = g where each stood, 0 for those that are not there.
+Sorted sort(const Tensor& x, int64_t dim = -1, bool descending = false);
+Tensor argsort(const Tensor& x, int64_t dim = -1, bool descending = false);  // sort's indices
+// The first k of sort(x, dim, largest). An Error unless k is from 0 to the size of dim.
+Sorted topk(const Tensor& x, int64_t k, int64_t dim = -1, bool largest = true);
+// y = Σ x up to each element; dx = Σ g from there on. int64 for bool.
+Tensor cumsum(const Tensor& x, int64_t dim);
+
 // --- softmax (softmax.cpp): along dim, and so is Σ; shifted by the maximum so that nothing
 // overflows; x's shape
 Tensor softmax(const Tensor& x, int64_t dim);  // y = e^x / Σ e^x; dx = y (g - Σ g y). 0 if all -inf
