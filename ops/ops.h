@@ -182,6 +182,16 @@ Tensor min(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
 // y = Σ (x - mean(x))² / m, m = max(n - correction, 0); dx = 2 g (x - mean(x)) / m. A correction
 // of 1 is for a sample, 0 for a population.
 Tensor var(const Tensor& x, const Dims& dims = {}, bool keepdim = false, double correction = 1);
+// y = Π x; dx = g Π of the others. Right also where elements are 0; 1 for n = 0; int64 for bool.
+Tensor prod(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
+// y = √(Σ (x - mean(x))² / m), m = max(n - correction, 0); dx = g (x - mean(x)) / (m y), 0 where
+// y = 0. To be called as regrad::std where a using-directive makes std ambiguous.
+Tensor std(const Tensor& x, const Dims& dims = {}, bool keepdim = false, double correction = 1);
+// y = (Σ |x|^p)^(1 / p); dx = g sign(x) (|x| / y)^(p - 1), 0 where x = 0. p of infinity: max |x|,
+// shared by the k equal ones; of -infinity: min |x|; of 0: how many are not 0.
+Tensor norm(const Tensor& x, double p = 2, const Dims& dims = {}, bool keepdim = false);
+Tensor any(const Tensor& x, const Dims& dims = {}, bool keepdim = false);  // whether one is not 0
+Tensor all(const Tensor& x, const Dims& dims = {}, bool keepdim = false);  // whether none is 0
 // y = ln Σ e^x; dx = g softmax(x). Shifted by the maximum so that nothing overflows. -inf
 // for n = 0.
 Tensor logsumexp(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
