@@ -273,6 +273,21 @@ Tensor flip(const Tensor& x, const Dims& dims);
 // after it, before the last but one, after it, ..}.
 Tensor pad(const Tensor& x, const std::vector<int64_t>& padding, Number value = 0);
 
+// --- repeating and moving (repeat.cpp): copies
+
+// x repeats[i] times along dimension i; more numbers than dimensions make new ones, which come
+// first.
+Tensor repeat(const Tensor& x, const std::vector<int64_t>& repeats);
+// Each element of dim so many times, one copy after the other; without a dim those of x flattened.
+// repeats: a number, or int64 [n] or [1] for the n elements of dim.
+Tensor repeat_interleave(const Tensor& x, int64_t repeats, std::optional<int64_t> dim = {});
+Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, std::optional<int64_t> dim = {});
+// At most that many parts along dim, views of one size, the last with what is left.
+std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim = 0);
+// Elements moved by shifts[i] along dims[i], what falls off the end first again; without dims, x
+// flattened is moved by the one shift.
+Tensor roll(const Tensor& x, const std::vector<int64_t>& shifts, const Dims& dims = {});
+
 // --- indexing (indexing.cpp): indices are int64; one out of range is an Error, which a GPU raises
 // when numbers are next read from it
 
@@ -288,6 +303,21 @@ Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx 
 // A copy of x with out[index[i][j]][j] += source[i][j] for dim 0; an index may come more than once.
 // index may be smaller than x outside dim, and than source anywhere.
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
+// A copy of x with out[index[i][j]][j] = source[i][j] for dim 0; of equal indices the last counts,
+// and alone gets a gradient. Sizes as in scatter_add.
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, Number value);
+// A copy of x with out[indices[0], indices[1], ..] = values, or += with accumulate. The indices are
+// for the first dimensions, and broadcast: int64, where negative ones count from the last, or bool,
+// which stands for the columns of its nonzero(). values broadcast to the indices' shape followed by
+// x's other dimensions; of equal indices the last counts, or all are added up.
+Tensor index_put(const Tensor& x, const std::vector<Tensor>& indices, const Tensor& values,
+                 bool accumulate = false);
+// Where x is not 0, in row-major order: int64 [count, rank], without a gradient. Waits for a GPU.
+Tensor nonzero(const Tensor& x);
+// The elements where mask is true, in row-major order: [count]; x and mask (bool) broadcast. The
+// gradient goes back to where they stood. Waits for a GPU.
+Tensor masked_select(const Tensor& x, const Tensor& mask);
 // y = value where mask, else x; dx = 0 where mask, else g. A copy; mask: bool, broadcast to x.
 Tensor masked_fill(const Tensor& x, const Tensor& mask, Number value);
 Tensor tril(const Tensor& x, int64_t diagonal = 0);  // 0 where column - row > diagonal; [.., m, n]
