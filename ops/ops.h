@@ -154,7 +154,8 @@ Tensor hardtanh(const Tensor& x, double min = -1, double max = 1);
 // (Misra, 2019). Without a third derivative.
 Tensor mish(const Tensor& x);
 
-// --- products (matmul.cpp, einsum.cpp): float32 or float64, the same for all operands
+// --- products (matmul.cpp, einsum.cpp): float32, float64 or int64 (which wraps around), the same
+// for all operands
 
 // y = a · b; da = g · bᵀ, db = aᵀ · g. [.., m, k] [.., k, n] -> [.., m, n]; the batch broadcasts;
 // a [k] is a row, b [k] a column.
@@ -166,6 +167,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 // Each letter names a dimension, and is summed over where the result lacks it: "bij,bjk->bik",
 // "ii->i" is the diagonal. Without an arrow the result has the letters that occur once, sorted. The
 // gradient of an operand is an einsum of g and the others: for "ij,jk->ik", "ik,jk->ij" of g and b.
+// "..." stands for the dimensions that have no letter, aligned at the right and broadcast:
+// "...ij,...jk->...ik"; without an arrow they come first.
 Tensor einsum(std::string_view spec, const std::vector<Tensor>& operands);
 
 // --- reductions (reduce.cpp): over the dims, or over all elements where none are named; n is their
