@@ -210,6 +210,7 @@ struct GradOptions {
   bool create_graph = false;
   bool allow_unused = false;  // an input that the outputs do not depend on: undefined, not an Error
   bool retain_graph = false;
+  bool stop_at_inputs = false;  // no path goes on through an input, to another one behind it
 };
 // One gradient for each input. Errors as of backward(), and for an input that does not require a
 // gradient or, unless allow_unused, on which the outputs do not depend.

@@ -16,6 +16,7 @@
 #include "ops/losses.h"
 #include "ops/random.h"
 #include "ops/sequences.h"
+#include "ops/transform.h"
 
 namespace regrad {
 
