@@ -2,6 +2,7 @@
 #pragma once
 
 #include "autograd/anomaly.h"
+#include "autograd/audit.h"
 #include "autograd/dot.h"
 #include "autograd/error.h"
 #include "autograd/explain.h"

@@ -3,7 +3,7 @@
 //   log, at toy.cpp:9 in loss_of: made -inf at [2] of its result [3] from finite inputs: [3] in [0,
 //   4]
 // Other errors, too, say then where their tensors were made and written. Lines need a program that
-// was compiled with -g1. For debugging: every number of every op is read.
+// was compiled with -g. For debugging: every number of every op is read.
 #pragma once
 
 #include <string>
@@ -22,9 +22,9 @@ class [[nodiscard]] DetectAnomaly : public Observer {
   // An Error if the addend, or its sum with the others, is the first anomaly.
   void gave(const Node& node, size_t input, const Tensor& addend, const Tensor& sum) override;
   void finished(const Node& node) override;  // from here on, ops are the forward's again
-  void written(const char* op, const Tensor& x) override;  // notes where
-  std::string made_at(const Node& node) const override;
-  std::string written_at(const Storage& storage) const override;
+  void written(const char* op, const Tensor& x) override;         // notes where
+  std::string made_at(const Node& node) const override;           // the op's line, if it was seen
+  std::string written_at(const Storage& storage) const override;  // likewise
 
  private:
   CallSite here() const { return library_ == nullptr ? -1 : library_->call_site(); }

@@ -7,6 +7,7 @@
 
 #include "autograd/check.h"
 #include "autograd/graph.h"
+#include "autograd/notes.h"
 #include "autograd/observer.h"
 
 namespace regrad {
@@ -24,7 +25,7 @@ namespace {
 // ops wait in a heap, with the sum in `pending`, and leaves in a list.
 class Pass {
  public:
-  explicit Pass(BackwardOptions options) : options_(options), grad_mode_(options.create_graph) {}
+  explicit Pass(BackwardOptions options) : options_(options), recorded_(options.create_graph) {}
   Pass(const Pass&) = delete;
   Pass& operator=(const Pass&) = delete;
 
@@ -56,8 +57,10 @@ class Pass {
   struct Leaf {
     Ref<Node> node;
     Tensor gradient;
+    Tensor addends = {};  // the size of what the gradient is the sum of, where that is kept
   };
   std::vector<Leaf>& leaves() { return leaves_; }  // their gradients are complete after run()
+  uint64_t number() const { return number_; }
 
   // The youngest node first. Calls on_complete(node, gradient) with the complete gradient of every
   // node but leaves.
@@ -133,6 +136,8 @@ class Pass {
     } else {
       propagate_by_edge(node, gradient, output);
     }
+    if (node.sums_to_zero.load(std::memory_order_relaxed)) [[unlikely]]
+      keep_addends(node, gradient);
     if (observed) [[unlikely]]
       Observer::notify([&](Observer& one) { one.finished(node); });
     if (!options_.retain_graph && !options_.create_graph) node.release_saved();
@@ -156,6 +161,14 @@ class Pass {
     if (sum == nullptr || !sum->sole_owner()) return false;
     derivative.add_into(*sum, gradient);
     return true;
+  }
+
+  void keep_addends(Node& node, const Tensor& gradient) {
+    const Ref<Node>& input = node.edge(node.edge_count - 1).input;  // linear's bias, or the one
+    if (restricted_ || options_.create_graph || !input || sum_so_far(*input) == nullptr) return;
+    for (Leaf& leaf : leaves_) {
+      if (leaf.node.get() == input.get()) leaf.addends = add_addends(leaf.addends, gradient);
+    }
   }
 
   void propagate_to_all(Node& node, const Tensor& gradient, const Tensor& output) {
@@ -192,7 +205,7 @@ class Pass {
   };
 
   BackwardOptions options_;
-  GradMode grad_mode_;
+  InsideOp recorded_;
   uint64_t number_ = passes_.fetch_add(1, std::memory_order_relaxed) + 1;
   std::vector<Ref<Node>> waiting_;  // a heap: the youngest node on top
   std::vector<Suspended> suspended_;
@@ -252,12 +265,29 @@ Tensor for_user(const Tensor& g) {
   return g.requires_grad() || g.sole_owner() ? g.contiguous() : g.clone();
 }
 
+// Says that the gradients were computed from what the outputs were, outside the graph.
+void cut_from(const std::vector<Tensor>& outputs, std::vector<Tensor>& gradients) {
+  Origin origin;
+  for (const Tensor& output : outputs) origin.add(output.body().origin);
+  origin.cut_at("grad() without create_graph");
+  for (Tensor& gradient : gradients) {
+    if (gradient.defined()) gradient.body().origin = origin;
+  }
+}
+
 void notify_started(const Tensor& output) {
   Observer::notify([&](Observer& one) { one.started(output); });
 }
 
 void notify_ended() {
   Observer::notify([](Observer& one) { one.ended(); });
+}
+
+// The addends of a leaf's gradient after this pass: with those of the gradient that it has already.
+Tensor all_addends(Node& leaf, const Tensor& addends) {
+  const Node::Extras* const extras = addends.defined() ? &leaf.extras() : leaf.existing_extras();
+  return extras != nullptr && leaf.gradient.defined() ? add_addends(extras->addends, addends)
+                                                      : addends;
 }
 
 }  // namespace
@@ -270,14 +300,18 @@ void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
   // .grad += what this pass brings: two backward() calls before zero_grad() add up. All leaves are
   // summed before the first is written, so that an Error leaves every .grad as it was.
   const LeafLock lock;
-  for (auto& [leaf, complete] : pass.leaves()) {
+  for (auto& [leaf, complete, addends] : pass.leaves()) {
     if (leaf->abandoned) continue;
+    addends = all_addends(*leaf, addends);
     complete = leaf->gradient.defined() ? add_gradients(leaf->gradient, std::move(complete))
                                         : for_user(complete);
   }
-  for (auto& [leaf, complete] : pass.leaves()) {
-    if (!leaf->abandoned) std::swap(leaf->gradient, complete);
+  for (auto& [leaf, complete, addends] : pass.leaves()) {
+    if (leaf->abandoned) continue;
+    std::swap(leaf->gradient, complete);
+    if (Node::Extras* const extras = leaf->existing_extras()) std::swap(extras->addends, addends);
   }
+  note_backward(*node(), pass.number(), Node::newest_number());
   notify_ended();
 }
 
@@ -304,7 +338,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
     pass.run([&](Node& node, Tensor complete) {
       if (targets.contains(&node)) found[&node] = std::move(complete);
     });
-    for (auto& [leaf, complete] : pass.leaves()) found[leaf.get()] = std::move(complete);
+    for (auto& [leaf, complete, addends] : pass.leaves()) found[leaf.get()] = std::move(complete);
   }
   notify_ended();
   std::vector<Tensor> gradients;
@@ -316,6 +350,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
           i, inputs[i].shape());
     gradients.push_back(it == found.end() ? Tensor() : for_user(it->second));
   }
+  if (!options.create_graph) cut_from(outputs, gradients);
   return gradients;
 }
 

@@ -1,24 +1,19 @@
 #include "autograd/explain.h"
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <queue>
+#include <string_view>
 #include <unordered_map>
 
 #include "autograd/check.h"
 #include "autograd/graph.h"
 #include "autograd/observer.h"
+#include "autograd/reasons.h"
 #include "autograd/text.h"
 
 namespace regrad {
 namespace {
-
-double norm(const Tensor& x) {
-  double sum = 0;
-  for (const double one : x.to_vector<double>()) sum += one * one;
-  return std::sqrt(sum);
-}
 
 // Exact sums of numbers of paths, in decimal digits: 60 diamonds have 2^60 paths, a deep network
 // more.
@@ -87,7 +82,7 @@ using LinkRef = std::shared_ptr<const Link>;
 // The gradients of all inputs of a node, given that of its output. Undefined where none is needed.
 std::vector<Tensor> derivatives(const Node& node, const Tensor& gradient) {
   node.check_saved();
-  const NoGrad guard;
+  const InsideOp guard;
   if (node.derivative_of_all) return node.derivative_of_all(gradient, Needed(node), node.output);
   std::vector<Tensor> all(node.edge_count);
   for (size_t i = 0; i < node.edge_count; ++i) {
@@ -96,31 +91,21 @@ std::vector<Tensor> derivatives(const Node& node, const Tensor& gradient) {
   return all;
 }
 
-// Why a gradient is 0 after it went back through an op; empty: it is not. A softmax gives gradients
-// that sum to 0, of which rounding leaves about 1e-7; any other small number is what it is.
-std::string reason_for_zero(const Link& link) {
-  const Link& before = *link.before;
-  const std::string op = link.from->name;
-  const bool is_sum = link.gradient.numel() < before.gradient.numel();
-  if (before.size == 0 || link.size > 1e-6 * before.size) return "";
-  for (const Link* one = &before; is_sum && one->from != nullptr; one = one->before.get()) {
-    const std::string earlier = one->from->name;
-    if (earlier == "softmax" || earlier == "log_softmax" || earlier == "masked_softmax" ||
-        earlier == "cross_entropy") {
-      return earlier + " ignores a shift: its gradients sum to 0";
-    }
+// Why the gradient is 0 after this step of a path; empty: it is not.
+std::string zero_at(const Link& link) {
+  std::vector<std::string_view> ops;
+  for (const Link* one = &link; one->from != nullptr; one = one->before.get()) {
+    ops.push_back(one->from->name);
   }
-  if (link.size != 0) return "";
-  if (op == "relu") return "relu is closed: no input above 0";
-  if (op == "clamp") return "clamp: every input is beyond its bounds";
-  if (op == "where" || op == "masked_softmax") return "the mask excludes it";
-  return "all its contributions are 0";
+  const Link& before = *link.before;
+  return reason_for_zero(ops, link.gradient.numel() < before.gradient.numel(), before.size,
+                         link.size);
 }
 
 ExplainPath path_of(const LinkRef& last) {
   ExplainPath path{{}, last->gradient};
   for (const Link* one = last.get(); one->from != nullptr; one = one->before.get()) {
-    path.steps.push_back({one->from->name, one->input, one->gradient, reason_for_zero(*one),
+    path.steps.push_back({one->from->name, one->input, one->gradient, zero_at(*one),
                           Observer::where_made(*one->from)});
   }
   std::reverse(path.steps.begin(), path.steps.end());

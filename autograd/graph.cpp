@@ -59,28 +59,53 @@ const Tensor& tensor_of(const Input& input) { return input.tensor; }
 const Tensor& tensor_of(const Tensor& input) { return input; }
 
 template <class Inputs>
-[[gnu::cold]] void notify_computed(const char* name, const Inputs& inputs, const Tensor& output,
-                                   const char* unrecorded) {
+[[gnu::cold]] void notify_computed(const char* name, const Inputs& inputs, const Tensor& output) {
   std::vector<Tensor> tensors;
   for (const auto& input : inputs) tensors.push_back(tensor_of(input));
+  const char* const unrecorded = output.requires_grad() ? nullptr
+                                 : std::any_of(tensors.begin(), tensors.end(), wants_gradient)
+                                     ? "NoGrad"
+                                     : "no input requires a gradient";
   Observer::notify([&](Observer& one) { one.computed({name, tensors, output, unrecorded}); });
+}
+
+// What an op of a user computed its output from beside the inputs that it names. (What it cut among
+// the leaves of those, by detach() or NoGrad, does not count.)
+void add_unnamed(Origin& origin, const Origin& output) {
+  const LeafSet more = output.cut.without(origin.leaves);
+  if (!more.empty()) origin.add({output.cut_by, {}, more});
+}
+
+// Notes in the output which leaves it was computed from. Returns whether an input wants a gradient.
+template <class Inputs>
+bool note_origin(const char* name, TensorBody& output, const Inputs& inputs, bool recorded) {
+  bool wanted = false;
+  Origin origin;
+  for (const auto& input : inputs) {
+    const Tensor& x = tensor_of(input);
+    if (!x.defined()) continue;
+    const TensorBody& body = x.body();
+    origin.add(body.origin);
+    if (!body.node) continue;
+    wanted = true;
+    if (!recorded) body.node->unrecorded_by.store(name, std::memory_order_relaxed);
+  }
+  if (output.origin.cut_by != nullptr) [[unlikely]]
+    add_unnamed(origin, output.origin);
+  if (!recorded) origin.cut_at(name);
+  output.origin = origin;
+  return wanted;
 }
 
 template <class Inputs, class... OfAll>
 Tensor record_over(const char* name, Tensor output, const Inputs& inputs, const OfAll&... of_all) {
   output = unshared(std::move(output));
-  bool wanted = false;
-  for (const auto& input : inputs) wanted = wanted || wants_gradient(tensor_of(input));
-  const bool recorded = wanted && GradMode::enabled();
-  if (recorded) {
-    Ref<Node> node = Node::of(name, output, inputs, of_all...);
-    output.body().node = std::move(node);
-  }
+  TensorBody& body = output.body();
+  const bool enabled = GradMode::enabled();
+  const bool wanted = GradMode::follows_origins() && note_origin(name, body, inputs, enabled);
+  if (wanted && enabled) body.node = Node::of(name, output, inputs, of_all...);
   if (Observer::is_observing()) [[unlikely]] {
-    notify_computed(name, inputs, output,
-                    recorded ? nullptr
-                    : wanted ? "NoGrad"
-                             : "no input requires a gradient");
+    notify_computed(name, inputs, output);
   }
   return output;
 }
@@ -114,12 +139,19 @@ Node::Node(const char* op, const Tensor& tensor, size_t edges) noexcept
 
 Node::~Node() {
   for (Edge& edge : *this) edge.~Edge();
+  delete extras_;
   count_node(-1);
+}
+
+Node::Extras& Node::extras() {
+  if (extras_ == nullptr) extras_ = new Extras();
+  return *extras_;
 }
 
 void Node::connect(Edge& edge, const Tensor& input) {
   edge.input = input.node();
   if (edge.input->number >= number) number = last_number = edge.input->number + 1;
+  edge.input->used_by.store(number, std::memory_order_relaxed);
 }
 
 // A node, its edges and their small closures are one allocation.
@@ -127,6 +159,8 @@ Ref<Node> Node::make(const char* op, const Tensor& tensor, size_t edges) {
   return Ref<Node>(new (allocate_block(sizeof(Node) + edges * sizeof(Edge)))
                        Node(op, tensor, edges));
 }
+
+uint64_t Node::newest_number() { return last_number; }
 
 Ref<Node> Node::leaf(const Tensor& tensor) { return make(nullptr, tensor, 0); }
 

@@ -166,6 +166,7 @@ struct Edge {
 
 class Node : public Counted {
  public:
+  static uint64_t newest_number();              // of the node that this thread made last
   static Ref<Node> leaf(const Tensor& tensor);  // holds the gradient of a tensor that a user made
   // The node of an op's output: what record() makes.
   static Ref<Node> of(const char* name, const Tensor& output, std::span<const Input> inputs);
@@ -196,7 +197,17 @@ class Node : public Counted {
   const Storage* const storage;  // that tensor's, for comparing addresses only: it may be gone
   bool released =
       false;  // backward() has been here without retain_graph, and called release_saved()
+  // Its one gradient that is a plain sum is that of something that a softmax ignores (note_shift):
+  // backward() keeps the size of the addends, so that audit() can tell what rounding left of 0.
+  std::atomic<bool> sums_to_zero{false};
+  std::atomic<bool> by_rows{false};  // of a leaf: an op took rows of it, as embedding() does
   const size_t edge_count;
+  // What few nodes have; made when it is first asked for.
+  struct Extras {
+    Tensor addends;  // of a leaf: the size of what its gradient is the sum of (sums_to_zero)
+  };
+  Extras& extras();                                    // makes them where there are none
+  Extras* existing_extras() const { return extras_; }  // or null
   Tensor output;  // outside the graph; kept only if a derivative wants_output()
   std::vector<Saved> saved;
   DerivativeOfAll derivative_of_all;
@@ -208,6 +219,10 @@ class Node : public Counted {
   // keeps its own sum for it; this is the latest pass that has one, and `place` is its index there.
   std::atomic<uint64_t> pass{0};
   std::atomic<uint32_t> place{0};
+  // For audit(): the number of the youngest node that has it as input, and the op that used it last
+  // without a node, under NoGrad or as detach() does.
+  std::atomic<uint64_t> used_by{0};
+  std::atomic<const char*> unrecorded_by{nullptr};
 
  private:
   Node(const char* op, const Tensor& tensor, size_t edges) noexcept;
@@ -218,6 +233,7 @@ class Node : public Counted {
   void destroy();
 
   Node* next_dead_ = nullptr;
+  Extras* extras_ = nullptr;
 };
 
 // Held by one thread at a time while the gradients of leaves change. The same thread may nest them.

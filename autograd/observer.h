@@ -34,9 +34,9 @@ class Observer {
   // An op is about to write this tensor in place.
   virtual void written(const char* /*op*/, const Tensor&) {}
 
-  // backward() or grad() begins, and has ended: the gradients are where the caller finds them.
+  // backward() or grad() begins.
   virtual void started(const Tensor& /*output*/) {}
-  virtual void ended() {}
+  virtual void ended() {}  // it has: the gradients are where the caller finds them
   // In a backward pass: the gradient of this node's output is complete; its derivatives run next.
   virtual void took(const Node&, const Tensor& /*gradient*/) {}
   // A derivative of the node gave a contribution to the gradient of its input, and their sum so
@@ -46,13 +46,13 @@ class Observer {
   // The node's derivatives have run.
   virtual void finished(const Node&) {}
 
-  // For errors: where in the user's program the op of this node was called, and where this storage
-  // was last written, as "at toy.cpp:14 in main"; empty where the observer does not know.
+  // For errors: where in the user's program the op of this node was called, as "at toy.cpp:14 in
+  // main"; empty where the observer does not know.
   virtual std::string made_at(const Node&) const { return {}; }
-  virtual std::string written_at(const Storage&) const { return {}; }
-  // What the first observer that knows says; for an error's text: "" or ", at toy.cpp:14 in main"
+  virtual std::string written_at(const Storage&) const { return {}; }  // where it was last written
+  // What the first observer that knows says; for an error's text: "" or ", at toy.cpp:14 in main".
   static std::string where_made(const Node& node);
-  static std::string where_written(const Storage& storage);
+  static std::string where_written(const Storage& storage);  // likewise
 
   static bool is_observing() { return current_ != nullptr; }  // whether this thread is observed
   // Calls event(observer) for each of them, the latest first. What an observer computes meanwhile

@@ -49,7 +49,8 @@ size_t class_bytes(size_t index) { return (4 + index % 4) * alignment << index /
 
 // Rounds up to 4, 5, 6 or 7 quarters of a power of two of at least 256: wastes at most a fifth.
 size_t size_class(size_t bytes) {
-  const size_t units = std::max<size_t>((bytes + alignment - 1) / alignment, 4);
+  if (bytes <= 4 * alignment) return 0;  // of most blocks: tensors and small storages
+  const size_t units = (bytes + alignment - 1) / alignment;
   const size_t power = static_cast<size_t>(std::bit_width(units)) - 3;  // units in [4, 8) << power
   return 4 * power + ((units - 1) >> power) - 3;
 }

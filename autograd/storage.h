@@ -24,10 +24,10 @@ class Storage : public Counted {
   void* data() { return data_; }
   int64_t bytes() const { return bytes_; }
   Device device() const { return device_; }
-  // How often it was written, and last by which op; written() counts one more.
+  // How often it was written, and last by which op.
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
   const char* last_writer() const { return last_writer_.load(std::memory_order_relaxed); }
-  void written(const char* op) {
+  void written(const char* op) {  // once more, now by op
     version_.fetch_add(1, std::memory_order_relaxed);
     last_writer_.store(op, std::memory_order_relaxed);
   }

@@ -80,9 +80,12 @@ Tensor detached(const Tensor& x) { return view_of(x, x.shape(), x.strides(), x.b
 
 Tensor Tensor::detach() const {
   Tensor x = detached(*this);
+  x.body().origin = body().origin;
+  x.body().origin.cut_at(Origin::detach);
+  if (requires_grad()) node()->unrecorded_by.store(Origin::detach, std::memory_order_relaxed);
   if (Observer::is_observing()) [[unlikely]] {
     const std::vector<Tensor> inputs = {*this};
-    Observer::notify([&](Observer& one) { one.computed({"detach", inputs, x, "detached"}); });
+    Observer::notify([&](Observer& one) { one.computed({Origin::detach, inputs, x, "detached"}); });
   }
   return x;
 }
@@ -155,9 +158,11 @@ Tensor& Tensor::set_requires_grad(bool on) {
     body().in_graph->node->abandon();
     body().in_graph = {};
     body().node = {};
+    body().origin.leaves = {};
     return *this;
   }
   Ref<TensorBody> in_graph = body_over(*this, shape(), strides(), body().offset);
+  body().origin.leaves = in_graph->origin.leaves = LeafSet::of_new_leaf();
   in_graph->node = Node::leaf(*this);
   body().node = in_graph->node;
   body().in_graph = std::move(in_graph);
@@ -174,7 +179,9 @@ void Tensor::set_grad(const Tensor& gradient) {
 }
 
 void Tensor::zero_grad() {
-  if (requires_grad()) node()->gradient = Tensor();
+  if (!requires_grad()) return;
+  node()->gradient = Tensor();
+  if (Node::Extras* const extras = node()->existing_extras()) extras->addends = Tensor();
 }
 
 std::string Tensor::name() const { return requires_grad() ? node()->parameter : std::string(); }

@@ -24,6 +24,7 @@
 
 #include "autograd/grad_mode.h"
 #include "autograd/number.h"
+#include "autograd/origin.h"
 #include "autograd/shape.h"
 #include "autograd/storage.h"
 
@@ -49,15 +50,16 @@ struct BackwardOptions {
 // What a handle points to. Element (i, j, ...) is at offset + i stride(0) + j stride(1) + ...
 struct TensorBody : Counted {
   Ref<Storage> storage;
-  Shape shape, strides;
+  Ref<Node> node;  // none: does not require a gradient
+  Origin origin;
   int64_t offset = 0;  // in elements
   DType dtype = float32;
-  Ref<Node> node;  // none: does not require a gradient
   // Of a leaf: a second body over the same storage and node, which graphs hold in place of this
   // one. When the last handle of the user goes, this body is freed although graphs still need the
   // numbers, and the gradient with it: otherwise, after create_graph, leaf -> gradient -> graph ->
   // leaf would keep each other alive.
   Ref<TensorBody> in_graph;
+  Shape shape, strides;
   void release();  // one reference less; the last one frees it
 };
 
@@ -189,20 +191,6 @@ Tensor detached(const Tensor& x);
 Tensor zeros(const Shape& shape, TensorOptions options = {});               // 0 everywhere
 Tensor ones(const Shape& shape, TensorOptions options = {});                // 1 everywhere
 Tensor full(const Shape& shape, Number value, TensorOptions options = {});  // float32 by default
-// The same with the dtype alone, zeros({3}, float64). A template, so that {} means TensorOptions.
-template <std::same_as<DType> D>
-Tensor zeros(const Shape& shape, D dtype) {
-  return zeros(shape, TensorOptions{.dtype = dtype});
-}
-template <std::same_as<DType> D>
-Tensor ones(const Shape& shape, D dtype) {
-  return ones(shape, TensorOptions{.dtype = dtype});
-}
-// full(shape, value, dtype), likewise.
-template <std::same_as<DType> D>
-Tensor full(const Shape& shape, Number value, D dtype) {
-  return full(shape, value, TensorOptions{.dtype = dtype});
-}
 
 // Gradients of sum(outputs * grad_outputs) with respect to inputs; nothing is accumulated.
 struct GradOptions {

@@ -1,6 +1,6 @@
 // Trace: records what a program computes, forward and backward, and writes a page that shows it op
 // by op, with numbers and the lines of the program that made each op. The page is one file; a
-// browser opens it. Compile the program with -g1 for the lines.
+// browser opens it. Compile the program with -g for the lines.
 //   Trace trace("out.html");
 // or, with no change to a program that is linked with regrad, the environment:
 //   REGRAD_TRACE=out.html ./program

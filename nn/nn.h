@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nn/attention.h"
+#include "nn/audit.h"
 #include "nn/checkpoint.h"
 #include "nn/decode.h"
 #include "nn/init.h"

@@ -45,7 +45,7 @@ Tensor compute(const char* op, Binary function, const Pair& x) {
 }
 
 Tensor compare(const char* op, Compare function, const Tensor& left, const Tensor& right) {
-  const NoGrad guard;
+  const InsideOp guard;
   Pair x = promote_and_broadcast(op, left, right);
   if (x.a.dtype() == bool_) x = {x.a.to(int64), x.b.to(int64)};
   Tensor out = empty(x.a.shape(), bool_, x.a.device());
@@ -277,7 +277,7 @@ Tensor& Tensor::add_(const Tensor& other, double scale) {
   check_same_dtype("add_", *this, other);
   check(is_contiguous(), "add_: writes in place into a contiguous tensor only");
   mark_written("add_");
-  const NoGrad guard;
+  const InsideOp guard;
   Tensor from = broadcast_to(other, broadcast_shapes("add_", shape(), other.shape())).contiguous();
   check(from.shape() == shape(), "add_: {} does not broadcast to {}", other.shape(), shape());
   from = without_overlap(from, *this);

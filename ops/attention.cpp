@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autograd/notes.h"
 #include "ops/attention_operands.h"
 #include "ops/ops.h"
 
@@ -167,6 +168,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   for_floats(op, in.q, [&]<class T>() {
     kernels<T>(in.q).attention.forward(make_call<T>(in, out, saved, batch_order_of(out)));
   });
+  note_shift(in.k, in.k.rank() - 2);
   return record_fused(
       op, std::move(out), inputs,
       [in](const Tensor& g, Needed needed, const Tensor&) {

@@ -136,7 +136,7 @@ Tensor tensor(const std::vector<bool>& values, const Shape& shape, TensorOptions
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  const NoGrad guard;
+  const InsideOp guard;
   const Tensor x = to(cpu).to(dtype_of<T>).contiguous();
   const T* from = x.data<T>();
   return std::vector<T>(from, from + x.numel());
@@ -189,7 +189,7 @@ void print(const Tensor& x, int64_t depth, std::string& text) {
 
 std::string Tensor::str() const {
   if (!defined()) return "undefined";
-  const NoGrad guard;
+  const InsideOp guard;
   std::string text;
   print(to(cpu), 1, text);
   const std::string where = device() == cpu ? "" : fmt::format(" {}", regrad::name(device()));

@@ -71,7 +71,7 @@ Tensor squared_distance(const Tensor& a, const Tensor& b) {
   const Tensor from = over_batch(a), to = over_batch(b);
   std::vector<Tensor> rows;
   {
-    const NoGrad guard;
+    const InsideOp guard;
     for_each_block(from, to, [&](const Tensor& part, int64_t, int64_t) {
       rows.push_back(sum(square(differences(part, to)), -1));
     });

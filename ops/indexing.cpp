@@ -2,6 +2,7 @@
 // gather and scatter_add, index_select and index_add.
 #include <algorithm>
 
+#include "autograd/notes.h"
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -31,6 +32,7 @@ Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
     kernels<T>(x).move.take_rows(rows_around(x.shape(), d), index.numel(), raw<T>(out),
                                  raw<T>(from), raw<int64_t>(index));
   });
+  note_rows(x);
   return record("index_select", std::move(out),
                 {{x, [shape = x.shape(), d, index](const Tensor& g) {
                     return index_add(g, shape, d, index);
@@ -71,6 +73,7 @@ Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
     kernels<T>(x).move.gather(rows_around(x.shape(), d), index.shape()[d], raw<T>(out),
                               raw<T>(from), raw<int64_t>(index));
   });
+  note_rows(x);
   return record("gather", std::move(out), {{x, [shape = x.shape(), d, index](const Tensor& g) {
                                               return scatter_unchecked(g, shape, d, index);
                                             }}});

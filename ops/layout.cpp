@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "autograd/notes.h"
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -30,7 +31,7 @@ Tensor slice_backward(const Tensor& g, const Shape& shape, int64_t dim, int64_t 
   const int64_t end = end_of(start, g.shape()[dim], step);
   Tensor out = zeros(shape, {.dtype = g.dtype(), .device = g.device()});
   {
-    const NoGrad guard;
+    const InsideOp guard;
     copy_into(slice(out, dim, start, end, step), g);
   }
   return record(
@@ -257,6 +258,7 @@ Tensor slice(const Tensor& x, int64_t dim, int64_t start, int64_t end, int64_t s
   Shape shape = x.shape(), strides = x.strides();
   shape[d] = to == from ? 0 : (to - from - 1) / step + 1;
   if (shape[d] > 1) strides[d] *= step;  // else the stride is unused, and could overflow
+  note_rows(x);
   return record("slice", view_of(x, shape, strides, x.body().offset + from * x.strides()[d]),
                 {{x, SliceBackward{x.shape(), d, from, step}}});
 }
@@ -298,7 +300,7 @@ Tensor concat(const std::vector<Tensor>& parts, int64_t dim) {
   for (const Tensor& part : parts) {
     const int64_t length = part.shape()[d];
     {
-      const NoGrad guard;
+      const InsideOp guard;
       copy_into(narrow(out, d, start, length), part);
     }
     inputs.push_back(
@@ -378,7 +380,7 @@ Tensor pad(const Tensor& x, const std::vector<int64_t>& padding, Number value) {
   };
   Tensor out = filled("pad", shape, value, x.dtype(), x.device());
   {
-    const NoGrad guard;
+    const InsideOp guard;
     copy_into(inner(out), x);
   }
   return record("pad", std::move(out), {{x, [inner](const Tensor& g) { return inner(g); }}});

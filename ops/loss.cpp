@@ -2,6 +2,7 @@
 #include <limits>
 #include <utility>
 
+#include "autograd/notes.h"
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -126,6 +127,7 @@ Tensor row_cross_entropy(const Tensor& x, const Tensor& wanted,
     });
     return {dx};
   };
+  note_shift(x, 1);
   return record_fused("cross_entropy", std::move(loss), {x}, composed, kernel);
 }
 
@@ -267,7 +269,7 @@ Tensor binary_cross_entropy(const Tensor& x, const Tensor& targets, Reduce reduc
         "{}: takes probabilities, from 0 to 1; the loss of logits is {}", op, logistic);
   Tensor loss;
   {
-    const NoGrad guard;
+    const InsideOp guard;
     loss = neg(add(mul(t, bounded_log(x)), mul(sub(1, t), bounded_log(sub(1, x)))));
   }
   const auto dx = [x, t](const Tensor& g) {

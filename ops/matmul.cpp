@@ -154,7 +154,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const Tensor input = x.rank() == 2 ? x : x.contiguous();
   Tensor y;
   {
-    const NoGrad guard;
+    const InsideOp guard;
     y = multiply("linear", as_rows(input), transpose(weight), bias);
   }
   y = record("linear", std::move(y),

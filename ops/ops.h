@@ -33,6 +33,20 @@ struct Dims : std::vector<int64_t> {
 Tensor zeros_like(const Tensor& x);               // 0, of x's shape, dtype and device
 Tensor ones_like(const Tensor& x);                // 1, likewise
 Tensor full_like(const Tensor& x, Number value);  // an Error where x's dtype cannot hold the value
+// zeros(shape, {.dtype = dtype}), likewise ones and full; templates, so that {} means options.
+template <std::same_as<DType> D>
+Tensor zeros(const Shape& shape, D dtype) {
+  return zeros(shape, TensorOptions{.dtype = dtype});
+}
+template <std::same_as<DType> D>
+Tensor ones(const Shape& shape, D dtype) {
+  return ones(shape, TensorOptions{.dtype = dtype});
+}
+// full(shape, value, dtype), likewise.
+template <std::same_as<DType> D>
+Tensor full(const Shape& shape, Number value, D dtype) {
+  return full(shape, value, TensorOptions{.dtype = dtype});
+}
 // 0, 1, .. below end, which must be 0 or more: [ceil(end)], int64 for an integer, else float32.
 Tensor arange(Number end, TensorOptions options = {});
 // start, start + step, .. before end: int64 where all three are integers, else float32. An Error

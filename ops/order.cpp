@@ -9,7 +9,7 @@ namespace {
 // Where the first k along dim stand, in order.
 Tensor places_in_order(const char* op, const Tensor& x, int64_t k, int64_t d, bool descending) {
   if (x.dtype() == bool_) return places_in_order(op, x.to(int64), k, d, descending);
-  const NoGrad guard;
+  const InsideOp guard;
   const Tensor along = kernel_input(transpose(detached(x), d, -1));
   Rows rows = rows_around(along.shape(), along.rank() - 1);
   check(x.dtype() != float32 || rows.n <= int64_t{UINT32_MAX},

@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "autograd/notes.h"
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -50,7 +51,7 @@ Plan plan(const char* op, const Tensor& x, const Dims& dims, bool keepdim) {
     last = d;
     ++count;
   }
-  const NoGrad guard;
+  const InsideOp guard;
   const bool together = count == last - first + 1;
   if (!together) result.x = permute(x, order);
   result.x = result.x.contiguous();
@@ -179,6 +180,17 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
                   }}});
 }
 
+// By kernels alone: no op that an observer would see.
+Tensor absolute_sum(const Tensor& gradient) {
+  Tensor sizes = empty(gradient.shape(), gradient.dtype(), gradient.device());
+  const Loop loop = make_loop({&sizes, &gradient});
+  for_floats("sum", gradient, [&]<class T>() {
+    kernels<T>(sizes).unary.value[static_cast<size_t>(Unary::abs)](loop, raw<T>(sizes),
+                                                                   raw<T>(gradient), 0, 0);
+  });
+  return compute("sum", Reduction::sum, plan("sum", sizes, {}, false));
+}
+
 Tensor mean(const Tensor& x, const Dims& dims, bool keepdim) {
   if (!is_float(x.dtype())) return mean(x.to(float64), dims, keepdim).to(float32);
   const Tensor total = sum(x, dims, keepdim);
@@ -229,7 +241,7 @@ Tensor norm(const Tensor& x, double p, const Dims& dims, bool keepdim) {
   if (p == 1) return sum(abs(x), dims, keepdim);
   Tensor y;
   {
-    const NoGrad guard;
+    const InsideOp guard;
     y = p == 2 ? sqrt(sum(square(x), dims, keepdim))
                : pow(sum(pow(abs(x), p), dims, keepdim), 1 / p);
   }
@@ -289,7 +301,7 @@ Tensor argmin(const Tensor& x, int64_t dim, bool keepdim) {
 
 bool all_finite(const Tensor& x) {
   if (!is_float(x.dtype())) return true;
-  const NoGrad guard;  // x - x is 0 for numbers, and NaN for NaN and infinities
+  const InsideOp guard;  // x - x is 0 for numbers, and NaN for NaN and infinities
   return sum(sub(x, x)).item<double>() == 0;
 }
 

@@ -4,6 +4,7 @@
 // for nothing: neither its score, nor the gradient that arrives for its weight of 0.
 #include <limits>
 
+#include "autograd/notes.h"
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 
@@ -40,6 +41,7 @@ Tensor softmax(const Tensor& x, int64_t dim) {
   const int64_t d = x.shape().dim(dim, "softmax");
   Tensor y = along(
       "softmax", d, [](auto& softmax) { return softmax.softmax; }, x);
+  note_shift(x, d);
   return record_fused(
       "softmax", std::move(y), {x},
       [d](const Tensor& g, Needed, const Tensor& out) {
@@ -52,6 +54,7 @@ Tensor log_softmax(const Tensor& x, int64_t dim) {
   const int64_t d = x.shape().dim(dim, "log_softmax");
   Tensor y = along(
       "log_softmax", d, [](auto& softmax) { return softmax.log_softmax; }, x);
+  note_shift(x, d);
   return record_fused(
       "log_softmax", std::move(y), {x},
       [d](const Tensor& g, Needed, const Tensor& out) -> std::vector<Tensor> {
@@ -72,9 +75,10 @@ Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim) {
   const int64_t d = x.shape().dim(dim, "masked_softmax");
   Tensor y;
   {
-    const NoGrad guard;
+    const InsideOp guard;
     y = softmax(where(mask, x, -std::numeric_limits<double>::infinity()), d);
   }
+  note_shift(x, d);
   return record_fused(
       "masked_softmax", std::move(y), {x},
       [mask, d](const Tensor& g, Needed, const Tensor& out) {

@@ -20,7 +20,7 @@ std::vector<Tensor> with_own_nodes(const std::vector<Tensor>& inputs) {
 
 // A tensor at the place of a node in the graph, without its numbers.
 Tensor stand_in(const Ref<Node>& node, Device device) {
-  const NoGrad guard;
+  const InsideOp guard;
   const Tensor zero = zeros({}, {.dtype = node->dtype, .device = device});
   Tensor x = detached(expand(zero, node->shape));
   x.body().node = node;
@@ -52,7 +52,7 @@ std::vector<Tensor> held_behind(const Tensor& y, const std::vector<Tensor>& own,
 
 // Whether all numbers are the same; NaN is itself.
 bool same_numbers(const Tensor& a, const Tensor& b) {
-  const NoGrad guard;
+  const InsideOp guard;
   return a.shape() == b.shape() && all((a == b) | ((a != a) & (b != b))).item<bool>();
 }
 
@@ -64,7 +64,7 @@ struct Recompute {
 
   std::vector<Tensor> operator()(const Tensor& g, Needed needed, const Tensor& output) const {
     const bool recorded = GradMode::enabled();
-    const GradMode on(true);
+    const InsideOp on(true);
     std::vector<Tensor> own = with_own_nodes(inputs), wanted, found(needed_count());
     Tensor y;
     {

@@ -1,61 +1,59 @@
 #include "optim/adam.h"
 
 #include "autograd/check.h"
-#include "ops/ops.h"
 #include "ops/update.h"
 
 namespace regrad::optim {
+namespace {
 
-Adam::Adam(const char* name, std::vector<Tensor> parameters, const AdamOptions& options,
-           bool decoupled)
-    : Optimizer(name, std::move(parameters), options.lr),
-      options_(options),
-      decoupled_(decoupled),
-      mean_(parameters_.size()),
-      square_(parameters_.size()),
-      steps_(parameters_.size(), 0) {
+AdamOptions merged(const char* name, const AdamGroup& group, const AdamOptions& all) {
+  const AdamOptions options = {.lr = group.lr.value_or(all.lr),
+                               .betas = group.betas.value_or(all.betas),
+                               .eps = group.eps.value_or(all.eps),
+                               .weight_decay = group.weight_decay.value_or(all.weight_decay)};
   const auto [beta1, beta2] = options.betas;
   check(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1,
         "{}: betas must be in [0, 1), not {} and {}", name, beta1, beta2);
   check(options.eps >= 0 && options.weight_decay >= 0,
         "{}: eps and weight_decay must be 0 or more, not {} and {}", name, options.eps,
         options.weight_decay);
+  return options;
+}
+
+std::vector<AdamGroup> one_group(std::vector<Tensor> parameters) {
+  return {{.params = std::move(parameters)}};
+}
+
+}  // namespace
+
+Adam::Adam(const char* name, const std::vector<AdamGroup>& groups, const AdamOptions& options,
+           bool decoupled)
+    : Optimizer(name, groups_of(groups, options.lr), {"mean", "square"}), decoupled_(decoupled) {
+  for (const AdamGroup& group : groups) options_.push_back(merged(name, group, options));
 }
 
 Adam::Adam(std::vector<Tensor> parameters, AdamOptions options)
-    : Adam("Adam", std::move(parameters), options, false) {}
+    : Adam("Adam", one_group(std::move(parameters)), options, false) {}
+
+Adam::Adam(std::vector<AdamGroup> groups, AdamOptions options)
+    : Adam("Adam", groups, options, false) {}
 
 AdamW::AdamW(std::vector<Tensor> parameters, AdamWOptions options)
-    : Adam("AdamW", std::move(parameters),
-           {options.lr, options.betas, options.eps, options.weight_decay}, true) {}
+    : AdamW(one_group(std::move(parameters)), options) {}
 
-std::vector<std::pair<std::string, Optimizer::Slots*>> Adam::slots() {
-  return {{"mean", &mean_}, {"square", &square_}};
-}
-
-std::vector<std::pair<std::string, std::vector<int64_t>*>> Adam::counters() {
-  return {{"steps", &steps_}};
-}
+AdamW::AdamW(std::vector<AdamGroup> groups, AdamWOptions options)
+    : Adam("AdamW", groups, {options.lr, options.betas, options.eps, options.weight_decay}, true) {}
 
 void Adam::step() {
-  std::vector<ParameterUpdate> updates;
-  updates.reserve(parameters_.size());
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    const Tensor& parameter = parameters_[i];
-    if (!parameter.grad().defined()) continue;
-    updates.push_back({parameter, parameter.grad(), slot_or_zeros(mean_[i], parameter),
-                       slot_or_zeros(square_[i], parameter), steps_[i] + 1});
+  std::vector<ParameterUpdate> all = updates();
+  std::vector<AdamFormula> formulas;
+  for (const AdamOptions& of : options_) {
+    const double rate = lr(static_cast<int64_t>(formulas.size()));
+    formulas.push_back(
+        {rate, of.betas.first, of.betas.second, of.eps, of.weight_decay, decoupled_});
   }
-  check_in_use(!updates.empty());
-  const auto [beta1, beta2] = options_.betas;
-  adam_update(updates, {lr_, beta1, beta2, options_.eps, options_.weight_decay, decoupled_});
-  for (size_t i = 0, next = 0; next < updates.size(); ++i) {  // nothing can fail from here on
-    if (!parameters_[i].grad().defined()) continue;
-    ParameterUpdate& update = updates[next++];
-    mean_[i] = std::move(update.first);
-    square_[i] = std::move(update.second);
-    steps_[i] = update.step;
-  }
+  adam_update(all, formulas);
+  remember(all);
 }
 
 }  // namespace regrad::optim

@@ -15,6 +15,26 @@ double half_cosine(double done) {
 
 }  // namespace
 
+Schedule::Schedule(Optimizer& optimizer) : optimizer_(optimizer) {
+  for (int64_t group = 0; group < optimizer.num_groups(); ++group) {
+    bases_.push_back(optimizer.base_lr(group));
+  }
+}
+
+double Schedule::base_lr(int64_t group) const {
+  check(group >= 0 && group < static_cast<int64_t>(bases_.size()),
+        "base_lr: there is no group {} among {}", group, bases_.size());
+  return bases_[static_cast<size_t>(group)];
+}
+
+void Schedule::apply() {
+  std::vector<double> rates;  // all are computed before any is set
+  for (const double base : bases_) rates.push_back(rate(base, steps_));
+  for (size_t i = 0; i < rates.size(); ++i) {
+    optimizer_.set_scheduled_lr(rates[i], static_cast<int64_t>(i));
+  }
+}
+
 void Schedule::set_steps(int64_t steps) {
   check(steps >= 0, "a schedule cannot stand at step {}", steps);
   steps_ = steps;
@@ -26,8 +46,8 @@ StepLR::StepLR(Optimizer& optimizer, int64_t step_size, double gamma)
   check(step_size > 0, "StepLR: the step size must be above 0, not {}", step_size);
 }
 
-double StepLR::rate(int64_t steps) const {
-  return base_lr() * std::pow(gamma_, static_cast<double>(steps / step_size_));
+double StepLR::rate(double base, int64_t steps) const {
+  return base * std::pow(gamma_, static_cast<double>(steps / step_size_));
 }
 
 CosineLR::CosineLR(Optimizer& optimizer, int64_t total_steps, double min_lr)
@@ -35,9 +55,9 @@ CosineLR::CosineLR(Optimizer& optimizer, int64_t total_steps, double min_lr)
   check(total_steps > 0, "CosineLR: the number of steps must be above 0, not {}", total_steps);
 }
 
-double CosineLR::rate(int64_t steps) const {
+double CosineLR::rate(double base, int64_t steps) const {
   const double done = static_cast<double>(steps) / static_cast<double>(total_steps_);
-  return min_lr_ + (base_lr() - min_lr_) * half_cosine(done);
+  return min_lr_ + (base - min_lr_) * half_cosine(done);
 }
 
 WarmupLR::WarmupLR(Optimizer& optimizer, int64_t warmup_steps, WarmupOptions options)
@@ -50,15 +70,15 @@ WarmupLR::WarmupLR(Optimizer& optimizer, int64_t warmup_steps, WarmupOptions opt
   apply();
 }
 
-double WarmupLR::rate(int64_t steps) const {
+double WarmupLR::rate(double base, int64_t steps) const {
   const double share = (static_cast<double>(steps) + 1) / static_cast<double>(warmup_steps_);
-  if (share <= 1) return base_lr() * share;
+  if (share <= 1) return base * share;
   if (options_.cosine_to > 0) {
     const double done = (static_cast<double>(steps - warmup_steps_) + 1) /
                         static_cast<double>(options_.cosine_to - warmup_steps_);
-    return base_lr() * half_cosine(std::min(done, 1.0));
+    return base * half_cosine(std::min(done, 1.0));
   }
-  return options_.inverse_sqrt ? base_lr() / std::sqrt(share) : base_lr();
+  return options_.inverse_sqrt ? base / std::sqrt(share) : base;
 }
 
 ReduceOnPlateau::ReduceOnPlateau(Optimizer& optimizer, PlateauOptions options)
@@ -85,8 +105,11 @@ void ReduceOnPlateau::step(double metric) {
   if (progress_.bad_steps <= options_.patience) return;
   progress_.cooldown_left = options_.cooldown;
   progress_.bad_steps = 0;
-  const double reduced = std::max(optimizer_.lr() * options_.factor, options_.min_lr);
-  if (optimizer_.lr() - reduced > 1e-8) optimizer_.set_scheduled_lr(reduced);
+  for (int64_t group = 0; group < optimizer_.num_groups(); ++group) {
+    const double rate = optimizer_.lr(group);
+    const double reduced = std::max(rate * options_.factor, options_.min_lr);
+    if (rate - reduced > 1e-8) optimizer_.set_scheduled_lr(reduced, group);
+  }
 }
 
 }  // namespace regrad::optim

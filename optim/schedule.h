@@ -1,7 +1,8 @@
 // Learning rates that change: call step() once after each epoch (or step) of the optimiser, which
-// must outlive its schedule. The base is the optimiser's base_lr(), the rate that the user gave,
-// not one that a schedule has set. So an optimiser takes one schedule; for a cosine after a warm-up
-// there is WarmupLR's cosine_to.
+// must outlive its schedule. Every group of parameters has a rate of its own, computed from its
+// base, the optimiser's base_lr(group): the rate that the user gave, not one that a schedule has
+// set. So an optimiser takes one schedule; for a cosine after a warm-up there is WarmupLR's
+// cosine_to.
 #pragma once
 
 #include <cstdint>
@@ -15,20 +16,21 @@ namespace regrad::optim {
 class Schedule {
  public:
   virtual ~Schedule() = default;
-  // One step on, and the rate for it.
+  // One step on, and the rates for it.
   void step() { set_steps(steps_ < INT64_MAX ? steps_ + 1 : steps_); }
   int64_t steps() const { return steps_; }  // taken so far
   void set_steps(int64_t steps);            // for a run that goes on; an Error below 0
-  double base_lr() const { return base_; }  // what the rates are computed from
+  // What a group's rates are computed from; an Error where there is no such group.
+  double base_lr(int64_t group = 0) const;
 
  protected:
-  explicit Schedule(Optimizer& optimizer) : optimizer_(optimizer), base_(optimizer.base_lr()) {}
-  virtual double rate(int64_t steps) const = 0;
-  void apply() { optimizer_.set_scheduled_lr(rate(steps_)); }
+  explicit Schedule(Optimizer& optimizer);
+  virtual double rate(double base, int64_t steps) const = 0;  // of a group with that base
+  void apply();
 
  private:
   Optimizer& optimizer_;
-  double base_;
+  std::vector<double> bases_;  // of each group
   int64_t steps_ = 0;
 };
 
@@ -39,7 +41,7 @@ class StepLR : public Schedule {
   StepLR(Optimizer& optimizer, int64_t step_size, double gamma = 0.1);
 
  private:
-  double rate(int64_t steps) const override;
+  double rate(double base, int64_t steps) const override;
   int64_t step_size_;
   double gamma_;
 };
@@ -51,7 +53,7 @@ class CosineLR : public Schedule {
   CosineLR(Optimizer& optimizer, int64_t total_steps, double min_lr = 0);
 
  private:
-  double rate(int64_t steps) const override;
+  double rate(double base, int64_t steps) const override;
   int64_t total_steps_;
   double min_lr_;
 };
@@ -68,7 +70,7 @@ class WarmupLR : public Schedule {
   WarmupLR(Optimizer& optimizer, int64_t warmup_steps, WarmupOptions options = {});
 
  private:
-  double rate(int64_t steps) const override;
+  double rate(double base, int64_t steps) const override;
   int64_t warmup_steps_;
   WarmupOptions options_;
 };
@@ -82,7 +84,7 @@ struct PlateauOptions {
   bool maximise = false;  // the metric is an accuracy, not a loss
 };
 
-// Multiplies the rate by factor when the metric has stopped improving.
+// Multiplies the rate of every group by factor when the metric has stopped improving.
 class ReduceOnPlateau {
  public:
   // factor is between 0 and 1.

@@ -1,46 +1,48 @@
 #include "optim/sgd.h"
 
 #include "autograd/check.h"
-#include "ops/ops.h"
 #include "ops/update.h"
 
 namespace regrad::optim {
+namespace {
 
-SGD::SGD(std::vector<Tensor> parameters, SGDOptions options)
-    : Optimizer("SGD", std::move(parameters), options.lr),
-      options_(options),
-      momentum_(parameters_.size()) {
+SGDOptions merged(const SGDGroup& group, const SGDOptions& all) {
+  const SGDOptions options = {.lr = group.lr.value_or(all.lr),
+                              .momentum = group.momentum.value_or(all.momentum),
+                              .dampening = group.dampening.value_or(all.dampening),
+                              .nesterov = group.nesterov.value_or(all.nesterov),
+                              .weight_decay = group.weight_decay.value_or(all.weight_decay)};
   check(options.momentum >= 0 && options.weight_decay >= 0,
         "SGD: momentum and weight_decay must be 0 or more, not {} and {}", options.momentum,
         options.weight_decay);
   check(!options.nesterov || (options.momentum > 0 && options.dampening == 0),
         "SGD: nesterov needs a momentum above 0 and no dampening, not {} and {}", options.momentum,
         options.dampening);
+  return options;
 }
 
-std::vector<std::pair<std::string, Optimizer::Slots*>> SGD::slots() {
-  return {{"momentum", &momentum_}};
+}  // namespace
+
+SGD::SGD(std::vector<Tensor> parameters, SGDOptions options)
+    : SGD(std::vector<SGDGroup>{{.params = std::move(parameters)}}, options) {}
+
+// The steps are not counted, so that states saved by earlier versions still fit.
+SGD::SGD(std::vector<SGDGroup> groups, SGDOptions options)
+    : Optimizer("SGD", groups_of(groups, options.lr), {"momentum"}, false) {
+  for (const SGDGroup& group : groups) options_.push_back(merged(group, options));
 }
+
+bool SGD::has_slot(size_t, size_t group) const { return options_[group].momentum != 0; }
 
 void SGD::step() {
-  std::vector<ParameterUpdate> updates;
-  updates.reserve(parameters_.size());
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    ParameterUpdate update{parameters_[i], parameters_[i].grad()};
-    if (!update.gradient.defined()) continue;
-    if (options_.momentum != 0) {
-      update.step = momentum_[i].defined() ? 2 : 1;
-      update.first = slot_or_zeros(momentum_[i], parameters_[i]);
-    }
-    updates.push_back(std::move(update));
+  std::vector<ParameterUpdate> all = updates();
+  std::vector<SgdFormula> formulas;
+  for (const SGDOptions& of : options_) {
+    const double rate = lr(static_cast<int64_t>(formulas.size()));
+    formulas.push_back({rate, of.momentum, of.dampening, of.weight_decay, of.nesterov});
   }
-  check_in_use(!updates.empty());
-  sgd_update(updates, {lr_, options_.momentum, options_.dampening, options_.weight_decay,
-                       options_.nesterov});
-  if (options_.momentum == 0) return;
-  for (size_t i = 0, next = 0; next < updates.size(); ++i) {  // nothing can fail from here on
-    if (parameters_[i].grad().defined()) momentum_[i] = std::move(updates[next++].first);
-  }
+  sgd_update(all, formulas);
+  remember(all);
 }
 
 }  // namespace regrad::optim

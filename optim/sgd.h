@@ -1,6 +1,8 @@
 // Gradient descent, plain or with momentum.
 #pragma once
 
+#include <optional>
+
 #include "optim/optimizer.h"
 
 namespace regrad::optim {
@@ -12,6 +14,14 @@ struct SGDOptions {
   double weight_decay = 0;
 };
 
+// Some of the parameters, and what they have instead of the options of all.
+struct SGDGroup {
+  std::vector<Tensor> params = {};
+  std::optional<double> lr = {}, momentum = {}, dampening = {};
+  std::optional<bool> nesterov = {};
+  std::optional<double> weight_decay = {};
+};
+
 // g = gradient + weight_decay θ
 // v = momentum v + (1 - dampening) g, the first time v = g;  g = v, or g + momentum v (Nesterov)
 // θ = θ - lr g
@@ -20,13 +30,13 @@ class SGD : public Optimizer {
   // An Error for a momentum or weight_decay below 0, and for nesterov without momentum or with
   // dampening.
   explicit SGD(std::vector<Tensor> parameters, SGDOptions options = {});
+  explicit SGD(std::vector<SGDGroup> groups, SGDOptions options = {});
   void step() override;  // the formula above, for every parameter that has a gradient
 
  private:
-  std::vector<std::pair<std::string, Slots*>> slots() override;
+  bool has_slot(size_t slot, size_t group) const override;
 
-  SGDOptions options_;
-  Slots momentum_;
+  std::vector<SGDOptions> options_;  // of each group
 };
 
 }  // namespace regrad::optim

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <mutex>
+#include <sstream>
 #include <string_view>
 #include <unordered_map>
 
@@ -59,16 +61,28 @@ std::string without_parameters(std::string_view text) {
   return std::string(text.substr(0, i));
 }
 
+// "main::{lambda(int)#1}::operator()" as "main::lambda".
+std::string with_short_lambdas(std::string text) {
+  constexpr std::string_view begin = "{lambda(", call = "::operator()";
+  for (size_t at; (at = text.find(begin)) != std::string::npos;) {
+    const size_t end = text.find('}', at);
+    if (end == std::string::npos) return text;
+    const bool is_called = std::string_view(text).substr(end + 1).starts_with(call);
+    text.replace(at, end + 1 - at + (is_called ? call.size() : 0), "lambda");
+  }
+  return text;
+}
+
 std::string erase_all(std::string text, std::string_view part) {
   for (size_t at; (at = text.find(part)) != std::string::npos;) text.erase(at, part.size());
   return text;
 }
 
-// "void f<int>(int)::{lambda()#1}" is f's code for a reader, "Encoder::operator()" a name.
 std::string readable(const std::string& symbol) {
   int status = -1;
   char* const demangled = abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status);
-  std::string name = without_parameters(status == 0 ? demangled : symbol.c_str());
+  std::string name =
+      without_parameters(with_short_lambdas(status == 0 ? demangled : symbol.c_str()));
   std::free(demangled);
   name = erase_all(std::move(name), "(anonymous namespace)::");
   const size_t space = name.find(' ');  // the result's type of a template
@@ -96,11 +110,47 @@ bool is_of_the_language(const std::string& function, const std::string& file) {
          function.starts_with("__cxa") || file.find("/include/c++/") != std::string::npos;
 }
 
+// The compiler's path from its own working directory, which is not known: often a folder around the
+// program. Absolute if there is such a file.
+std::string found_file(const std::string& file) {
+  if (file.empty() || file.starts_with('/')) return file;
+  std::error_code failure;
+  std::filesystem::path folder = std::filesystem::current_path(failure);
+  for (const bool from_program : {false, true}) {
+    if (from_program) folder = std::filesystem::read_symlink("/proc/self/exe", failure);
+    for (int levels = 0; levels < 6 && !folder.empty(); ++levels, folder = folder.parent_path()) {
+      const std::filesystem::path path = (folder / file).lexically_normal();
+      if (std::filesystem::is_regular_file(path, failure)) return path.string();
+    }
+  }
+  return file;
+}
+
+// "Encoder::" of the struct or class around a line of a file. For a call operator in an anonymous
+// namespace that was inlined, debug information has the name "operator()" and no more.
+std::string class_around(const std::string& file, int line) {
+  std::ifstream source(file);
+  std::string text;
+  std::vector<std::pair<size_t, std::string>> open;  // indentation and name of what is around
+  for (int number = 1; number <= line && std::getline(source, text); ++number) {
+    const size_t indentation = text.find_first_not_of(" \t");
+    if (indentation == std::string::npos) continue;
+    while (!open.empty() && open.back().first >= indentation) open.pop_back();
+    std::istringstream words(text);
+    std::string kind, name;
+    words >> kind >> name;
+    if (kind == "struct" || kind == "class") open.emplace_back(indentation, name);
+  }
+  return open.empty() ? "" : open.back().second.substr(0, open.back().second.find(':')) + "::";
+}
+
 // The frames of a counter that a reader wants; innermost first, as the symboliser gives them.
 std::vector<Frame> shown_frames(uintptr_t counter) {
   std::vector<Frame> shown;
   for (SourceLine& found : source_lines(counter)) {
-    Frame frame{readable(found.symbol), std::move(found.file), found.line, false};
+    Frame frame{readable(found.symbol), found_file(found.file), found.line, false, counter};
+    if (frame.function == "operator()")
+      frame.function.insert(0, class_around(frame.file, frame.line));
     if (is_of_the_language(frame.function, frame.file)) continue;
     frame.in_library = is_in_regrad(frame.function, counter);
     if (frame.in_library) {

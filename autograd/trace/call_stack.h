@@ -15,6 +15,7 @@ struct Frame {
   std::string file;      // as the compiler was given it, made absolute; empty: not known
   int line = 0;
   bool in_library = false;  // regrad's own, of which only modules and optimisers are kept
+  uintptr_t counter = 0;    // two calls in one line are two places
   friend bool operator==(const Frame&, const Frame&) = default;
 };
 

@@ -222,7 +222,7 @@ void add_backward(Text& text, const Recording& recording, Detail detail) {
 std::vector<std::string> notes_of(const Recording& recording, const Places& places, size_t level) {
   std::vector<std::string> notes;
   if (!recording.ops.empty() && !places.has_lines()) {
-    notes.emplace_back("The program has no debug information: compile with -g1 to see its lines.");
+    notes.emplace_back("The program has no debug information: compile with -g to see its lines.");
   }
   if (level > 0) {
     notes.push_back(fmt::format(
@@ -272,12 +272,13 @@ std::string json_of(const Recording& recording) {
 }
 
 std::string page_of(const Recording& recording) {
-  const std::string title = quoted(recording.program.substr(recording.program.rfind('/') + 1));
   std::string page = trace_page_parts[0];
-  page += title.substr(1, title.size() - 2);
+  for (const char c : printable(recording.program)) {
+    page += c == '<' ? "&lt;" : c == '&' ? "&amp;" : std::string(1, c);
+  }
   page += trace_page_parts[1];
   page += json_of(recording);
-  page += trace_page_parts[2];
+  for (size_t i = 2; i < std::size(trace_page_parts); ++i) page += trace_page_parts[i];
   return page;
 }
 

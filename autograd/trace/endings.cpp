@@ -1,4 +1,5 @@
 // How a recorder hears that the program ends otherwise than by returning from main().
+#include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -45,13 +46,16 @@ std::terminate_handler program_terminates = nullptr;
   std::abort();
 }
 
-// A signal handler may do very little: it wakes a thread, which writes and then ends the program
-// as the signal would have.
+// A signal handler may do very little: it wakes a thread, which writes and then ends the program as
+// the signal would have. Meanwhile it keeps its own thread from going on, for which a call such as
+// sleep() would have ended early. Only for a while: that thread may hold a lock of malloc().
 int wake[2] = {-1, -1};
+constexpr int most_milliseconds = 2000;
 
 void on_signal(int signal) {
   const auto number = static_cast<unsigned char>(signal);
   static_cast<void>(!::write(wake[1], &number, 1));
+  if (!Recorder::is_recording()) ::poll(nullptr, 0, most_milliseconds);
 }
 
 void wait_for_signals() {

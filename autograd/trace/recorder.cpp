@@ -26,6 +26,8 @@ std::string absolute(const std::string& path) { return std::filesystem::absolute
 
 }  // namespace
 
+constinit thread_local int Recorder::depth_of_locks_ = 0;
+
 Recorder::Recorder(const std::string& path, int64_t step, bool by_environment)
     : given_path_(path),
       path_(absolute(path)),
@@ -42,9 +44,9 @@ Recorder::Recorder(const std::string& path, int64_t step, bool by_environment)
 }
 
 Recorder::~Recorder() {
-  forget(*this);
   interrupt(recording_.failed ? "Error: " + recording_.failed->text
                               : "the program ended before a backward pass did");
+  forget(*this);
 }
 
 Recorder::Key Recorder::key_of(const Node& node) { return {&node, node.number}; }
@@ -103,7 +105,7 @@ int Recorder::tensor_index(const Node& node) {
 }
 
 void Recorder::computed(const Op& op) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(*this);
   if (is_written_) return;
   if (in_derivative_) {
     if (!recording_.backward.empty()) recording_.backward.back().own_ops.emplace_back(op.name);
@@ -125,19 +127,19 @@ void Recorder::computed(const Op& op) {
 }
 
 void Recorder::failed(const std::string& text) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(*this);
   recording_.failed = {text, call_site()};
   depth_ = 0;
   in_derivative_ = false;
 }
 
 void Recorder::started(const Tensor&) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(*this);
   ++depth_;
 }
 
 void Recorder::took(const Node& node, const Tensor& gradient) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(*this);
   in_derivative_ = true;
   const auto found = tensors_.find(key_of(node));
   RecordedStep step;
@@ -156,7 +158,7 @@ void Recorder::took(const Node& node, const Tensor& gradient) {
 }
 
 void Recorder::gave(const Node& node, size_t input, const Tensor& addend, const Tensor& sum) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(*this);
   const int index = tensor_index(*node.edge(input).input);
   RecordedTensor& tensor = recording_.tensors[static_cast<size_t>(index)];
   tensor.gradient = RecordedValue(sum);
@@ -168,12 +170,12 @@ void Recorder::gave(const Node& node, size_t input, const Tensor& addend, const 
 }
 
 void Recorder::finished(const Node&) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(*this);
   in_derivative_ = false;
 }
 
 void Recorder::ended() {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(*this);
   if (depth_ > 0 && --depth_ > 0) return;  // a pass inside a derivative of another
   if (++passes_ < wanted_step_) return start_over();
   recording_.step = passes_;
@@ -197,7 +199,7 @@ std::string Recorder::made_at(const Node& node) const {
 }
 
 void Recorder::interrupt(const std::string& why) noexcept {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(*this);
   if (!is_written_) write(why);
 }
 
@@ -211,7 +213,7 @@ void Recorder::write(const std::string& why) noexcept {
       file.write(path_.ends_with(".json") ? json_of(recording_) : page_of(recording_));
       file.commit();
     });
-    if (by_environment_) {
+    if (by_environment_ && !path_.ends_with(".json")) {  // JSON is for a program that knows
       std::fprintf(stderr, "regrad: wrote %s: %zu ops forward, %zu steps backward%s%s\n",
                    given_path_.c_str(), recording_.ops.size(), recording_.backward.size(),
                    why.empty() ? "" : "; ", why.c_str());

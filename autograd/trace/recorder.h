@@ -29,8 +29,26 @@ class Recorder : public Observer {
 
   // Writes what has been recorded, the reason why it is incomplete on it; once. From any thread.
   void interrupt(const std::string& why) noexcept;
+  // Whether this thread is in one of the functions above, and may hold what interrupt() waits for.
+  static bool is_recording() { return depth_of_locks_ > 0; }
 
  private:
+  static constinit thread_local int depth_of_locks_;
+  class Lock {
+   public:
+    explicit Lock(const Recorder& recorder) : mutex_((++depth_of_locks_, recorder.mutex_)) {
+      mutex_.lock();
+    }
+    ~Lock() {
+      mutex_.unlock();
+      --depth_of_locks_;
+    }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+
+   private:
+    std::recursive_mutex& mutex_;
+  };
   static constexpr size_t max_ops = 20000;
   static constexpr int64_t max_held_bytes = int64_t{256} << 20;
 
@@ -60,7 +78,7 @@ class Recorder : public Observer {
   const int64_t wanted_step_;
   const bool by_environment_;
   const int process_;  // a child of fork() does not write its parent's page
-  std::recursive_mutex mutex_;
+  mutable std::recursive_mutex mutex_;
   Recording recording_;
   std::unordered_map<Key, int, KeyHash> tensors_;
   struct Held {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "examples/report/page_parts.h"
@@ -91,6 +92,7 @@ std::string with_replaced(const std::string& text, char what, const char* replac
 }  // namespace
 
 std::string to_page(const Report& report) {
+  static_assert(std::size(page_parts) == 3, "a page this long comes in more pieces");
   const std::string title =
       with_replaced(with_replaced(printable(report.title), '&', "&amp;"), '<', "&lt;");
   // In JSON "<" stands within strings only. Without it no text can end the element that holds it.

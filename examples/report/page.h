@@ -8,10 +8,10 @@
 
 namespace regrad::example {
 
-// The page itself is page.html, page.css and page*.js, which embed.py joins when the program is
-// built; the report goes into it as JSON. Its Content-Security-Policy lets it ask for nothing and
-// run no other script, whatever a text holds. Weights are rounded to thousandths and curves thinned
-// to 500 points. Throws Error where a map is inconsistent (check_map).
+// The page itself is page.html, page.css and page*.js, which autograd/trace/embed.py joins when the
+// program is built; the report goes into it as JSON. Its Content-Security-Policy lets it ask for
+// nothing and run no other script, whatever a text holds. Weights are rounded to thousandths and
+// curves thinned to 500 points. Throws Error where a map is inconsistent (check_map).
 std::string to_page(const Report& report);
 
 }  // namespace regrad::example

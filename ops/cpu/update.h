@@ -4,8 +4,8 @@
 #pragma once
 
 #include "ops/cpu/chunks.h"
-#include "ops/cpu/math_lanes.h"
-#include "ops/kernels/table.h"
+#include "ops/cpu/math.h"
+#include "ops/kernels/update.h"
 
 namespace regrad::simd {
 
@@ -23,53 +23,28 @@ REGRAD_INLINE void for_updates(int64_t count, const Update* updates, const Body&
   });
 }
 
+// One vector of elements, at the same place of every array: what ops/kernels/update.h calls `at`.
 template <class T, class Arch>
-void sgd(int64_t count, const SgdUpdate<T>* updates, const SgdStep<T>& step) {
+struct VectorAt {
   using V = Vec<T, Arch>;
-  const V rate(-step.lr), momentum(step.momentum), decay(step.weight_decay);
-  const bool nesterov = step.nesterov;
+  int64_t begin, left;
+  REGRAD_INLINE V load(const T* x) const { return simd::load<T, Arch>(x + begin, left); }
+  REGRAD_INLINE void store(T* x, V value) const { simd::store<T, Arch>(x + begin, left, value); }
+  REGRAD_INLINE V all(T value) const { return V(value); }
+};
+
+template <template <class> class Update, template <class> class Step, class T, class Arch>
+void update_all(int64_t count, const Update<T>* updates, const Step<T>& step) {
   for_updates(count, updates,
-              [=](const SgdUpdate<T>& update, int64_t begin, int64_t end) REGRAD_LAMBDA {
-                const V gradient_weight(update.gradient_weight);
+              [=](const Update<T>& update, int64_t begin, int64_t end) REGRAD_LAMBDA {
+                // Copies whose address nobody has: what a loop stores cannot change them, so they
+                // stay in registers.
+                const Update<T> of = update;
+                const Step<T> how = step;
                 for (int64_t i = begin; i < end; i += lanes_of<T, Arch>) {
-                  const int64_t left = end - i;
-                  const V x = load<T, Arch>(update.parameter + i, left);
-                  V g = multiply_add(decay, x, load<T, Arch>(update.gradient + i, left));
-                  if (update.velocity != nullptr) {
-                    const V v = multiply_add(momentum, load<T, Arch>(update.velocity + i, left),
-                                             gradient_weight * g);
-                    store<T, Arch>(update.velocity + i, left, v);
-                    g = nesterov ? multiply_add(momentum, v, g) : v;
-                  }
-                  store<T, Arch>(update.parameter + i, left, multiply_add(rate, g, x));
+                  pointwise::update(how, of, VectorAt<T, Arch>{i, end - i});
                 }
               });
-}
-
-template <class T, class Arch>
-void adam(int64_t count, const AdamUpdate<T>* updates, const AdamStep<T>& step) {
-  using V = Vec<T, Arch>;
-  const V beta1(step.beta1), beta2(step.beta2), one_minus_beta1(step.one_minus_beta1),
-      one_minus_beta2(step.one_minus_beta2);
-  const V eps(step.eps), parameter_decay(step.parameter_decay), decay(step.weight_decay);
-  for_updates(
-      count, updates, [=](const AdamUpdate<T>& update, int64_t begin, int64_t end) REGRAD_LAMBDA {
-        const V rate(-update.rate), correction(update.correction);
-        for (int64_t i = begin; i < end; i += lanes_of<T, Arch>) {
-          const int64_t left = end - i;
-          const V old = load<T, Arch>(update.parameter + i, left);
-          const V g = multiply_add(decay, old, load<T, Arch>(update.gradient + i, left));
-          const V m =
-              multiply_add(beta1, load<T, Arch>(update.mean + i, left), one_minus_beta1 * g);
-          const V v =
-              multiply_add(beta2, load<T, Arch>(update.square + i, left), one_minus_beta2 * g * g);
-          store<T, Arch>(update.mean + i, left, m);
-          store<T, Arch>(update.square + i, left, v);
-          const V denominator = multiply_add(v_sqrt(v), correction, eps);
-          store<T, Arch>(update.parameter + i, left,
-                         multiply_add(rate, m / denominator, old * parameter_decay));
-        }
-      });
 }
 
 }  // namespace regrad::simd

@@ -1,5 +1,5 @@
-// One step of an optimiser as every backend sees it: pointers and sizes (the formulas: optim/sgd.h,
-// optim/adam.h).
+// One step of an optimiser as every backend sees it: pointers and sizes (the formulas:
+// ops/kernels/update.h).
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,40 @@ template <class T>
 struct AdamStep {
   T beta1, one_minus_beta1, beta2, one_minus_beta2;
   T eps, parameter_decay, weight_decay;  // the parameter is multiplied by parameter_decay first
+};
+template <class T>
+struct RmspropUpdate {
+  int64_t n;
+  T* parameter;
+  const T* gradient;
+  T *square, *mean, *velocity;  // mean null: not centered; velocity null: no momentum
+};
+template <class T>
+struct RmspropStep {
+  T lr, alpha, one_minus_alpha, eps, momentum, weight_decay;
+};
+template <class T>
+struct AdagradUpdate {
+  int64_t n;
+  T* parameter;
+  const T* gradient;
+  T* sum;
+  T rate;  // lr / (1 + (t - 1) lr_decay)
+};
+template <class T>
+struct AdagradStep {
+  T eps, weight_decay;
+};
+template <class T>
+struct AdadeltaUpdate {
+  int64_t n;
+  T* parameter;
+  const T* gradient;
+  T *square, *moved;  // the means of g² and of the squared changes
+};
+template <class T>
+struct AdadeltaStep {
+  T lr, rho, one_minus_rho, eps, weight_decay;
 };
 
 }  // namespace regrad

@@ -187,6 +187,9 @@ template <class T>
 struct OptimiserKernels {
   void (*sgd)(int64_t count, const SgdUpdate<T>*, const SgdStep<T>&);
   void (*adam)(int64_t count, const AdamUpdate<T>*, const AdamStep<T>&);
+  void (*rmsprop)(int64_t count, const RmspropUpdate<T>*, const RmspropStep<T>&);
+  void (*adagrad)(int64_t count, const AdagradUpdate<T>*, const AdagradStep<T>&);
+  void (*adadelta)(int64_t count, const AdadeltaUpdate<T>*, const AdadeltaStep<T>&);
 };
 
 // Element i depends on (seed, offset + i) alone: the same numbers for any number of threads.

@@ -22,6 +22,14 @@ def is_available():
     return bool(shutil.which("chromedriver") and chromium())
 
 
+def without():
+    """The exit status of a test where there is no browser: skipped, or failed where one must be."""
+    must = os.environ.get("REGRAD_BROWSER") == "required"
+    print(f"{'failed' if must else 'skipped'}: this test needs chromium and chromedriver "
+          "(chromium-driver in Debian)")
+    return 1 if must else 77
+
+
 class Browser:
     def __init__(self, profile, width=1200, height=900, dark=False):
         self.driver = subprocess.Popen(
@@ -32,7 +40,9 @@ class Browser:
         port = started.split("port")[-1].strip(" .\n")
         self.root = f"http://127.0.0.1:{port}"
         arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                     "--hide-scrollbars", f"--user-data-dir={profile}/chromium",
+                     "--hide-scrollbars",
+                     "--disable-ipc-flooding-protection",  # tests follow links fast
+                     f"--user-data-dir={profile}/chromium",
                      f"--window-size={width},{height}"]
         options = {"args": arguments, "binary": chromium()}
         try:

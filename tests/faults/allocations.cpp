@@ -219,17 +219,28 @@ int64_t training_parts(const std::string& folder) {
                      Tensor(parameters[i]).set_grad(tensor(given[i], parameters[i].shape()));
                    }
                  }});
-  {
-    optim::AdamW(parameters).step();
+  std::vector<Tensor> matrices;
+  for (const Tensor& x : parameters) {
+    if (x.rank() == 2) matrices.push_back(x);
+  }
+  const std::pair<const char*, std::function<void()>> steps[] = {
+      {"a step", [&] { optim::AdamW(parameters).step(); }},
+      {"a step of groups",
+       [&] {
+         optim::RMSprop({{.params = parameters, .momentum = 0.5}, {.params = {}}}).step();
+       }},
+      {"a step of Muon", [&] { optim::Muon(matrices).step(); }}};
+  for (const auto& [what, step] : steps) {
+    step();
     aim = numbers_of(parameters);
     restore();
+    points +=
+        fail_each({what, step, [&](bool done) {
+                     const Numbers now = numbers_of(parameters);
+                     demand(now == aim || (!done && now == before), "parameters are half done");
+                     restore();
+                   }});
   }
-  points += fail_each({"a step", [&] { optim::AdamW(parameters).step(); },
-                       [&](bool done) {
-                         const Numbers now = numbers_of(parameters);
-                         demand(now == aim || (!done && now == before), "parameters are half done");
-                         restore();
-                       }});
 
   const std::string path = folder + "/weights.safetensors";
   const auto old = nn::state_dict(net);

@@ -13,13 +13,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENTS = ["README.md", "docs/how-backward-works.md", "docs/seeing.md"]
 
 
-def printed_by(source, build):
+def printed_by(name, source, build):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
-        (path / "snippets.cpp").write_text(source)
+        (path / name).write_text(source)
         compiler = os.environ.get("CXX", "c++").split()
-        subprocess.run(compiler + ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Werror",
-                                   f"-I{ROOT}", str(path / "snippets.cpp"), "-o",
+        subprocess.run(compiler + ["-std=c++20", "-O1", "-g", "-Wall", "-Wextra", "-Wconversion", "-Werror",
+                                   f"-I{ROOT}", str(path / name), "-o",
                                    str(path / "snippets"), f"-L{build}", "-lregrad",
                                    f"-Wl,-rpath,{build}"], check=True)
         return subprocess.run([str(path / "snippets")], capture_output=True, text=True,
@@ -38,7 +38,7 @@ def main(build):
     for document in DOCUMENTS:
         text = (ROOT / document).read_text()
         expected = re.search(r"```text\n(.*?)```", text, re.S).group(1)
-        printed = printed_by("\n".join(re.findall(r"```cpp\n(.*?)```", text, re.S)), build)
+        printed = printed_by(f"{pathlib.Path(document).stem}.cpp", "\n".join(re.findall(r"```cpp\n(.*?)```", text, re.S)), build)
         agree = agrees(printed, expected)
         print(f"{document}: the program prints what the page says" if agree
               else f"{document}: printed\n{printed}expected\n{expected}")

@@ -148,7 +148,7 @@ def toy(lines_known=True):
 
 def without_lines():
     recording = toy(lines_known=False)
-    recording["notes"] = ["compile with -g1 to see source lines"]
+    recording["notes"] = ["compile with -g to see source lines"]
     return recording
 
 

@@ -104,7 +104,7 @@ def sessions():
         "It was computed under NoGrad (toy.cpp:2).", "Nothing here is called zebra")
     has(session("failed", "n", "where", "list", "print", "why"), "2 matmul failed", "> 4 Tensor z = matmul",
         "> 2 matmul failed toy.cpp:4", "2 matmul failed", "Nothing here is called y")
-    has(session("without_lines", "where"), "Note: compile with -g1", "main", "compile the program with -g")
+    has(session("without_lines", "where"), "Note: compile with -g", "main", "compile the program with -g")
     has(session("large", "print \x1b[31mx\u202e", "why"), "the recording holds no more of it", "gradient of square#1")
 
 
