@@ -125,7 +125,7 @@ template <class T, class Arch>
 void sort(Rows rows, int64_t k, bool descending, int64_t* indices, const T* x) {
   const int64_t n = rows.n;
   if (k == 0) return;
-  const int64_t room = min(max(4 * k, 128), n);
+  const int64_t room = min(max(4 * k, 32), n);
   for_ranges(rows.outer, 16 * n, [&](int64_t begin, int64_t end) {
     auto* items = static_cast<SortItem<T>*>(
         scratch(Scratch::sort, static_cast<std::size_t>(2 * room) * sizeof(SortItem<T>)));
