@@ -305,6 +305,7 @@ std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim = 0);
 // Elements moved by shifts[i] along dims[i], what falls off the end first again; without dims, x
 // flattened is moved by the one shift.
 Tensor roll(const Tensor& x, const std::vector<int64_t>& shifts, const Dims& dims = {});
+Tensor roll(const Tensor& x, int64_t shift, std::optional<int64_t> dim = {});
 
 // --- indexing (indexing.cpp): indices are int64; one out of range is an Error, which a GPU raises
 // when numbers are next read from it

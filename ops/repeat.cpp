@@ -70,8 +70,12 @@ std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim) {
   return split(x, (n - 1) / chunks + 1, dim);
 }
 
+Tensor roll(const Tensor& x, int64_t shift, std::optional<int64_t> dim) {
+  return roll(x, std::vector<int64_t>{shift}, dim ? Dims(*dim) : Dims());
+}
+
 Tensor roll(const Tensor& x, const std::vector<int64_t>& shifts, const Dims& dims) {
-  if (dims.empty() && shifts.size() == 1) return reshape(roll(flatten(x), shifts, 0), x.shape());
+  if (dims.empty() && shifts.size() == 1) return reshape(roll(flatten(x), shifts[0], 0), x.shape());
   check(shifts.size() == dims.size(), "roll: {} shifts for {} dimensions of {}", shifts.size(),
         dims.size(), x.shape());
   Tensor y = x;

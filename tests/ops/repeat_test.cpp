@@ -66,6 +66,7 @@ TEST_CASE("repeat_interleave by a list, roll of all, chunks") {
   using List = std::vector<int64_t>;
   CHECK(list(repeat_interleave(x, counts, 1)) == List{0, 0, 2, 3, 3, 5});
   CHECK(list(repeat_interleave(x, 2)) == List{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5});
+  CHECK(same_bits(roll(x, 1, 0), roll(x, {1}, {0})));
   CHECK(list(roll(x, {1})) == List{5, 0, 1, 2, 3, 4});
   CHECK(list(roll(x, {1, -1}, {0, 1})) == List{4, 5, 3, 1, 2, 0});
   const Tensors parts = chunk(arange(7), 3);
