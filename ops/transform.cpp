@@ -96,6 +96,25 @@ struct Recompute {
   size_t needed_count() const { return inputs.size() + held.size(); }
 };
 
+// How output changes when each of `moved`, which it was computed from, moves along its direction.
+Tensor tangent_of(const Tensor& output, const std::vector<Tensor>& moved,
+                  const std::vector<Tensor>& along) {
+  Tensor u = zeros_like(output).set_requires_grad(true);
+  const std::vector<Tensor> pulled = grad(
+      {output}, moved,
+      {.grad_outputs = {u}, .create_graph = true, .allow_unused = true, .stop_at_inputs = true});
+  std::vector<Tensor> outputs, directions;
+  for (size_t i = 0; i < pulled.size(); ++i) {
+    if (!pulled[i].defined() || !pulled[i].requires_grad()) continue;
+    outputs.push_back(pulled[i]);
+    directions.push_back(along[i]);
+  }
+  if (outputs.empty()) return zeros_like(output);
+  const Tensor tangent = grad(
+      outputs, {u}, {.grad_outputs = directions, .create_graph = true, .allow_unused = true})[0];
+  return tangent.defined() ? tangent : zeros_like(output);
+}
+
 }  // namespace
 
 Tensor checkpoint(const Function& f, const std::vector<Tensor>& inputs) {
@@ -118,36 +137,26 @@ Jvp jvp(const Function& f, const std::vector<Tensor>& inputs, const std::vector<
   check(inputs.size() == tangents.size(), "jvp: {} inputs and {} tangents", inputs.size(),
         tangents.size());
   const GradMode on(true);
-  std::vector<Tensor> moved, along, all_inputs;
+  const uint64_t first = Node::leaf(scalar(0))->number;
+  std::vector<Tensor> moved, along, all_inputs = inputs;
+  bool in_graph = false;
   for (size_t i = 0; i < inputs.size(); ++i) {
     check(inputs[i].shape() == tangents[i].shape() && inputs[i].dtype() == tangents[i].dtype(),
           "jvp: input {} is {} {}, its tangent {} {}", i, inputs[i].shape(), inputs[i].dtype(),
           tangents[i].shape(), tangents[i].dtype());
-    all_inputs.push_back(inputs[i]);
     if (!is_float(inputs[i].dtype())) continue;
-    if (!inputs[i].requires_grad()) all_inputs[i] = detached(inputs[i]).set_requires_grad(true);
-    all_inputs[i] =
-        record("input", detached(inputs[i]), {{all_inputs[i], [](const Tensor& g) { return g; }}});
+    in_graph = in_graph || inputs[i].requires_grad() || tangents[i].requires_grad();
+    const Tensor base =
+        inputs[i].requires_grad() ? inputs[i] : detached(inputs[i]).set_requires_grad(true);
+    all_inputs[i] = record("input", detached(base), {{base, [](const Tensor& g) { return g; }}});
     moved.push_back(all_inputs[i]);
     along.push_back(tangents[i]);
   }
   const Tensor output = f(all_inputs);
-  const Tensor nothing = zeros_like(output);
-  if (moved.empty() || !output.requires_grad()) return {output, nothing};
-  Tensor u = zeros_like(output).set_requires_grad(true);
-  const std::vector<Tensor> pulled = grad(
-      {output}, moved,
-      {.grad_outputs = {u}, .create_graph = true, .allow_unused = true, .stop_at_inputs = true});
-  std::vector<Tensor> outputs, directions;
-  for (size_t i = 0; i < pulled.size(); ++i) {
-    if (!pulled[i].defined() || !pulled[i].requires_grad()) continue;
-    outputs.push_back(pulled[i]);
-    directions.push_back(along[i]);
-  }
-  if (outputs.empty()) return {output, nothing};
-  const Tensor tangent = grad(
-      outputs, {u}, {.grad_outputs = directions, .create_graph = true, .allow_unused = true})[0];
-  return {output, tangent.defined() ? tangent : nothing};
+  if (moved.empty() || !output.requires_grad()) return {output, zeros_like(output)};
+  const Tensor tangent = tangent_of(output, moved, along);
+  in_graph = in_graph || !held_behind(output, all_inputs, first).empty();
+  return in_graph ? Jvp{output, tangent} : Jvp{detached(output), detached(tangent)};
 }
 
 }  // namespace regrad

@@ -99,6 +99,8 @@ TEST_CASE("jvp is the product of the Jacobian with the tangents") {
     }
     const Jvp both = jvp(f, x, t);
     CHECK(same_bits(both.output, f(x)));
+    CHECK(both.output.requires_grad() == f(x).requires_grad());
+    CHECK(both.tangent.requires_grad() == f(x).requires_grad());
     const Tensor slope = (f(ahead) - f(back)) / 2e-6;
     const std::string off = difference(to_array(both.tangent), to_array(slope), 1e-7);
     CHECK_MESSAGE(off == "", off);
