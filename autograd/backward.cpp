@@ -60,7 +60,9 @@ class Pass {
   }
 
   // Only nodes from which one of `targets` can be reached take part.
-  void restrict_to(const std::unordered_set<Node*>& targets, const std::vector<Tensor>& outputs);
+  // With `stop`, no path goes on through a target.
+  void restrict_to(const std::unordered_set<Node*>& targets, const std::vector<Tensor>& outputs,
+                   bool stop);
 
   // Adds a contribution to the gradient of a node.
   void accumulate(const Ref<Node>& node, Tensor&& gradient) {
@@ -93,7 +95,7 @@ class Pass {
       waiting_.pop_back();
       Tensor gradient = hooked(*node, std::move(node->pending));
       if (!restricted_ && retains_grad(*node)) leaves_.push_back({node, gradient});
-      propagate(*node, gradient, node);
+      if (!ends_.contains(node.get())) propagate(*node, gradient, node);
       on_complete(*node, std::move(gradient));
     }
     for (Leaf& leaf : leaves_) {
@@ -236,12 +238,13 @@ class Pass {
   std::vector<Suspended> suspended_;
   std::vector<Leaf> leaves_;
   bool restricted_ = false;
-  std::unordered_set<Node*> useful_;
+  std::unordered_set<Node*> useful_, ends_;  // ends_: where paths end
 };
 
-void Pass::restrict_to(const std::unordered_set<Node*>& targets,
-                       const std::vector<Tensor>& outputs) {
+void Pass::restrict_to(const std::unordered_set<Node*>& targets, const std::vector<Tensor>& outputs,
+                       bool stop) {
   restricted_ = true;
+  if (stop) ends_ = targets;
   std::unordered_set<Node*> seen;
   std::vector<Node*> reached;
   uint64_t oldest = UINT64_MAX;  // nothing older than the targets leads to them
@@ -252,6 +255,7 @@ void Pass::restrict_to(const std::unordered_set<Node*>& targets,
   };
   for (const Tensor& output : outputs) reach(output.node());
   for (size_t i = 0; i < reached.size(); ++i) {
+    if (ends_.contains(reached[i])) continue;
     if (reached[i]->released) fail_freed("grad", reached[i]->name);  // it may have led to a target
     for (const Edge& edge : *reached[i]) reach(edge.input);
   }
@@ -353,7 +357,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
   {
     Pass pass({.retain_graph = options.retain_graph, .create_graph = options.create_graph});
     notify_started(outputs[0]);
-    pass.restrict_to(targets, outputs);
+    pass.restrict_to(targets, outputs, options.stop_at_inputs);
     for (size_t i = 0; i < outputs.size(); ++i) {
       const Tensor start = options.grad_outputs.empty() ? Tensor() : options.grad_outputs[i];
       pass.accumulate(outputs[i].node(), seed_for("grad", outputs[i], start));

@@ -96,6 +96,7 @@ class Tensor {
   // Numbers in and out. to_vector and item convert from any dtype.
   template <class T>
   T item() const;  // the number; an Error unless there is exactly one element
+  double item() const { return item<double>(); }  // likewise, as double
   template <class T>
   std::vector<T> to_vector() const;  // row-major
   template <class T>
@@ -120,6 +121,7 @@ class Tensor {
   Tensor detach() const;
   Tensor reshape(const Shape& shape) const;        // as regrad::reshape in ops/ops.h
   Tensor transpose(int64_t d0, int64_t d1) const;  // as regrad::transpose
+  Tensor operator[](int64_t i) const;              // element i of the first dimension, as select()
 
   // Writing in place: for parameters, under NoGrad, and for tensors outside any graph. A source
   // that lies in the same memory is read before anything is written; a tensor whose elements
@@ -219,6 +221,7 @@ struct GradOptions {
   bool create_graph = false;
   bool allow_unused = false;  // an input that the outputs do not depend on: undefined, not an Error
   bool retain_graph = false;
+  bool stop_at_inputs = false;  // no path goes on through an input, to another one behind it
 };
 // One gradient for each input. Errors as of backward(), and for an input that does not require a
 // gradient or, unless allow_unused, on which the outputs do not depend.

@@ -99,6 +99,12 @@ Tensor compare(const char* op, Compare function, const Tensor& a, Number number)
   return compare(op, same.function, a.to(int64), filled(op, {}, same.number, int64, a.device()));
 }
 
+// An Error that names op, where where() would name itself.
+void check_broadcast(const char* op, const Tensor& a, const Tensor& b) {
+  check_same_device(op, a, b);
+  static_cast<void>(broadcast_shapes(op, a.shape(), b.shape()));
+}
+
 }  // namespace
 
 Tensor add(const Tensor& left, const Tensor& right) {
@@ -213,13 +219,43 @@ Tensor le(const Tensor& a, Number b) { return compare("le", Compare::less_equal,
 Tensor gt(const Tensor& a, Number b) { return compare("gt", Compare::greater, a, b); }
 Tensor ge(const Tensor& a, Number b) { return compare("ge", Compare::greater_equal, a, b); }
 
-Tensor logical_not(const Tensor& a) { return eq(a.to(bool_), 0); }
+Tensor logical_not(const Tensor& a) {
+  const Tensor yes = scalar(true, bool_, a.device()), no = scalar(false, bool_, a.device());
+  return where(a.to(bool_), no, yes);
+}
 Tensor logical_and(const Tensor& a, const Tensor& b) {
-  return mul(a.to(bool_).to(int64), b.to(bool_).to(int64)).to(bool_);
+  check_broadcast("logical_and", a, b);
+  return where(a.to(bool_), b.to(bool_), scalar(false, bool_, b.device()));
 }
 Tensor logical_or(const Tensor& a, const Tensor& b) {
-  return add(a.to(bool_).to(int64), b.to(bool_).to(int64)).to(bool_);
+  check_broadcast("logical_or", a, b);
+  return where(a.to(bool_), scalar(true, bool_, b.device()), b.to(bool_));
 }
+
+namespace {
+
+Tensor& assign(const char* op, Tensor& x, const Tensor& result) {
+  if (!x.requires_grad() || !x.is_leaf()) return x = result;
+  check(!GradMode::enabled(),
+        "{}: {} is a parameter, which is written in place: do that under NoGrad, or make a new "
+        "tensor with x = x + y",
+        op, called(x));
+  check(result.shape() == x.shape() && result.dtype() == x.dtype(),
+        "{}: the result of shape {} {} does not fit {} {}", op, result.shape(), result.dtype(),
+        called(x), x.dtype());
+  return x.copy_(result);
+}
+
+}  // namespace
+
+Tensor& operator+=(Tensor& x, const Tensor& y) { return assign("+=", x, add(x, y)); }
+Tensor& operator-=(Tensor& x, const Tensor& y) { return assign("-=", x, sub(x, y)); }
+Tensor& operator*=(Tensor& x, const Tensor& y) { return assign("*=", x, mul(x, y)); }
+Tensor& operator/=(Tensor& x, const Tensor& y) { return assign("/=", x, div(x, y)); }
+Tensor& operator+=(Tensor& x, Number y) { return assign("+=", x, add(x, y)); }
+Tensor& operator-=(Tensor& x, Number y) { return assign("-=", x, sub(x, y)); }
+Tensor& operator*=(Tensor& x, Number y) { return assign("*=", x, mul(x, y)); }
+Tensor& operator/=(Tensor& x, Number y) { return assign("/=", x, div(x, y)); }
 
 void add_to_view(const Tensor& view, const Tensor& g) {
   const Loop loop = make_loop({&view, &view, &g});

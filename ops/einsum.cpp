@@ -104,14 +104,25 @@ struct Spec {
   std::string output;
 };
 
-Spec parse(std::string_view spec, const std::vector<Tensor>& operands) {
+// The spec without spaces, and with `dots` for "...".
+constexpr char dots = '.';
+std::string letters_of(std::string_view spec) {
   std::string text;
-  for (char c : spec) {
+  for (size_t i = 0; i < spec.size(); ++i) {
+    const char c = spec[i];
     if (c == ' ') continue;
-    check(c == ',' || c == '-' || c == '>' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'),
+    const bool is_dots = spec.substr(i, 3) == "...";
+    check(is_dots || c == ',' || c == '-' || c == '>' || (c >= 'a' && c <= 'z') ||
+              (c >= 'A' && c <= 'Z'),
           "einsum: '{}' in \"{}\" is not a letter; write a spec like \"bij,bjk->bik\"", c, spec);
     text += c;
+    if (is_dots) i += 2;
   }
+  return text;
+}
+
+Spec parse(std::string_view spec, const std::vector<Tensor>& operands) {
+  const std::string text = letters_of(spec);
   const size_t arrow = text.find("->");
   Spec result;
   std::string left = text.substr(0, arrow);
@@ -123,10 +134,11 @@ Spec parse(std::string_view spec, const std::vector<Tensor>& operands) {
   }
   if (arrow != std::string::npos) {
     result.output = text.substr(arrow + 2);
-  } else {  // letters that occur once, in alphabetical order
+  } else {  // what "..." stands for, and the letters that occur once, in alphabetical order
+    if (has(left, dots)) result.output += dots;
     std::sort(left.begin(), left.end());
     for (char letter : left) {
-      if (letter != ',' && std::count(left.begin(), left.end(), letter) == 1) {
+      if (letter != ',' && letter != dots && std::count(left.begin(), left.end(), letter) == 1) {
         result.output += letter;
       }
     }
@@ -134,6 +146,68 @@ Spec parse(std::string_view spec, const std::vector<Tensor>& operands) {
   check(result.inputs.size() == operands.size(), "einsum: \"{}\" names {} operands, {} were given",
         spec, result.inputs.size(), operands.size());
   return result;
+}
+
+// Letters that the spec does not use.
+std::string unused_letters(const Spec& parsed, size_t count) {
+  std::string all = parsed.output, unused;
+  for (const std::string& input : parsed.inputs) all += input;
+  for (const char first : {'a', 'A'}) {
+    for (int i = 0; i < 26 && unused.size() < count; ++i) {
+      const char letter = static_cast<char>(first + i);
+      if (!has(all, letter)) unused += letter;
+    }
+  }
+  check(unused.size() == count, "einsum: too many letters");
+  return unused;
+}
+
+// How many dimensions "..." stands for in each operand.
+std::vector<size_t> dotted_ranks(std::string_view spec, const Spec& parsed,
+                                 const std::vector<Tensor>& operands) {
+  std::vector<size_t> ranks;
+  for (size_t i = 0; i < operands.size(); ++i) {
+    const std::string& letters = parsed.inputs[i];
+    const size_t dimensions = operands[i].shape().size();
+    check(std::count(letters.begin(), letters.end(), dots) <= 1,
+          "einsum: an operand of \"{}\" has \"...\" twice", spec);
+    check(!has(letters, dots) || dimensions + 1 >= letters.size(),
+          "einsum: \"{}\" gives operand {} more letters than its shape {} has dimensions", spec, i,
+          operands[i].shape());
+    ranks.push_back(has(letters, dots) ? dimensions + 1 - letters.size() : 0);
+  }
+  return ranks;
+}
+
+// Writes letters for "...", aligned at the right. A size of 1 beside a greater one is dropped from
+// its operand, which so is the same all along that dimension.
+void name_dotted(std::string_view spec, Spec& parsed, std::vector<Tensor>& operands) {
+  const std::vector<size_t> ranks = dotted_ranks(spec, parsed, operands);
+  const size_t most = *std::max_element(ranks.begin(), ranks.end());
+  const std::string names = unused_letters(parsed, most);
+  const auto write = [&](std::string& letters, size_t rank) {
+    const size_t at = letters.find(dots);
+    if (at != std::string::npos) letters.replace(at, 1, names.substr(most - rank));
+    check(!has(letters, dots), "einsum: the result of \"{}\" has \"...\" twice", spec);
+  };
+  for (size_t i = 0; i < operands.size(); ++i) write(parsed.inputs[i], ranks[i]);
+  write(parsed.output, most);
+  for (const char name : names) {
+    int64_t greatest = 1;
+    const auto size_in = [&](size_t i) {
+      const size_t at = parsed.inputs[i].find(name);
+      return at == std::string::npos ? int64_t{1} : operands[i].shape()[static_cast<int64_t>(at)];
+    };
+    for (size_t i = 0; i < operands.size(); ++i) {
+      greatest = size_in(i) == 1 ? greatest : size_in(i);
+    }
+    for (size_t i = 0; i < operands.size() && greatest != 1; ++i) {
+      const size_t at = parsed.inputs[i].find(name);
+      if (at == std::string::npos || size_in(i) != 1) continue;
+      operands[i] = squeeze(operands[i], static_cast<int64_t>(at));
+      parsed.inputs[i].erase(at, 1);
+    }
+  }
 }
 
 void check_sizes(std::string_view spec, const Spec& parsed, const std::vector<Tensor>& operands) {
@@ -163,9 +237,11 @@ void check_sizes(std::string_view spec, const Spec& parsed, const std::vector<Te
 
 }  // namespace
 
-Tensor einsum(std::string_view spec, const std::vector<Tensor>& operands) {
-  check(!operands.empty(), "einsum: needs at least one operand");
-  const Spec parsed = parse(spec, operands);
+Tensor einsum(std::string_view spec, const std::vector<Tensor>& given) {
+  check(!given.empty(), "einsum: needs at least one operand");
+  std::vector<Tensor> operands = given;
+  Spec parsed = parse(spec, operands);
+  if (has(letters_of(spec), dots)) name_dotted(spec, parsed, operands);
   check_sizes(spec, parsed, operands);
   Named result{operands[0], parsed.inputs[0]};
   result = take_diagonals(std::move(result));

@@ -1,5 +1,7 @@
 // Selecting elements by index. The derivative of an op that reads is one that adds, and vice versa:
 // gather and scatter_add, index_select and index_add.
+#include <algorithm>
+
 #include "autograd/notes.h"
 #include "ops/dispatch.h"
 #include "ops/ops.h"
@@ -13,7 +15,7 @@ Tensor index_select_unchecked(const Tensor& x, int64_t d, const Tensor& index);
 Tensor index_add(const Tensor& g, const Shape& shape, int64_t d, const Tensor& index) {
   Tensor out = zeros(shape, {.dtype = g.dtype(), .device = g.device()});
   const Tensor from = kernel_input(g);
-  for_floats("index_select", g, [&]<class T>() {
+  for_numbers("index_add", g, [&]<class T>() {
     kernels<T>(g).index.add_rows(rows_around(shape, d), index.numel(), raw<T>(out), raw<T>(from),
                                  raw<int64_t>(index));
   });
@@ -77,6 +79,85 @@ Tensor gather_unchecked(const Tensor& x, int64_t d, const Tensor& index) {
                                             }}});
 }
 
+// For each element of a tensor of this shape, the last place along d where index names it, or -1.
+Tensor last_index(const Shape& shape, int64_t d, const Tensor& index) {
+  Tensor last = empty(shape, int64, index.device());
+  backend(index.device())
+      .last_index(rows_around(shape, d), index.shape()[d], raw<int64_t>(last), raw<int64_t>(index));
+  return last;
+}
+
+// Places to read from: the last ones, and 0 where there is none.
+Tensor last_or_first(const Tensor& last) { return maximum(last, scalar(0, int64, last.device())); }
+
+// x in the corner of a larger shape, which is filled up with value.
+Tensor in_corner(const Tensor& x, const Shape& shape, Number value) {
+  if (x.shape() == shape) return x;
+  std::vector<int64_t> padding;
+  for (int64_t i = shape.rank() - 1; i >= 0; --i) {
+    padding.insert(padding.end(), {0, shape[i] - x.shape()[i]});
+  }
+  return pad(x, padding, value);
+}
+
+// The part of the source that index reads.
+Tensor read_part(const char* op, const Tensor& source, int64_t d, const Tensor& index) {
+  const Tensor from = covered(op, source, d, index);
+  check(from.shape()[d] >= index.shape()[d], "{}: the index {} is larger than the source {}", op,
+        called(index), called(source));
+  return narrow(from, d, 0, index.shape()[d]);
+}
+
+// The places of the elements that are not 0, in row-major order: int64 [count], in host memory.
+Tensor true_places(const Tensor& x) {
+  const Tensor mask = kernel_input(x.to(bool_)).to(cpu);
+  const bool* values = raw<bool>(mask);
+  const int64_t count = std::count(values, values + mask.numel(), true);
+  const Tensor places = empty({count + 1}, int64, cpu);  // one more: no element needs a branch
+  auto* out = raw<int64_t>(places);
+  for (int64_t i = 0; i < mask.numel(); ++i) {
+    *out = i;
+    out += values[i];
+  }
+  return narrow(places, 0, 0, count);
+}
+
+// The indices of index_put() as integers: a mask stands for the columns of its nonzero().
+std::vector<Tensor> index_columns(const Tensor& x, const std::vector<Tensor>& indices) {
+  std::vector<Tensor> columns;
+  for (const Tensor& index : indices) {
+    const auto first = static_cast<int64_t>(columns.size());
+    const int64_t dims = index.dtype() == bool_ ? index.rank() : 1;
+    check(index.dtype() == int64 || index.dtype() == bool_,
+          "index_put: an index must be int64 or bool, not {}", index.dtype());
+    check(dims > 0 && first + dims <= x.rank(), "index_put: more indices than dimensions in {}",
+          x.shape());
+    if (index.dtype() == int64) {
+      columns.push_back(index);
+      continue;
+    }
+    for (int64_t d = 0; d < dims; ++d) {
+      check(index.shape()[d] == x.shape()[first + d], "index_put: a mask {} does not fit {}",
+            index.shape(), x.shape());
+    }
+    const Tensor places = nonzero(index);
+    for (int64_t d = 0; d < dims; ++d) columns.push_back(select(places, 1, d));
+  }
+  return columns;
+}
+
+// The columns as one index into x's first dimensions taken together.
+Tensor flat_index(const Tensor& x, const std::vector<Tensor>& columns) {
+  Tensor flat = scalar(0, int64, x.device());
+  for (size_t i = 0; i < columns.size(); ++i) {
+    const int64_t size = x.shape()[static_cast<int64_t>(i)];
+    const Tensor index = where(columns[i] < 0, columns[i] + size, columns[i]);
+    check_index("index_put", index, size);
+    flat = flat * size + index;
+  }
+  return flat;
+}
+
 // column - row, [rows, columns].
 Tensor diagonals(const char* op, const Tensor& x) {
   check(x.rank() >= 2, "{}: needs at least 2 dimensions, {} has {}", op, called(x), x.rank());
@@ -103,16 +184,81 @@ Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tens
   check_same_dtype("scatter_add", x, source);
   const Shape shape = covered("scatter_add", detached(x), d, index).shape();
   check_index("scatter_add", index, x.shape()[d]);
-  Tensor from = covered("scatter_add", source, d, index);
-  check(from.shape()[d] >= index.shape()[d],
-        "scatter_add: the index {} is larger than the source {}", called(index), called(source));
-  from = narrow(from, d, 0, index.shape()[d]);
-  Tensor added = scatter_unchecked(from, shape, d, kernel_input(index));
-  std::vector<int64_t> padding;
-  for (int64_t i = x.rank() - 1; i >= 0; --i) {
-    padding.insert(padding.end(), {0, x.shape()[i] - shape[i]});
+  const Tensor from = read_part("scatter_add", source, d, index);
+  const Tensor added = scatter_unchecked(from, shape, d, kernel_input(index));
+  return add(x, in_corner(added, x.shape(), 0));
+}
+
+// Each element reads what was written to it last: so only that gets its gradient.
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
+  const int64_t d = x.shape().dim(dim, "scatter");
+  check_same_dtype("scatter", x, source);
+  const Shape shape = covered("scatter", detached(x), d, index).shape();
+  check_index("scatter", index, x.shape()[d]);
+  const Tensor from = read_part("scatter", source, d, index);
+  if (index.numel() == 0) return x.clone();
+  const Tensor last = last_index(shape, d, kernel_input(index));
+  const Tensor read = gather_unchecked(from, d, last_or_first(last));
+  return where(in_corner(last, x.shape(), -1) >= 0, in_corner(read, x.shape(), 0), x);
+}
+
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, Number value) {
+  return scatter(x, dim, index,
+                 expand(filled("scatter", {}, value, x.dtype(), x.device()), index.shape()));
+}
+
+Tensor index_put(const Tensor& x, const std::vector<Tensor>& indices, const Tensor& values,
+                 bool accumulate) {
+  check(!indices.empty(), "index_put: needs an index");
+  check_same_dtype("index_put", x, values);
+  const std::vector<Tensor> columns = index_columns(x, indices);
+  const Tensor flat = flat_index(x, columns);
+  Shape wanted = flat.shape(), rows_shape = {1, 1};
+  for (int64_t d = 0; d < x.rank(); ++d) {
+    const bool indexed = d < static_cast<int64_t>(columns.size());
+    rows_shape[indexed ? 0 : 1] *= x.shape()[d];
+    if (!indexed) wanted.push_back(x.shape()[d]);
   }
-  return add(x, shape == x.shape() ? added : pad(added, padding));
+  check(broadcast_shapes("index_put", values.shape(), wanted) == wanted,
+        "index_put: values {} do not broadcast to {}", values.shape(), wanted);
+  if (flat.numel() == 0) return x.clone();
+  const Tensor list = reshape(flat, {flat.numel()}), rows = reshape(x, rows_shape);
+  const Tensor put = reshape(expand(values, wanted), {flat.numel(), rows_shape[1]});
+  if (accumulate) return reshape(add(rows, index_add(put, rows_shape, 0, list)), x.shape());
+  const Tensor last = last_index({rows_shape[0]}, 0, list);
+  const Tensor read = index_select_unchecked(put, 0, last_or_first(last));
+  return reshape(where(unsqueeze(last >= 0, 1), read, rows), x.shape());
+}
+
+Tensor nonzero(const Tensor& x) {
+  const Tensor places = true_places(x);
+  const Tensor out = empty({places.numel(), x.rank()}, int64, cpu);
+  const auto* from = raw<int64_t>(places);
+  auto* to = raw<int64_t>(out);
+  const int64_t last = x.rank() - 1;
+  int64_t row_begin = 0, row_end = 0;  // in a row, all but the last index stay
+  for (int64_t i = 0; i < places.numel() && last >= 0; ++i, to += x.rank()) {
+    int64_t place = from[i];
+    if (place < row_end) {
+      std::copy(to - x.rank(), to, to);
+      to[last] = place - row_begin;
+      continue;
+    }
+    row_begin = place - place % x.shape()[last];
+    row_end = row_begin + x.shape()[last];
+    for (int64_t d = last; d >= 0; --d) {
+      to[d] = place % x.shape()[d];
+      place /= x.shape()[d];
+    }
+  }
+  return out.to(x.device());
+}
+
+Tensor masked_select(const Tensor& x, const Tensor& mask) {
+  check(mask.dtype() == bool_, "masked_select: the mask must be bool, not {}", mask.dtype());
+  const Shape shape = broadcast_shapes("masked_select", x.shape(), mask.shape());
+  const Tensor places = true_places(expand(mask, shape)).to(x.device());
+  return index_select_unchecked(reshape(expand(x, shape), {shape.numel()}), 0, places);
 }
 
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {

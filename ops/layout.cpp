@@ -114,6 +114,7 @@ Tensor Tensor::to(Device wanted) const {
 }
 
 Tensor Tensor::reshape(const Shape& shape) const { return regrad::reshape(*this, shape); }
+Tensor Tensor::operator[](int64_t i) const { return select(*this, 0, i); }
 Tensor Tensor::transpose(int64_t d0, int64_t d1) const { return regrad::transpose(*this, d0, d1); }
 
 Tensor& Tensor::copy_(const Tensor& source) {

@@ -28,7 +28,7 @@ Gemm<T> gemm_args(const Tensor& a, const Tensor& b, const Tensor& c) {
 void multiply_into(const char* op, const Tensor& c, const Tensor& a, const Tensor& b,
                    const Tensor& bias, bool accumulate) {
   const Tensor row = kernel_input(bias);
-  for_floats(op, a, [&]<class T>() {
+  for_numbers(op, a, [&]<class T>() {
     Gemm<T> g = gemm_args<T>(a, b, c);
     g.bias = raw_or_null<T>(row);
     g.accumulate = accumulate;

@@ -1,4 +1,5 @@
-// The catalogue: every function of tensors, one line each, with its formula and shapes.
+// The catalogue: every function of tensors, one line each, with its formula and shapes. Those over
+// sequences are in ops/sequences.h, losses in ops/losses.h.
 // Names and argument order are PyTorch's. Every op has first and second derivatives, in float32
 // and float64; each stands beside its forward in ops/<family>.cpp. Wrong arguments are an Error
 // that names the op, and nothing is half-done.
@@ -8,10 +9,14 @@
 // broadcast gets the sum over its copies. autograd/trace/formulas.py reads "y = ..; da = ..".
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "autograd/graph.h"
+#include "ops/losses.h"
 #include "ops/random.h"
+#include "ops/sequences.h"
+#include "ops/transform.h"
 
 namespace regrad {
 
@@ -28,6 +33,20 @@ struct Dims : std::vector<int64_t> {
 Tensor zeros_like(const Tensor& x);               // 0, of x's shape, dtype and device
 Tensor ones_like(const Tensor& x);                // 1, likewise
 Tensor full_like(const Tensor& x, Number value);  // an Error where x's dtype cannot hold the value
+// zeros(shape, {.dtype = dtype}), likewise ones and full; templates, so that {} means options.
+template <std::same_as<DType> D>
+Tensor zeros(const Shape& shape, D dtype) {
+  return zeros(shape, TensorOptions{.dtype = dtype});
+}
+template <std::same_as<DType> D>
+Tensor ones(const Shape& shape, D dtype) {
+  return ones(shape, TensorOptions{.dtype = dtype});
+}
+// full(shape, value, dtype), likewise.
+template <std::same_as<DType> D>
+Tensor full(const Shape& shape, Number value, D dtype) {
+  return full(shape, value, TensorOptions{.dtype = dtype});
+}
 // 0, 1, .. below end, which must be 0 or more: [ceil(end)], int64 for an integer, else float32.
 Tensor arange(Number end, TensorOptions options = {});
 // start, start + step, .. before end: int64 where all three are integers, else float32. An Error
@@ -108,8 +127,9 @@ Tensor logical_and(const Tensor& a, const Tensor& b);  // a and b, likewise
 Tensor logical_or(const Tensor& a, const Tensor& b);   // a or b, likewise
 
 // --- elementwise functions (pointwise.cpp; formulas and slopes in pointwise.h): for an int64 x,
-// neg, abs, square, relu, clamp and pow stay int64 where the result is an integer, and wrap around;
-// the others give float32. σ is sigmoid.
+// neg, abs, square, relu, clamp, floor, round, sign and pow stay int64 where the result is an
+// integer, and wrap around; the others give float32. σ is sigmoid. Derivatives of any order, unless
+// said otherwise.
 Tensor neg(const Tensor& x);         // y = -x; dx = -g
 Tensor abs(const Tensor& x);         // y = |x|; dx = g sign(x). sign(0) = 0
 Tensor exp(const Tensor& x);         // y = e^x; dx = g y
@@ -133,8 +153,24 @@ Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20);
 Tensor erf(const Tensor& x);  // y = 2/√π ∫ e^(-t²) dt from 0 to x; dx = g 2/√π e^(-x²)
 // y = min(max(x, min), max); dx = 0 where x < min or x > max, else g.
 Tensor clamp(const Tensor& x, Number min, Number max);
+Tensor floor(const Tensor& x);  // y = floor(x); dx = 0. The greatest integer that is not above x
+Tensor round(const Tensor& x);  // y = round(x); dx = 0. The nearest integer, of two the even one
+Tensor sign(const Tensor& x);   // y = sign(x); dx = 0. -1, 0 or 1; NaN stays NaN
+Tensor log1p(const Tensor& x);  // y = ln(1 + x); dx = g / (1 + x). No digit is lost near 0
+Tensor expm1(const Tensor& x);  // y = e^x - 1; dx = g (y + 1). No digit is lost near 0
+// y = x where x > 0, else slope x; dx = g where x > 0, else g slope.
+Tensor leaky_relu(const Tensor& x, double slope = 0.01);
+// y = x where x > 0, else alpha (e^x - 1); dx = g where x > 0, else g alpha e^x. From Clevert et
+// al., 2015.
+Tensor elu(const Tensor& x, double alpha = 1);
+// y = min(max(x, min), max); dx = g where min < x < max, else 0.
+Tensor hardtanh(const Tensor& x, double min = -1, double max = 1);
+// y = x t, t = n / (n + 2), n = e^x (e^x + 2); dx = g (t + x (1 - t²) σ(x)). t is tanh(ln(1 + e^x))
+// (Misra, 2019). Without a third derivative.
+Tensor mish(const Tensor& x);
 
-// --- products (matmul.cpp, einsum.cpp): float32 or float64, the same for all operands
+// --- products (matmul.cpp, einsum.cpp): float32, float64 or int64 (which wraps around), the same
+// for all operands
 
 // y = a · b; da = g · bᵀ, db = aᵀ · g. [.., m, k] [.., k, n] -> [.., m, n]; the batch broadcasts;
 // a [k] is a row, b [k] a column.
@@ -146,6 +182,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 // Each letter names a dimension, and is summed over where the result lacks it: "bij,bjk->bik",
 // "ii->i" is the diagonal. Without an arrow the result has the letters that occur once, sorted. The
 // gradient of an operand is an einsum of g and the others: for "ij,jk->ik", "ik,jk->ij" of g and b.
+// "..." stands for the dimensions that have no letter, aligned at the right and broadcast:
+// "...ij,...jk->...ik"; without an arrow they come first.
 Tensor einsum(std::string_view spec, const std::vector<Tensor>& operands);
 
 // --- reductions (reduce.cpp): over the dims, or over all elements where none are named; n is their
@@ -162,6 +200,16 @@ Tensor min(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
 // y = Σ (x - mean(x))² / m, m = max(n - correction, 0); dx = 2 g (x - mean(x)) / m. A correction
 // of 1 is for a sample, 0 for a population.
 Tensor var(const Tensor& x, const Dims& dims = {}, bool keepdim = false, double correction = 1);
+// y = Π x; dx = g Π of the others. Right also where elements are 0; 1 for n = 0; int64 for bool.
+Tensor prod(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
+// y = √(Σ (x - mean(x))² / m), m = max(n - correction, 0); dx = g (x - mean(x)) / (m y), 0 where
+// y = 0. To be called as regrad::std where a using-directive makes std ambiguous.
+Tensor std(const Tensor& x, const Dims& dims = {}, bool keepdim = false, double correction = 1);
+// y = (Σ |x|^p)^(1 / p); dx = g sign(x) (|x| / y)^(p - 1), 0 where x = 0. p of infinity: max |x|,
+// shared by the k equal ones; of -infinity: min |x|; of 0: how many are not 0.
+Tensor norm(const Tensor& x, double p = 2, const Dims& dims = {}, bool keepdim = false);
+Tensor any(const Tensor& x, const Dims& dims = {}, bool keepdim = false);  // whether one is not 0
+Tensor all(const Tensor& x, const Dims& dims = {}, bool keepdim = false);  // whether none is 0
 // y = ln Σ e^x; dx = g softmax(x). Shifted by the maximum so that nothing overflows. -inf
 // for n = 0.
 Tensor logsumexp(const Tensor& x, const Dims& dims = {}, bool keepdim = false);
@@ -173,6 +221,19 @@ Tensor argmax(const Tensor& x, int64_t dim, bool keepdim = false);
 Tensor argmin(const Tensor& x);
 Tensor argmin(const Tensor& x, int64_t dim, bool keepdim = false);
 bool all_finite(const Tensor& x);  // no NaN, no infinity
+
+// --- order (order.cpp): along dim, -1 the last. Of equals the first comes first, also where the
+// greatest do; NaN is the greatest
+struct Sorted {
+  Tensor values, indices;  // indices: int64, where along dim in x each value stands
+};
+// values = x in rising order; dx = g where each stood, 0 for those that are not there.
+Sorted sort(const Tensor& x, int64_t dim = -1, bool descending = false);
+Tensor argsort(const Tensor& x, int64_t dim = -1, bool descending = false);  // sort's indices
+// The first k of sort(x, dim, largest). An Error unless k is from 0 to the size of dim.
+Sorted topk(const Tensor& x, int64_t k, int64_t dim = -1, bool largest = true);
+// y = Σ x up to each element; dx = Σ g from there on. int64 for bool.
+Tensor cumsum(const Tensor& x, int64_t dim);
 
 // --- softmax (softmax.cpp): along dim, and so is Σ; shifted by the maximum so that nothing
 // overflows; x's shape
@@ -230,6 +291,22 @@ Tensor flip(const Tensor& x, const Dims& dims);
 // after it, before the last but one, after it, ..}.
 Tensor pad(const Tensor& x, const std::vector<int64_t>& padding, Number value = 0);
 
+// --- repeating and moving (repeat.cpp): copies
+
+// x repeats[i] times along dimension i; more numbers than dimensions make new ones, which come
+// first.
+Tensor repeat(const Tensor& x, const std::vector<int64_t>& repeats);
+// Each element of dim so many times, one copy after the other; without a dim those of x flattened.
+// repeats: a number, or int64 [n] or [1] for the n elements of dim.
+Tensor repeat_interleave(const Tensor& x, int64_t repeats, std::optional<int64_t> dim = {});
+Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, std::optional<int64_t> dim = {});
+// At most that many parts along dim, views of one size, the last with what is left.
+std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim = 0);
+// Elements moved by shifts[i] along dims[i], what falls off the end first again; without dims, x
+// flattened is moved by the one shift.
+Tensor roll(const Tensor& x, const std::vector<int64_t>& shifts, const Dims& dims = {});
+Tensor roll(const Tensor& x, int64_t shift, std::optional<int64_t> dim = {});
+
 // --- indexing (indexing.cpp): indices are int64; one out of range is an Error, which a GPU raises
 // when numbers are next read from it
 
@@ -245,6 +322,21 @@ Tensor embedding(const Tensor& weight, const Tensor& index, int64_t padding_idx 
 // A copy of x with out[index[i][j]][j] += source[i][j] for dim 0; an index may come more than once.
 // index may be smaller than x outside dim, and than source anywhere.
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
+// A copy of x with out[index[i][j]][j] = source[i][j] for dim 0; of equal indices the last counts,
+// and alone gets a gradient. Sizes as in scatter_add.
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source);
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, Number value);
+// A copy of x with out[indices[0], indices[1], ..] = values, or += with accumulate. The indices are
+// for the first dimensions, and broadcast: int64, where negative ones count from the last, or bool,
+// which stands for the columns of its nonzero(). values broadcast to the indices' shape followed by
+// x's other dimensions; of equal indices the last counts, or all are added up.
+Tensor index_put(const Tensor& x, const std::vector<Tensor>& indices, const Tensor& values,
+                 bool accumulate = false);
+// Where x is not 0, in row-major order: int64 [count, rank], without a gradient. Waits for a GPU.
+Tensor nonzero(const Tensor& x);
+// The elements where mask is true, in row-major order: [count]; x and mask (bool) broadcast. The
+// gradient goes back to where they stood. Waits for a GPU.
+Tensor masked_select(const Tensor& x, const Tensor& mask);
 // y = value where mask, else x; dx = 0 where mask, else g. A copy; mask: bool, broadcast to x.
 Tensor masked_fill(const Tensor& x, const Tensor& mask, Number value);
 Tensor tril(const Tensor& x, int64_t diagonal = 0);  // 0 where column - row > diagonal; [.., m, n]
@@ -253,100 +345,11 @@ Tensor one_hot(const Tensor& index, int64_t classes);  // int64 [..] -> int64 [.
 // t < length for t = 0 .. steps - 1: int64 [b], each from 0 to steps -> bool [b, steps].
 Tensor length_mask(const Tensor& lengths, int64_t steps);
 
-// --- recurrent steps (recurrent.cpp): the pointwise part of a cell, between its matrix products,
-// fused. The gates are given before their activations: W x + b and W h + b
-
-// y = (1 - z) n + z hidden, r = σ(x_r + h_r), z = σ(x_z + h_z), n = tanh(x_n + r h_n); dgates_x =
-// [R, Z, N] with N = g (1 - z) (1 - n²), Z = g (hidden - n) z (1 - z), R = N h_n r (1 - r),
-// dgates_h = [R, Z, r N], dhidden = g z. gates_x = [x_r, x_z, x_n] and gates_h = [h_r, h_z, h_n]
-// are [b, 3h], hidden [b, h] -> [b, h] (Cho et al., 2014).
-Tensor gru_step(const Tensor& gates_x, const Tensor& gates_h, const Tensor& hidden);
-// y = [h, c], h = o tanh(c), c = f cell + i n, i, f, o = σ(gates), n = tanh(gates); dgates =
-// [C n i (1 - i), C cell f (1 - f), C i (1 - n²), g_h tanh(c) o (1 - o)] with C = g_c + g_h o (1 -
-// tanh(c)²), g = [g_h, g_c], dcell = C f. gates in the order i, f, n, o (n is also called g),
-// [b, 4h], cell [b, h] -> [b, 2h] (Hochreiter and Schmidhuber, 1997).
-Tensor lstm_step(const Tensor& gates, const Tensor& cell);
-
-// --- recurrent sequences (sequence.cpp): all time steps of one direction, with the matrix products
-struct SequenceWeights {
-  Tensor weight_ih, weight_hh;  // [G h, i], [G h, h]: G gates
-  Tensor bias_ih, bias_hh;      // [G h], or undefined
-};
-struct SequenceOptions {
-  Tensor lengths = {};   // int64 [b], each from 0 to t: what has ended keeps its state
-  bool reverse = false;  // from the last step to the first
-};
-// y = gru_step(x · weight_ihᵀ + bias_ih, h · weight_hhᵀ + bias_hh, h) at each step, h = y of the
-// step before, first hidden; dx = A · weight_ih with A, B = gru_step's dgates_x, dgates_h at each
-// step, backwards, dhidden = what the first step gives its h, dweight_ih = Σ Aᵀ · x, dweight_hh =
-// Σ Bᵀ · h, dbias_ih = Σ A, dbias_hh = Σ B. Σ over the steps, and for a bias the rows. x [t, b, i],
-// hidden [b, h] -> [t, b, h].
-Tensor gru_sequence(const Tensor& x, const Tensor& hidden, const SequenceWeights& weights,
-                    const SequenceOptions& options = {});
-// y = lstm_step(x · weight_ihᵀ + bias_ih + h · weight_hhᵀ + bias_hh, c) at each step, [h, c] = y of
-// the step before, first [hidden, cell]; dx = A · weight_ih with A = lstm_step's dgates at each
-// step, backwards, dhidden = what the first step gives its h, dcell = what it gives its c,
-// dweight_ih = Σ Aᵀ · x, dweight_hh = Σ Aᵀ · h, dbias_ih = Σ A, dbias_hh = Σ A. Σ as above.
-// -> [2, t, b, h], the hidden states, then the cell states.
-Tensor lstm_sequence(const Tensor& x, const Tensor& hidden, const Tensor& cell,
-                     const SequenceWeights& weights, const SequenceOptions& options = {});
-
 // --- random (random.cpp)
 
 // y = 0 with probability p, else x / (1 - p); dx = 0 where x was dropped, else g / (1 - p). p in
 // [0, 1]; unless p is 0, the generator moves on by numel.
 Tensor dropout(const Tensor& x, double p, Generator& generator);
-
-// --- attention (attention.cpp)
-struct AttentionOptions {
-  bool causal = false;                         // query i attends to keys 0 .. i
-  std::optional<double> scale = std::nullopt;  // 1 / sqrt(d) unless given
-};
-// y = P · v, P = softmax(scale q · kᵀ + mask); dq = scale S · k with S = P (D - Σ P D), D = g · vᵀ,
-// dk = scale Sᵀ · q, dv = Pᵀ · g, dmask = S. Σ along a row (Vaswani et al., 2017, equation 1).
-// q [.., t, d], k [.., s, d], v [.., s, e] -> [.., t, e].
-// mask: bool, true = may attend, broadcast to [.., t, s]; or a float bias added to the scores. A
-// query with nothing to attend to gives zeros, and a value with a weight of 0 contributes
-// nothing, even if it is NaN. The scores are never stored: memory grows with t + s.
-// The result's dimensions are laid out in memory in the same order as q's.
-Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                                    const Tensor& mask = {}, const AttentionOptions& options = {});
-// y = Σ_h v t, t = tanh(query_i + key_j); dquery = Σ_j g v (1 - t²), dkey = Σ_i g v (1 - t²), dv =
-// Σ_ij g t. Of each row i of query [.., m, h] and j of key [.., n, h], v [h] -> [.., m, n]
-// (additive.cpp; Bahdanau et al., 2015).
-Tensor additive_scores(const Tensor& query, const Tensor& key, const Tensor& v);
-// y = |a_i - b_j|²; da = 2 Σ_j g (a_i - b_j), db = -2 Σ_i g (a_i - b_j). Of every pair of rows
-// (distance.cpp): [.., m, h], [.., n, h] -> [.., m, n]. From the differences themselves: exact
-// however far from 0 the rows are, and never below 0.
-Tensor squared_distance(const Tensor& a, const Tensor& b);
-// y = e^x / Σ e^x over what mask shows, else 0; dx = y (g - Σ g y). Σ along dim; mask: bool, true =
-// may attend; a fully masked row gives zeros.
-Tensor masked_softmax(const Tensor& x, const Tensor& mask, int64_t dim);
-
-// --- losses (loss.cpp)
-enum class Reduce { mean, sum, none };  // of the losses: [] for mean and sum
-struct CrossEntropyOptions {
-  int64_t ignore_index = -100;  // a target that gives 0 and does not count in the mean
-  double label_smoothing = 0;   // ε in [0, 1]; for cross_entropy alone
-  Reduce reduction = Reduce::mean;
-};
-// y = -Σ p ln softmax(logits), p = (1 - ε) one_hot(targets) + ε / classes; dlogits =
-// g (softmax(logits) - p), 0 where ignored. Before the reduction (Szegedy et al., 2016). logits
-// [n, classes], targets int64 [n]; or [n, classes, ..] and [n, ..]: classes come second. An Error
-// for a target that is no class.
-Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
-                     const CrossEntropyOptions& options = {});
-// y = -log_probabilities[targets]; dlog_probabilities = -g at the target, else 0. Before the
-// reduction, of the same shapes: cross_entropy() after a log_softmax().
-Tensor nll_loss(const Tensor& log_probabilities, const Tensor& targets,
-                const CrossEntropyOptions& options = {});
-// y = (x - target)²; dx = 2 g (x - target), dtarget = -2 g (x - target). Before the reduction; of
-// equal shapes.
-Tensor mse_loss(const Tensor& x, const Tensor& target, Reduce reduction = Reduce::mean);
-// y = -(targets ln s + (1 - targets) ln(1 - s)), s = σ(logits); dlogits = g (s - targets), dtargets
-// = -g logits. Before the reduction; of equal shapes, finite for finite logits.
-Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& targets,
-                                        Reduce reduction = Reduce::mean);
 
 // --- operators: arithmetic, comparisons, and ! & | for bool masks, as the functions of these names
 
@@ -377,6 +380,17 @@ inline Tensor operator<(const Tensor& a, Number b) { return lt(a, b); }
 inline Tensor operator<=(const Tensor& a, Number b) { return le(a, b); }
 inline Tensor operator>(const Tensor& a, Number b) { return gt(a, b); }
 inline Tensor operator>=(const Tensor& a, Number b) { return ge(a, b); }
+// x += y is x = x + y: x becomes a handle on a new tensor, and the numbers that it referred to stay
+// as they are, for other handles and for the graph. But a parameter (a leaf that requires a
+// gradient) is written in place, which is an Error unless under NoGrad.
+Tensor& operator+=(Tensor& x, const Tensor& y);
+Tensor& operator-=(Tensor& x, const Tensor& y);
+Tensor& operator*=(Tensor& x, const Tensor& y);
+Tensor& operator/=(Tensor& x, const Tensor& y);
+Tensor& operator+=(Tensor& x, Number y);
+Tensor& operator-=(Tensor& x, Number y);
+Tensor& operator*=(Tensor& x, Number y);
+Tensor& operator/=(Tensor& x, Number y);
 // Not, and, or, element by element.
 inline Tensor operator!(const Tensor& a) { return logical_not(a); }
 inline Tensor operator&(const Tensor& a, const Tensor& b) { return logical_and(a, b); }

@@ -1,5 +1,6 @@
 // Elementwise functions. ops/kernels/pointwise.h defines them; here they are recorded in the graph:
-//   d f(x)  =  g f'        d (g f')  =  h f'  and  h g f''
+//   d f(x)  =  g f'        d (g f')  =  h f'  and  h g f''        d (g f'')  =  h f''  and  h g
+//   f'''
 #include "ops/kernels/pointwise.h"
 
 #include <optional>
@@ -29,13 +30,71 @@ Tensor slope_or_curvature(const Pointwise& f, bool slope, const Tensor& g, const
   return out;
 }
 
-// u f''(s). Its derivative with respect to s would be f''', for which there is no formula here.
+// p² w (1 - 2 s) for s = sigmoid(p x) and w = s (1 - s): the third derivative of softplus.
+Tensor third_of_softplus(const Pointwise& f, const Tensor& x) {
+  const Tensor s = sigmoid(mul(x, f.p)), w = mul(s, sub(1, s));
+  return where(mul(x, f.p) > f.q, 0, mul(mul(w, sub(1, mul(s, 2))), f.p * f.p));
+}
+
+// With s = sigmoid(x), w = s (1 - s), d = 1 - 2 s: w (d (3 + x d) - 2 x w).
+Tensor third_of_silu(const Tensor& unclamped) {
+  const Tensor x = clamp(unclamped, -1000, 1000), s = sigmoid(x);
+  const Tensor w = mul(s, sub(1, s)), d = sub(1, mul(s, 2));
+  return mul(w, sub(mul(d, add(mul(x, d), 3)), mul(mul(x, w), 2)));
+}
+
+// factor e^(-scale x²)
+Tensor gaussian(const Tensor& x, double scale, double factor) {
+  return mul(exp(mul(square(x), -scale)), factor);
+}
+
+// The derivative of the curvature with respect to s, in ops, from which all higher ones follow.
+Tensor derivative_of_curvature(const Pointwise& f, const Tensor& s) {
+  const Tensor near_zero = clamp(s, -100, 100);  // where a density comes in, it is 0 beyond
+  switch (f.function) {
+    case Unary::tanh:
+    case Unary::sigmoid:
+    case Unary::reciprocal:
+      return full_like(s, -2);
+    case Unary::sqrt:
+      return pow(s, -3);
+    case Unary::rsqrt:
+      return mul(s, -3);
+    case Unary::log:
+      return mul(pow(s, -3), 2);
+    case Unary::log1p:
+      return mul(pow(add(s, 1), -3), 2);
+    case Unary::sin:
+      return neg(cos(s));
+    case Unary::cos:
+      return sin(s);
+    case Unary::pow:
+      if (f.p == 0 || f.p == 1 || f.p == 2) return zeros_like(s);
+      return mul(pow(s, f.p - 3), f.p * (f.p - 1) * (f.p - 2));
+    case Unary::erf:
+      return mul(gaussian(near_zero, 1, 1.12837916709551257390), sub(mul(square(near_zero), 4), 2));
+    case Unary::gelu:
+      return mul(gaussian(near_zero, 0.5, 0.39894228040143267794),
+                 mul(near_zero, sub(square(near_zero), 4)));
+    case Unary::silu:
+      return third_of_silu(s);
+    case Unary::softplus:
+      return third_of_softplus(f, s);
+    case Unary::elu:
+      return where(s > 0, 0, mul(exp(s), f.p));
+    case Unary::mish:
+      fail("{}: its third derivative is not available", f.name);
+    default:
+      return zeros_like(s);
+  }
+}
+
+// u f''(s)
 Tensor curvature(const Pointwise& f, const Tensor& u, const Tensor& s) {
-  return record("curvature", slope_or_curvature(f, false, u, s),
-                {{u, [f, s](const Tensor& g) { return curvature(f, g, s); }},
-                 {s, [f](const Tensor&) -> Tensor {
-                    fail("{}: its third derivative is not available", f.name);
-                  }}});
+  return record(
+      "curvature", slope_or_curvature(f, false, u, s),
+      {{u, [f, s](const Tensor& g) { return curvature(f, g, s); }},
+       {s, [f, u, s](const Tensor& g) { return mul(mul(g, u), derivative_of_curvature(f, s)); }}});
 }
 
 // g f'(s)
@@ -118,6 +177,30 @@ Tensor clamp(const Tensor& x, Number min, Number max) {
   }
   return apply<Unary::clamp>("clamp", x, min.real(), max.real());
 }
+
+Tensor floor(const Tensor& x) {
+  if (!is_float(x.dtype())) return mul(x.to(int64), 1);  // x itself would not be a new tensor
+  return apply<Unary::floor>("floor", x);
+}
+Tensor round(const Tensor& x) {
+  if (!is_float(x.dtype())) return mul(x.to(int64), 1);
+  return apply<Unary::round>("round", x);
+}
+Tensor sign(const Tensor& x) {
+  if (!is_float(x.dtype())) return sub((x > 0).to(int64), (x < 0).to(int64));
+  return apply<Unary::sign>("sign", x);
+}
+Tensor log1p(const Tensor& x) { return apply<Unary::log1p>("log1p", x); }
+Tensor expm1(const Tensor& x) { return apply<Unary::expm1>("expm1", x); }
+Tensor leaky_relu(const Tensor& x, double slope) {
+  return apply<Unary::leaky_relu>("leaky_relu", x, slope);
+}
+Tensor elu(const Tensor& x, double alpha) { return apply<Unary::elu>("elu", x, alpha); }
+Tensor hardtanh(const Tensor& x, double min, double max) {
+  check(min <= max, "hardtanh: min {} must not be above max {}", min, max);
+  return apply<Unary::hardtanh>("hardtanh", x, min, max);
+}
+Tensor mish(const Tensor& x) { return apply<Unary::mish>("mish", x); }
 
 Tensor pow(const Tensor& x, Number number) {
   const double exponent = number.real();

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "ops/dispatch.h"
@@ -36,6 +37,30 @@ Tensor seeded_dropout(const Tensor& x, double p, uint64_t seed, uint64_t positio
 }
 
 }  // namespace
+
+namespace {
+constinit thread_local DrawScope* innermost = nullptr;
+}  // namespace
+
+DrawScope::DrawScope(std::vector<Draw>& draws, bool repeat)
+    : draws_(draws), repeat_(repeat), outer_(std::exchange(innermost, this)) {}
+DrawScope::~DrawScope() { innermost = outer_; }
+
+uint64_t DrawScope::draw(DrawScope* scope, uint64_t seed, uint64_t& position, uint64_t count) {
+  if (scope == nullptr) return std::exchange(position, position + count);
+  if (!scope->repeat_) {
+    const uint64_t first = draw(scope->outer_, seed, position, count);
+    scope->draws_.push_back({seed, first});
+    return first;
+  }
+  check(scope->next_ < scope->draws_.size() && scope->draws_[scope->next_].seed == seed,
+        "checkpoint: f drew other random numbers when backward() called it again");
+  return scope->draws_[scope->next_++].position;
+}
+
+uint64_t Generator::advance(uint64_t count) {
+  return DrawScope::draw(innermost, seed_, position_, count);
+}
 
 double uniform_number(uint64_t seed, uint64_t counter) {
   return std::ldexp(static_cast<double>(philox(seed, counter) >> 11), -53);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace regrad {
 
@@ -16,13 +17,37 @@ class Generator {
   uint64_t position() const { return position_; }
   void set_position(uint64_t position) { position_ = position; }  // goes on from there
   // Reserves the next `count` numbers and returns the position of the first.
-  uint64_t advance(uint64_t count) {
-    position_ += count;
-    return position_ - count;
-  }
+  [[gnu::visibility("default")]] uint64_t advance(uint64_t count);
 
  private:
   uint64_t seed_, position_;
+};
+
+// What a generator gave: advance()'s result.
+struct Draw {
+  uint64_t seed, position;
+};
+
+// While one is alive, what the generators of this thread give is kept; or, to repeat a computation,
+// they give what was kept, and stay where they are: an Error that names checkpoint for a draw that
+// there was not.
+class DrawScope {
+ public:
+  // Keeps in `draws`, or repeats them; they must live as long.
+  DrawScope(std::vector<Draw>& draws, bool repeat);
+  ~DrawScope();
+  DrawScope(const DrawScope&) = delete;
+  DrawScope& operator=(const DrawScope&) = delete;
+
+ private:
+  friend class Generator;
+  // Returns the position of a draw of `count` numbers, and moves `position` on unless it repeats.
+  static uint64_t draw(DrawScope* scope, uint64_t seed, uint64_t& position, uint64_t count);
+
+  std::vector<Draw>& draws_;
+  const bool repeat_;
+  size_t next_ = 0;
+  DrawScope* const outer_;
 };
 
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): the 64 bits

@@ -111,6 +111,59 @@ Tensor arg_extreme(const char* op, int sign, const Tensor& x, const Dims& dims, 
   return out;
 }
 
+// The product along the last dimension, by halves: as mul() differentiates it, every derivative is
+// right where elements are 0.
+Tensor product_by_halves(Tensor x) {
+  Tensor odd;
+  while (x.size(-1) > 1) {
+    const int64_t n = x.size(-1), half = n / 2;
+    if (n % 2 == 1) {
+      const Tensor last = narrow(x, -1, n - 1, 1);
+      odd = odd.defined() ? mul(odd, last) : last;
+    }
+    x = mul(narrow(x, -1, 0, half), narrow(x, -1, half, half));
+  }
+  return odd.defined() ? mul(x, odd) : x;
+}
+
+// prod() of at least one element in ops.
+Tensor composed_product(const Tensor& x, const Shape& kept, const Shape& shape) {
+  Dims order;
+  for (const bool reduced : {false, true}) {
+    for (int64_t d = 0; d < x.rank(); ++d) {
+      if ((kept[d] != x.shape()[d]) == reduced) order.push_back(d);
+    }
+  }
+  const int64_t rows = shape.numel();
+  return reshape(product_by_halves(reshape(permute(x, order), {rows, x.numel() / rows})), shape);
+}
+
+// The product of all other elements: y / x, where no element is 0; for a 0 that is the only one,
+// the product of the rest.
+Tensor product_of_others(const Tensor& x, const Dims& dims) {
+  const Tensor zero = x == 0, rest = where(zero, 1, x);
+  const Tensor zeros = sum(zero, dims, true), product = prod(rest, dims, true);
+  return where((zeros == 0) | ((zeros == 1) & zero), div(product, rest), 0);
+}
+
+// x's shape with 1 for what is reduced.
+Shape kept_shape(const char* op, const Tensor& x, const Dims& dims) {
+  const std::array<bool, Shape::max_rank> reduced = reduced_dims(op, x, dims);
+  Shape kept = x.shape();
+  for (int64_t d = 0; d < x.rank(); ++d) {
+    if (reduced[static_cast<size_t>(d)]) kept[d] = 1;
+  }
+  return kept;
+}
+
+// The derivative of a norm: sign(x) (|x| / y)^(p - 1). For p = 2 it is x / y, which can itself be
+// differentiated where x = 0.
+Tensor norm_slope(const Tensor& x, const Tensor& y, double p) {
+  if (p == 2) return div(x, where(y == 0, 1, y));
+  const Tensor ratio = div(where(x == 0, 1, abs(x)), where(y == 0, 1, y));
+  return mul(sign(x), pow(ratio, p - 1));
+}
+
 // The number of elements of x that one element of y was reduced from.
 double elements_per_result(const Tensor& x, const Tensor& y) {
   return static_cast<double>(x.numel()) / static_cast<double>(y.numel());
@@ -162,6 +215,55 @@ Tensor var(const Tensor& x, const Dims& dims, bool keepdim, double correction) {
   const Tensor deviation = sum(centred, dims, keepdim);
   const double n = elements_per_result(x, squares);
   return div(sub(squares, div(square(deviation), n)), std::max(n - correction, 0.0));
+}
+
+Tensor prod(const Tensor& x, const Dims& dims, bool keepdim) {
+  if (x.dtype() == bool_) return prod(x.to(int64), dims, keepdim);
+  const Plan work = plan("prod", x, dims, keepdim);
+  const auto composed = [kept = work.kept, shape = work.shape](const std::vector<Tensor>& inputs) {
+    const Tensor& in = inputs[0];
+    return in.numel() == 0 ? mul(sum(in), ones(shape, {.dtype = in.dtype(), .device = in.device()}))
+                           : composed_product(in, kept, shape);
+  };
+  const auto kernel = [x, dims, kept = work.kept](const Tensor& g, Needed) -> std::vector<Tensor> {
+    return {mul(spread(g, kept, x.shape()), product_of_others(x, dims))};
+  };
+  return record_fused("prod", compute("prod", Reduction::prod, work), {x}, composed, kernel);
+}
+
+Tensor norm(const Tensor& x, double p, const Dims& dims, bool keepdim) {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  check(is_float(x.dtype()), "norm: takes float32 or float64, not {}; convert with to(float32)",
+        x.dtype());
+  if (p == inf) return extreme("norm", Reduction::max, abs(x), dims, keepdim);
+  if (p == -inf) return extreme("norm", Reduction::min, abs(x), dims, keepdim);
+  if (p == 0) return sum(abs(sign(x)), dims, keepdim);
+  if (p == 1) return sum(abs(x), dims, keepdim);
+  Tensor y;
+  {
+    const InsideOp guard;
+    y = p == 2 ? sqrt(sum(square(x), dims, keepdim))
+               : pow(sum(pow(abs(x), p), dims, keepdim), 1 / p);
+  }
+  return record(
+      "norm", std::move(y),
+      {{x, [x, p, kept = kept_shape("norm", x, dims)](const Tensor& g, const Tensor& out) {
+          return mul(reshape(g, kept), norm_slope(x, reshape(out, kept), p));
+        }}});
+}
+
+// The square root of 0 has no slope: there the gradient is 0.
+Tensor std(const Tensor& x, const Dims& dims, bool keepdim, double correction) {
+  const Tensor variance = var(x, dims, keepdim, correction), none = variance == 0;
+  return where(none, 0, sqrt(where(none, 1, variance)));
+}
+
+Tensor any(const Tensor& x, const Dims& dims, bool keepdim) {
+  return sum(x.dtype() == bool_ ? x : ne(x, 0), dims, keepdim) > 0;
+}
+
+Tensor all(const Tensor& x, const Dims& dims, bool keepdim) {
+  return sum(x.dtype() == bool_ ? logical_not(x) : eq(x, 0), dims, keepdim) == 0;
 }
 
 // softmax(x) over dims: exp(x - max) / sum rather than exp(x - logsumexp), which would lose the low

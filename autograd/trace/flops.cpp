@@ -64,6 +64,55 @@ int64_t recurrent(const Shapes& op) {
 
 using Rule = int64_t (*)(const Shapes&);
 
+constexpr const char* one_per_result[] = {"add",
+                                          "sub",
+                                          "mul",
+                                          "div",
+                                          "maximum",
+                                          "minimum",
+                                          "pow",
+                                          "where",
+                                          "neg",
+                                          "abs",
+                                          "exp",
+                                          "log",
+                                          "sqrt",
+                                          "rsqrt",
+                                          "square",
+                                          "reciprocal",
+                                          "sin",
+                                          "cos",
+                                          "tanh",
+                                          "sigmoid",
+                                          "relu",
+                                          "gelu",
+                                          "silu",
+                                          "softplus",
+                                          "erf",
+                                          "clamp",
+                                          "dropout",
+                                          "slope",
+                                          "curvature",
+                                          "binary_cross_entropy_with_logits",
+                                          "logistic_slope",
+                                          "floor",
+                                          "round",
+                                          "sign",
+                                          "log1p",
+                                          "expm1",
+                                          "leaky_relu",
+                                          "elu",
+                                          "hardtanh",
+                                          "mish",
+                                          "cumsum",
+                                          "binary_cross_entropy"};
+constexpr const char* one_per_input[] = {"sum", "prod",      "norm",       "max",
+                                         "min", "index_add", "scatter_add"};
+constexpr const char* free_of_charge[] = {
+    "reshape",  "transpose", "permute", "squeeze", "unsqueeze", "expand", "slice",
+    "diagonal", "embed",     "concat",  "flip",    "pad",       "gather", "index_select",
+    "clone",    "to",        "detach",  "input",   "checkpoint"};
+
 const std::unordered_map<std::string_view, Rule>& rules() {
   static const std::unordered_map<std::string_view, Rule> all = [] {
     std::unordered_map<std::string_view, Rule> table = {
@@ -83,23 +132,9 @@ const std::unordered_map<std::string_view, Rule>& rules() {
         {"cross_entropy", per_input<4>},
         {"logsumexp", per_input<4>},
     };
-    for (const char* name :
-         {"add",           "sub",     "mul",   "div",       "maximum",
-          "minimum",       "pow",     "where", "neg",       "abs",
-          "exp",           "log",     "sqrt",  "rsqrt",     "square",
-          "reciprocal",    "sin",     "cos",   "tanh",      "sigmoid",
-          "relu",          "gelu",    "silu",  "softplus",  "erf",
-          "clamp",         "dropout", "slope", "curvature", "binary_cross_entropy_with_logits",
-          "logistic_slope"}) {
-      table[name] = per_result<1>;
-    }
-    for (const char* name : {"sum", "max", "min", "index_add", "scatter_add"})
-      table[name] = per_input<1>;
-    for (const char* name : {"reshape", "transpose", "permute", "squeeze", "unsqueeze", "expand",
-                             "slice", "diagonal", "embed", "concat", "flip", "pad", "gather",
-                             "index_select", "clone", "to", "detach", "input"}) {
-      table[name] = per_result<0>;
-    }
+    for (const char* name : one_per_result) table[name] = per_result<1>;
+    for (const char* name : one_per_input) table[name] = per_input<1>;
+    for (const char* name : free_of_charge) table[name] = per_result<0>;
     return table;
   }();
   return all;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes trace_formulas.h: the formula of each op and its derivatives, for traces.
 
-They are read from the comments of ops/ops.h. The comment of an op has its formula in one sentence
+They are read from the comments of ops/ops.h and of the headers that it includes. The comment of an op has its formula in one sentence
     y = FORMULA; dP = DERIVATIVE, dQ = DERIVATIVE
 with a derivative for each tensor that the op records as an input, in that order; "none" where there
 is no gradient. The sentence ends with a full stop or with the comment, which stands on the lines of
@@ -23,7 +23,7 @@ embed(x)             y = x in a slice or a diagonal, else 0; dx = g where x stan
 index_add(x)         y = 0, row i of x added to its row index[i]; dx = g[index]
 scatter_add(source)  y = 0, source[i][j] added at [index[i][j]][j]; dsource = g[index[i][j]][j]
 slope(u, s)          y = u f', f'(x) of an elementwise f from s = x or f(x); du = g f', ds = g u df'/ds
-curvature(u, s)      y = u df'/ds; du = g df'/ds, ds = none
+curvature(u, s)      y = u df'/ds; du = g df'/ds, ds = g u d²f'/ds²
 logistic_slope(u, logits, targets)  y = u (s - targets), s = σ(logits); du = g (s - targets), \
 dlogits = g u s (1 - s), dtargets = -g u
 """
@@ -65,6 +65,14 @@ def read(header):
     return formulas
 
 
+def catalogue(path):
+    """The text of ops.h, after that of the headers of ops/ that it includes."""
+    path = pathlib.Path(path)
+    text = path.read_text(encoding="utf-8")
+    parts = re.findall(r'^#include "(ops/[^"]+)"', text, re.M)
+    return "".join((path.parents[1] / part).read_text(encoding="utf-8") for part in parts) + text
+
+
 def literal(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -89,7 +97,7 @@ def table(formulas):
 
 
 def main(source, target):
-    formulas = read(pathlib.Path(source).read_text(encoding="utf-8"))
+    formulas = read(catalogue(source))
     pathlib.Path(target).write_text("\n".join(table(formulas)) + "\n", encoding="utf-8")
 
 

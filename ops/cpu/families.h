@@ -18,6 +18,8 @@ BinaryKernels<T> binary_kernels();  // binary.cpp
 template <class T, class Arch>
 ReduceKernels<T> reduce_kernels();  // rows.cpp
 template <class T, class Arch>
+OrderKernels<T> order_kernels();  // order.cpp
+template <class T, class Arch>
 SoftmaxKernels<T> softmax_kernels();  // rows.cpp
 template <class T, class Arch>
 NormKernels<T> norm_kernels();  // rows.cpp

@@ -12,6 +12,12 @@ struct Sum {
     return x + y;
   }
 };
+struct Product {
+  template <class V>
+  static REGRAD_INLINE V apply(V x, V y) {
+    return x * y;
+  }
+};
 // The maximum (sign 1) or the minimum (sign -1); NaN if either argument is.
 template <int sign>
 struct Extremum {

@@ -21,8 +21,13 @@ template <class T, class Arch>
 void take_rows(Rows x, int64_t count, T* out, const T* x_data, const int64_t* index) {
   const auto bytes = static_cast<std::size_t>(x.inner) * sizeof(T);
   for_ranges(x.outer * count, x.inner, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const T* source = x_data + (i / count * x.n + index[i % count]) * x.inner;
+    int64_t o = begin / count, j = begin - o * count;
+    for (int64_t i = begin; i < end; ++i, ++j) {
+      if (j == count) {
+        j = 0;
+        ++o;
+      }
+      const T* source = x_data + (o * x.n + index[j]) * x.inner;
       if (x.inner == 1) {
         out[i] = *source;
       } else {
@@ -35,8 +40,13 @@ void take_rows(Rows x, int64_t count, T* out, const T* x_data, const int64_t* in
 template <class T, class Arch>
 void gather(Rows x, int64_t count, T* out, const T* x_data, const int64_t* index) {
   for_ranges(x.outer * count, x.inner, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const T* source = x_data + i / count * x.n * x.inner;
+    int64_t o = begin / count, j = begin - o * count;
+    for (int64_t i = begin; i < end; ++i, ++j) {
+      if (j == count) {
+        j = 0;
+        ++o;
+      }
+      const T* source = x_data + o * x.n * x.inner;
       for (int64_t s = 0; s < x.inner; ++s) {
         out[i * x.inner + s] = source[index[i * x.inner + s] * x.inner + s];
       }
@@ -96,6 +106,25 @@ void scatter_add(Rows out, int64_t count, T* out_data, const T* g, const int64_t
       }
     }
   });
+}
+
+template <class Arch>
+void last_index(Rows out, int64_t count, int64_t* last, const int64_t* index) {
+  const ColumnBlocks columns(out);
+  for_ranges(out.outer * columns.blocks, columns.cost(out.n + count),
+             [&](int64_t begin, int64_t end) {
+               for (int64_t r = begin; r < end; ++r) {
+                 const int64_t first = columns.begin(r), end_column = columns.end(r);
+                 int64_t* rows = last + columns.outer(r) * out.n * out.inner;
+                 for (int64_t i = 0; i < out.n; ++i) {
+                   for (int64_t s = first; s < end_column; ++s) rows[i * out.inner + s] = -1;
+                 }
+                 const int64_t* row = index + columns.outer(r) * count * out.inner;
+                 for (int64_t i = 0; i < count; ++i, row += out.inner) {
+                   for (int64_t s = first; s < end_column; ++s) rows[row[s] * out.inner + s] = i;
+                 }
+               }
+             });
 }
 
 }  // namespace regrad::simd

@@ -90,6 +90,40 @@ struct Reducer<Reduction::max, T, Arch> : Extreme<1, T, Arch> {};
 template <class T, class Arch>
 struct Reducer<Reduction::min, T, Arch> : Extreme<-1, T, Arch> {};
 
+// In T, as a product is as wide as its elements; integers wrap around.
+template <class T, class Arch>
+struct Reducer<Reduction::prod, T, Arch> {
+  using Total = T;
+  static constexpr int64_t rows_per_partial = 1 << 20;
+  static Total reduce_run(int64_t n, const T* x) {
+    T total = T(1);
+    int64_t i = 0;
+    if constexpr (std::is_floating_point_v<T>) {
+      using V = Vec<T, Arch>;
+      constexpr int64_t lanes = lanes_of<T, Arch>;
+      V a(T(1)), b = a, c = a, d = a;
+      for (; i + 4 * lanes <= n; i += 4 * lanes) {
+        a = a * V::load_unaligned(x + i);
+        b = b * V::load_unaligned(x + i + lanes);
+        c = c * V::load_unaligned(x + i + 2 * lanes);
+        d = d * V::load_unaligned(x + i + 3 * lanes);
+      }
+      total = fold_lanes<Product>((a * b) * (c * d));
+    }
+    for (; i < n; ++i) total = combine(total, x[i]);
+    return total;
+  }
+  using Combine = Product;
+  static REGRAD_INLINE T identity() { return T(1); }
+  static REGRAD_INLINE T combine(T a, T b) {
+    if constexpr (std::is_floating_point_v<T>)
+      return a * b;
+    else
+      return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+  }
+  static REGRAD_INLINE Total combine_totals(Total a, Total b) { return combine(a, b); }
+};
+
 // Rows of at most short_row elements.
 template <class R, class T, class Arch>
 void reduce_short_rows(int64_t count, int64_t n, T* out, const T* x) {
@@ -250,7 +284,9 @@ void reduce(Rows rows, T* out, const T* x) {
   using R = Reducer<function, T, Arch>;
   if (rows.outer * rows.inner == 0) return;
   if (rows.n == 0) {
-    for (int64_t i = 0; i < rows.outer * rows.inner; ++i) out[i] = T(0);
+    for (int64_t i = 0; i < rows.outer * rows.inner; ++i) {
+      out[i] = function == Reduction::prod ? T(1) : T(0);
+    }
   } else if (rows.inner == 1) {
     reduce_rows<R, T, Arch>(rows.outer, rows.n, out, x);
   } else {

@@ -6,6 +6,7 @@
 #include "ops/cpu/families.h"
 #include "ops/cpu/gemm.h"
 #include "ops/cpu/indexing.h"
+#include "ops/cpu/integer_gemm.h"
 #include "ops/cpu/move.h"
 #include "ops/cpu/pointwise.h"
 #include "ops/cpu/random.h"
@@ -50,6 +51,7 @@ Kernels<T> float_kernels() {
       .move = move_kernels<T, Arch>(),
       .binary = binary_kernels<T, Arch>(),
       .reduce = reduce_kernels<T, Arch>(),
+      .order = order_kernels<T, Arch>(),
       .index = index_kernels<T, Arch>(),
       .unary = unary_kernels<T, Arch>(),
       .softmax = softmax_kernels<T, Arch>(),
@@ -81,7 +83,9 @@ Kernels<int64_t> int64_kernels() {
       .move = move_kernels<int64_t, Arch>(),
       .binary = binary_kernels<int64_t, Arch>(),
       .reduce = reduce_kernels<int64_t, Arch>(),
+      .order = order_kernels<int64_t, Arch>(),
       .index = index_kernels<int64_t, Arch>(),
+      .gemm = integer_gemm<Arch>,
   };
 }
 
@@ -102,6 +106,7 @@ Backend backend(const char* name) {
                   {convert<bool, float, Arch>, convert<bool, double, Arch>,
                    convert<bool, int64_t, Arch>, convert<bool, bool, Arch>}},
       .bad_index = bad_index<Arch>,
+      .last_index = last_index<Arch>,
       .memory = {},
   };
 }

@@ -13,6 +13,8 @@ BinaryKernels<T> binary_kernels();  // binary.cu
 template <class T>
 ReduceKernels<T> reduce_kernels();  // reduce.cu
 template <class T>
+OrderKernels<T> order_kernels();  // order.cu
+template <class T>
 IndexKernels<T> index_kernels();  // scatter.cu
 
 // For float and double.
@@ -38,6 +40,9 @@ template <class T>
 VectorKernels<T> vector_kernels();  // unary.cu
 template <class T>
 void gemm(const Gemm<T>&);  // gemm.cu
+
+void integer_gemm(const Gemm<int64_t>&);                                    // integer_gemm.cu
+void last_index(Rows, int64_t count, int64_t* last, const int64_t* index);  // scatter.cu
 
 template <class From, class To>
 void convert(int64_t n, void* out, const void* x);  // move.cu

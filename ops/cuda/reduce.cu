@@ -191,14 +191,18 @@ void reduce_with(Rows rows, typename R::Result* out, const typename R::Element* 
 }
 
 template <class T>
-struct Zero {
-  __device__ T operator()() const { return T(0); }
+struct Constant {
+  T value;
+  __device__ T operator()() const { return value; }
 };
 
 template <class R, class T>
 void reduce(Rows rows, T* out, const T* x) {
   if (rows.outer * rows.inner == 0) return;
-  if (rows.n == 0) return run_loop(flat_loop(rows.outer * rows.inner), Zero<T>{}, out);
+  constexpr T of_nothing = std::is_same_v<R, ProductReducer<T>> ? T(1) : T(0);
+  if (rows.n == 0) {
+    return run_loop(flat_loop(rows.outer * rows.inner), Constant<T>{of_nothing}, out);
+  }
   reduce_with<R>(rows, out, x);
 }
 
@@ -215,7 +219,7 @@ template <class T>
 ReduceKernels<T> reduce_kernels() {
   return {
       .apply = {reduce<SumReducer<T>, T>, reduce<ExtremumReducer<1, T>, T>,
-                reduce<ExtremumReducer<-1, T>, T>},
+                reduce<ExtremumReducer<-1, T>, T>, reduce<ProductReducer<T>, T>},
       .arg_reduce = arg_reduce<T>,
   };
 }

@@ -57,6 +57,32 @@ struct SumReducer {
   __device__ static Result result(Total a) { return static_cast<Result>(a); }
 };
 
+// The product, in T; integers wrap around.
+template <class T>
+struct ProductReducer {
+  using Element = T;
+  using Result = T;
+  using Total = T;
+  __device__ static Total identity() { return T(1); }
+  template <int count>
+  __device__ static Total reduce_elements(const T (&x)[count], int64_t, int64_t) {
+    Total product = x[0];
+    for (int i = 1; i < count; ++i) product = combine(product, x[i]);
+    return product;
+  }
+  __device__ static Total combine(Total a, Total b) {
+    if constexpr (std::is_floating_point_v<T>) {
+      return a * b;
+    } else {
+      return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+    }
+  }
+  __device__ static Total shuffle_xor(Total a, int distance) {
+    return __shfl_xor_sync(all_lanes, a, distance);
+  }
+  __device__ static Result result(Total a) { return a; }
+};
+
 // The maximum (sign 1) or the minimum (sign -1); NaN if one element is.
 template <int sign, class T>
 struct ExtremumReducer {

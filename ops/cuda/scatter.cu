@@ -171,6 +171,29 @@ void add_sorted(Rows out, int64_t count, T* out_data, const T* g, int64_t* keys)
   for_each(parts, CombineRuns<T>{work});
 }
 
+// ---- the last of the indices that are equal
+
+struct NoIndex {
+  int64_t* last;
+  __device__ void operator()(int64_t i) const { last[i] = -1; }
+};
+
+struct LastIndex {
+  int64_t* last;
+  const int64_t* index;
+  int64_t rows, count, inner;
+  Divisor inner_divisor, per_outer_divisor;
+  __device__ void operator()(int64_t place) const {
+    const int64_t row = index[place];
+    if (row < 0 || row >= rows) return;
+    const int64_t o = per_outer_divisor.divide(place), line = inner_divisor.divide(place);
+    const int64_t i = line - o * count, s = place - line * inner;
+    // Of integers: the greatest wins in whatever order the threads come.
+    atomicMax(reinterpret_cast<long long*>(last + (o * rows + row) * inner + s),
+              static_cast<long long>(i));
+  }
+};
+
 }  // namespace
 
 template <class T>
@@ -193,6 +216,14 @@ void scatter_add(Rows out, int64_t count, T* out_data, const T* g, const int64_t
   for_each(total_count, ElementKeys{keys.data(), index, out.outer, out.n, count, out.inner,
                                     Divisor(out.inner), Divisor(count)});
   add_sorted({1, out.outer * out.n * out.inner, 1}, total_count, out_data, g, keys.data());
+}
+
+void last_index(Rows out, int64_t count, int64_t* last, const int64_t* index) {
+  for_each(out.outer * out.n * out.inner, NoIndex{last});
+  if (out.outer * count * out.inner == 0) return;
+  const Divisor inner(out.inner), per_outer(count * out.inner);
+  for_each(out.outer * count * out.inner,
+           LastIndex{last, index, out.n, count, out.inner, inner, per_outer});
 }
 
 template <class T>

@@ -15,6 +15,7 @@ Kernels<T> float_kernels() {
       .move = move_kernels<T>(),
       .binary = binary_kernels<T>(),
       .reduce = reduce_kernels<T>(),
+      .order = order_kernels<T>(),
       .index = index_kernels<T>(),
       .unary = unary_kernels<T>(),
       .softmax = softmax_kernels<T>(),
@@ -35,7 +36,9 @@ Kernels<int64_t> int64_kernels() {
       .move = move_kernels<int64_t>(),
       .binary = binary_kernels<int64_t>(),
       .reduce = reduce_kernels<int64_t>(),
+      .order = order_kernels<int64_t>(),
       .index = index_kernels<int64_t>(),
+      .gemm = integer_gemm,
   };
 }
 
@@ -55,6 +58,7 @@ Backend make_table() {
                   {convert<bool, float>, convert<bool, double>, convert<bool, int64_t>,
                    convert<bool, bool>}},
       .bad_index = bad_index,
+      .last_index = last_index,
       .memory = {.allocate = try_to_allocate,
                  .release = release,
                  .upload = upload,

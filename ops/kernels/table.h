@@ -50,13 +50,22 @@ enum class Unary : uint8_t {
   erf,
   clamp,
   pow,
+  floor,
+  round,
+  sign,
+  log1p,
+  expm1,
+  leaky_relu,
+  elu,
+  hardtanh,
+  mish,
   count
 };
 enum class Binary : uint8_t { add, sub, mul, div, maximum, minimum, pow, count };
 enum class Compare : uint8_t { equal, not_equal, less, less_equal, greater, greater_equal, count };
 
 // Reductions along n.
-enum class Reduction : uint8_t { sum, max, min, count };
+enum class Reduction : uint8_t { sum, max, min, prod, count };
 
 // Kernels that only move elements; every dtype has them.
 template <class T>
@@ -84,6 +93,16 @@ struct ReduceKernels {
   void (*apply[static_cast<int>(Reduction::count)])(Rows, T* out, const T* x);
   // The index along n of the first maximum (sign 1) or minimum (sign -1); a NaN beats every number.
   void (*arg_reduce)(Rows, int sign, int64_t* out, const T* x);
+};
+
+// What depends on the order of the elements along n.
+template <class T>
+struct OrderKernels {
+  // indices[o, j] is where along n the element of row o stands that comes j-th, for j < k, in
+  // rising or falling order: of equals the first comes first, and NaN is the greatest. inner is 1.
+  void (*sort)(Rows, int64_t k, bool descending, int64_t* indices, const T* x);
+  // out[o, i, s] = the sum of x[o, .. i, s] (reverse: of x[o, i .., s]).
+  void (*cumsum)(Rows, bool reverse, T* out, const T* x);
 };
 
 // Sums into rows chosen by an index.
@@ -194,6 +213,7 @@ struct Kernels {
   MoveKernels<T> move;
   BinaryKernels<T> binary;
   ReduceKernels<T> reduce;
+  OrderKernels<T> order;
   IndexKernels<T> index;
   UnaryKernels<T> unary;
   SoftmaxKernels<T> softmax;
@@ -213,7 +233,9 @@ struct Kernels<int64_t> {
   MoveKernels<int64_t> move;
   BinaryKernels<int64_t> binary;
   ReduceKernels<int64_t> reduce;
+  OrderKernels<int64_t> order;
   IndexKernels<int64_t> index;
+  void (*gemm)(const Gemm<int64_t>&);  // wraps around
 };
 
 template <>
@@ -243,6 +265,9 @@ struct Backend {
   // index; until then its kernels skip it.
   int64_t (*bad_index)(const char* op, int64_t n, const int64_t* index, int64_t size,
                        const int64_t* allowed);
+  // last[o, r, s] = the greatest i < count with index[o, i, s] == r, or -1; last is [outer, n,
+  // inner].
+  void (*last_index)(Rows, int64_t count, int64_t* last, const int64_t* index);
   DeviceMemory memory;  // empty for the host
 };
 

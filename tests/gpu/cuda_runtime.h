@@ -86,6 +86,11 @@ T atomicAdd(T* address, T value) {
   return std::exchange(*address, *address + value);
 }
 
+template <class T>
+T atomicMax(T* address, T value) {
+  return std::exchange(*address, *address < value ? value : *address);
+}
+
 // The host API.
 enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNotReady = 600 };
 using cudaStream_t = struct EmulatedStream*;

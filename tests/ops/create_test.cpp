@@ -54,6 +54,38 @@ TEST_CASE("values go in and come out unchanged") {
   CHECK(tensor({1.9}, {1}, {.dtype = int64}).item<int64_t>() == 1);
 }
 
+TEST_CASE("conveniences: x[i], item(), a dtype alone, and +=") {
+  Tensor x = arange(6).reshape({2, 3}).to(float64);
+  CHECK(x[1][-1].item() == 5);
+  CHECK_ERROR(x[2], "select: index 2 is out of range for dimension 0 of [2, 3]");
+  CHECK_ERROR(scalar(1)[0], "select: ");
+  CHECK(zeros({3}, float64).dtype() == float64);
+  CHECK(ones({3}, int64).dtype() == int64);
+  CHECK(full({3}, 2, int64).to_vector<int64_t>() == std::vector<int64_t>{2, 2, 2});
+  const Tensor before = x;
+  x += 1;
+  x *= before;
+  CHECK(x[1][0].item() == 12);
+  CHECK(before[1][0].item() == 3);  // the numbers that others refer to stay
+}
+
+TEST_CASE("+= in a graph makes a new tensor; a parameter is written in place, under NoGrad") {
+  Tensor w = ones({2}, float64).set_requires_grad(true);
+  Tensor total = scalar(0, float64);
+  for (int i = 0; i < 3; ++i) total += sum(w * w);
+  total.backward();
+  CHECK(w.grad().to_vector<double>() == std::vector<double>{6, 6});
+  CHECK_ERROR(w += 1, "+=: ");
+  const Tensor same = w;
+  {
+    const NoGrad guard;
+    w -= w.grad() * 0.5;
+    CHECK_ERROR(w += zeros({3, 2}, float64), "+=: the result of shape [3, 2]");
+  }
+  CHECK(same.to_vector<double>() == std::vector<double>{-2, -2});
+  CHECK((w.is_leaf() && w.requires_grad()));
+}
+
 TEST_SUITE_END();
 
 }  // namespace

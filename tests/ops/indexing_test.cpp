@@ -219,6 +219,117 @@ TEST_CASE("many rows to few: each sum in its order") {
   CHECK_MESSAGE(off == "", off);
 }
 
+Twin overwritten(size_t d) {  // x, source, index: the last of equal indices counts
+  return [d](const Arrays& x) {
+    Array result = x[0];
+    twin::every(x[2].shape, [&](const Index& place) {
+      Index to = place;
+      to[d] = static_cast<int64_t>(x[2](place));
+      result(to) = x[1](place);
+    });
+    return result;
+  };
+}
+
+TEST_CASE("scatter") {
+  const std::vector<Case> cases = {
+      {"scatter",
+       OP(scatter(x[0], 0, x[2], x[1])),
+       overwritten(0),
+       {in({3, 4}), in({5, 4}), index_in({5, 4}, 3)},
+       Empty::refuses},
+      {"scatter along 1",
+       OP(scatter(x[0], 1, x[2], x[1])),
+       overwritten(1),
+       {in({2, 9, 4}), in({2, 5, 4}), index_in({2, 5, 4}, 9)},
+       Empty::refuses},
+      {"scatter of a part",
+       OP(scatter(x[0], 0, x[2], x[1])),
+       overwritten(0),
+       {in({3, 4}), in({6, 7}), index_in({5, 2}, 3)},
+       Empty::refuses},
+      {"scatter of a number",
+       OP(scatter(x[0], 1, x[1], 7)),
+       TWIN(overwritten(1)({x[0], twin::make(x[1].shape, [](const Index&) { return 7; }), x[1]})),
+       {in({3, 4}), index_in({3, 2}, 4)},
+       Empty::refuses},
+  };
+  for (const Case& c : cases) check_case(c);
+  CHECK(scatter(arange(4), 0, tensor({2, 2}, {2}), tensor({7, 8}, {2})).to_vector<int64_t>() ==
+        std::vector<int64_t>{0, 1, 8, 3});
+  CHECK(scatter(zeros({2}, bool_), 0, tensor({1}, {1}), true).to_vector<bool>() ==
+        std::vector<bool>{false, true});
+  CHECK_ERROR(scatter(zeros({3}), 0, tensor({0, 1}, {2}), zeros({1})),
+              "scatter: the index [2] is larger than the source [1]");
+}
+
+TEST_CASE("index_put") {
+  const auto put = [](bool accumulate) -> Twin {  // x, values, rows, columns
+    return [=](const Arrays& x) {
+      Array result = x[0];
+      for (size_t i = 0; i < x[2].values.size(); ++i) {
+        double& element =
+            result({static_cast<int64_t>(x[2].values[i]), static_cast<int64_t>(x[3].values[i])});
+        element = (accumulate ? element : 0) + x[1].values[i];
+      }
+      return result;
+    };
+  };
+  const std::vector<In> inputs = {in({3, 4}), in({9}), index_in({9}, 3), index_in({9}, 4)};
+  check_case(
+      {"index_put", OP(index_put(x[0], {x[2], x[3]}, x[1])), put(false), inputs, Empty::refuses});
+  check_case({"index_put, accumulated", OP(index_put(x[0], {x[2], x[3]}, x[1], true)), put(true),
+              inputs, Empty::refuses});
+  const Twin rows = TWIN([&] {  // x, values, index
+    Array result = x[0];
+    twin::every(x[2].shape, [&](const Index& place) {
+      for (int64_t j = 0; j < x[0].shape[1]; ++j)
+        result({static_cast<int64_t>(x[2](place)), j}) = x[1]({j});
+    });
+    return result;
+  }());
+  check_case({"index_put of rows, broadcast",
+              OP(index_put(x[0], {x[2]}, x[1])),
+              rows,
+              {in({5, 4}), in({4}), index_in({2}, 5)},
+              Empty::refuses});
+  const Tensor x = arange(6).reshape({2, 3});
+  const auto list = [](const Tensor& t) { return t.to_vector<int64_t>(); };
+  using List = std::vector<int64_t>;
+  CHECK(list(index_put(x, {x > 3}, scalar(0, int64))) == List{0, 1, 2, 3, 0, 0});
+  CHECK(list(index_put(x, {tensor({-1}, {1})}, scalar(9, int64))) == List{0, 1, 2, 9, 9, 9});
+  CHECK(list(index_put(x, {tensor({0, 0}, {2}), tensor({1, 1}, {2})}, scalar(5, int64), true)) ==
+        List{0, 11, 2, 3, 4, 5});
+  CHECK(same_bits(index_put(x, {x > 9}, scalar(0, int64)), x));
+  CHECK_ERROR(index_put(x, {}, x), "index_put: needs an index");
+  CHECK_ERROR(index_put(x, {zeros({3}, bool_)}, x), "index_put: a mask [3] does not fit [2, 3]");
+  CHECK_ERROR(index_put(x, {tensor({0}, {1})}, arange(2)), "index_put: ");
+}
+
+TEST_CASE("masked_select and nonzero") {
+  const Tensor x = to_tensor(numbers(in({3, 4}), 0)), mask = x > 0;
+  const auto chosen = [&](const Tensors& in) { return masked_select(in[0], mask); };
+  std::vector<double> wanted;
+  for (double v : x.to_vector<double>()) {
+    if (v > 0) wanted.push_back(v);
+  }
+  CHECK(chosen({x}).to_vector<double>() == wanted);
+  CHECK(gradcheck(chosen, {x}));
+  CHECK(gradgradcheck(chosen, {x}));
+  const Tensor places = nonzero(mask);
+  CHECK(places.shape() == Shape{static_cast<int64_t>(wanted.size()), 2});
+  const Tensor flat = select(places, 1, 0) * 4 + select(places, 1, 1);
+  CHECK(same_bits(index_select(reshape(x, {12}), 0, flat), chosen({x})));
+  CHECK(nonzero(transpose(mask)).size(0) == places.size(0));
+  CHECK(masked_select(arange(3), tensor({true, false}, {2, 1})).to_vector<int64_t>() ==
+        std::vector<int64_t>{0, 1, 2});
+  CHECK(masked_select(x, x > 99).shape() == Shape{0});
+  CHECK(nonzero(zeros({0, 3})).shape() == Shape{0, 2});
+  CHECK(nonzero(scalar(1)).shape() == Shape{1, 0});
+  CHECK(nonzero(tensor({0.0, std::nan("")}, {2})).to_vector<int64_t>() == std::vector<int64_t>{1});
+  CHECK_ERROR(masked_select(x, x), "masked_select: the mask must be bool, not float64");
+}
+
 TEST_SUITE_END();
 
 }  // namespace

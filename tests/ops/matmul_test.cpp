@@ -131,6 +131,37 @@ TEST_CASE("a large product") {
   CHECK_MESSAGE(off == "", off);
 }
 
+TEST_CASE("products of integers, which wrap around") {
+  const auto whole = [](Index shape) { return index_in(std::move(shape), 9); };
+  const std::vector<Case> cases = {
+      {"matmul of integers",
+       OP(matmul(x[0], x[1])),
+       twin::einsum("ij,jk->ik"),
+       {whole({3, 4}), whole({4, 5})}},
+      {"matmul of batches of integers",
+       OP(matmul(x[0], x[1])),
+       twin::einsum("abij,bjk->abik"),
+       {whole({2, 3, 2, 4}), whole({3, 4, 5})}},
+      {"bmm of integers",
+       OP(bmm(x[0], x[1])),
+       twin::einsum("bij,bjk->bik"),
+       {whole({2, 3, 4}), whole({2, 4, 5})}},
+      {"matmul of an integer vector",
+       OP(matmul(x[0], x[1])),
+       twin::einsum("ij,j->i"),
+       {whole({3, 4}), whole({4})}},
+      {"linear of integers",
+       OP(linear(x[0], x[1], x[2])),
+       TWIN(each([](double a, double b) { return a + b; })(
+           {twin::einsum("ij,kj->ik", {x[0], x[1]}), x[2]})),
+       {whole({3, 4}), whole({5, 4}), whole({5})}},
+  };
+  for (const Case& c : cases) check_case(c);
+  const Tensor big = full({1, 2}, int64_t{1} << 62, int64);
+  CHECK(matmul(big, transpose(full({1, 2}, 2, int64))).item<int64_t>() == 0);
+  CHECK_ERROR(matmul(zeros({2, 2}, bool_), zeros({2, 2}, bool_)), "matmul: does not take bool");
+}
+
 TEST_SUITE_END();
 
 }  // namespace

@@ -110,6 +110,7 @@ struct Range {
   double low, high, bound;  // in ulps
 };
 
+double mish_of(double x) { return x * std::tanh(std::log1p(std::exp(x))); }
 double gelu_of(double x) { return x / 2 * std::erfc(-x / std::numbers::sqrt2); }
 
 TEST_CASE("float32 functions over their whole range, and float64 ones") {
@@ -126,6 +127,11 @@ TEST_CASE("float32 functions over their whole range, and float64 ones") {
       {"softplus", [](const Tensor& x) { return softplus(x); },
        [](double x) { return std::log1p(std::exp(x)); }, -80, 19.9, 2},
       {"erf", erf, std::erf, -6, 6, 2},
+      {"log1p", log1p, std::log1p, -0.999, 1e3, 3},
+      {"log1p near 0", log1p, std::log1p, -1e-3, 1e-3, 3},
+      {"expm1", expm1, std::expm1, -20, 80, 4},
+      {"expm1 near 0", expm1, std::expm1, -1e-3, 1e-3, 4},
+      {"mish", mish, mish_of, -50, 19, 4},
       {"erf near 0", erf, std::erf, -1e-3, 1e-3, 2},
   };
   for (const Range& r : ranges) {
@@ -169,6 +175,126 @@ TEST_CASE("gelu, silu and softplus lose nothing in their tails") {
     const double softplus_of = x > 40 ? x : std::log1p(std::exp(x));
     CHECK(softplus(index).item<double>() == doctest::Approx(softplus_of).epsilon(1e-8));
   }
+}
+
+double elu_of(double x, double alpha) { return x > 0 ? x : alpha * std::expm1(x); }
+
+TEST_CASE("more functions of each element") {
+  const std::vector<Case> cases = {
+      {"floor", OP(floor(x[0])), each([](double x) { return std::floor(x); }), {in({2, 3})}},
+      {"round",
+       OP(round(x[0])),
+       each([](double x) { return std::nearbyint(x); }),
+       {in({2, 3}, -9, 9)}},
+      {"sign", OP(sign(x[0])), each([](double x) { return x < 0 ? -1 : x > 0; }), {in({3, 3})}},
+      {"log1p",
+       OP(log1p(x[0])),
+       each([](double x) { return std::log1p(x); }),
+       {in({2, 3}, -0.7, 3)}},
+      {"expm1", OP(expm1(x[0])), each([](double x) { return std::expm1(x); }), {in({2, 3})}},
+      {"leaky_relu",
+       OP(leaky_relu(x[0])),
+       each([](double x) { return x > 0 ? x : 0.01 * x; }),
+       {in({3, 3})}},
+      {"leaky_relu with a slope",
+       OP(leaky_relu(x[0], 0.3)),
+       each([](double x) { return x > 0 ? x : 0.3 * x; }),
+       {in({3, 3})}},
+      {"elu", OP(elu(x[0])), each([](double x) { return elu_of(x, 1); }), {in({3, 3})}},
+      {"elu with alpha",
+       OP(elu(x[0], 1.7)),
+       each([](double x) { return elu_of(x, 1.7); }),
+       {in({5})}},
+      {"hardtanh",
+       OP(hardtanh(x[0])),
+       each([](double x) { return std::clamp(x, -1.0, 1.0); }),
+       {in({3, 3})}},
+      {"hardtanh with bounds",
+       OP(hardtanh(x[0], -0.5, 1.5)),
+       each([](double x) { return std::clamp(x, -0.5, 1.5); }),
+       {in({3, 3})}},
+      {"mish", OP(mish(x[0])), each(mish_of), {in({2, 5}, -4, 4)}},
+  };
+  for (const Case& c : cases) check_case(c);
+}
+
+TEST_CASE("floor, round and sign at halves, edges and beyond") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const double given[] = {-2.5,  -1.5, -0.5, -0.3,      -0.0,      0.0,      0.5,
+                          1.5,   2.5,  0.7,  1e6 + 0.5, 8388607.5, -8388609, 4503599627370495.5,
+                          1e300, inf,  -inf};
+  for (const double x : given) {
+    for (const DType dtype : {float32, float64}) {
+      const double exact = scalar(x, dtype).item();
+      CHECK(floor(scalar(x, dtype)).item() == std::floor(exact));
+      CHECK(round(scalar(x, dtype)).item() == std::nearbyint(exact));
+      CHECK(std::signbit(round(scalar(x, dtype)).item()) == std::signbit(exact));
+    }
+  }
+  CHECK(sign(scalar(-inf)).item() == -1);
+  CHECK(std::isnan(sign(scalar(std::nan(""))).item()));
+  CHECK(std::isnan(floor(scalar(std::nan(""))).item()));
+  const Tensor integers = tensor({-3, 0, 5}, {3});
+  CHECK(sign(integers).to_vector<int64_t>() == std::vector<int64_t>{-1, 0, 1});
+  CHECK(same_bits(floor(integers), integers));
+  CHECK(log1p(scalar(-1)).item() == -inf);
+  CHECK(std::isnan(log1p(scalar(-2)).item()));
+  CHECK(log1p(scalar(inf)).item() == inf);
+  CHECK(std::signbit(log1p(scalar(-0.0)).item()));
+  CHECK(expm1(scalar(-inf)).item() == -1);
+  CHECK(expm1(scalar(inf)).item() == inf);
+  CHECK(elu(scalar(-inf)).item() == -1);
+  CHECK(elu(scalar(inf)).item() == inf);
+  CHECK(mish(scalar(inf)).item() == inf);
+  CHECK(mish(scalar(-inf)).item() == 0);
+  CHECK_ERROR(hardtanh(scalar(1), 2, 1), "hardtanh: min 2 must not be above max 1");
+}
+
+// g f' as a function of x and g, whose first and second derivatives are f's second and third.
+Function derivative_of(const Function& f) {
+  return [f](const Tensors& x) {
+    const Tensor at = x[0].requires_grad() ? x[0] : x[0].detach().set_requires_grad(true);
+    return grad({f({at, x[1]})}, {at}, {.grad_outputs = {x[1]}, .create_graph = true})[0];
+  };
+}
+
+TEST_CASE("third derivatives, and fourth") {
+  const std::pair<Function, In> functions[] = {
+      {OP(neg(x[0])), in({4})},
+      {OP(square(x[0])), in({4})},
+      {OP(reciprocal(x[0])), in({4}, 0.5, 2)},
+      {OP(sqrt(x[0])), in({4}, 0.5, 2)},
+      {OP(rsqrt(x[0])), in({4}, 0.5, 2)},
+      {OP(exp(x[0])), in({4})},
+      {OP(log(x[0])), in({4}, 0.5, 2)},
+      {OP(sin(x[0])), in({4})},
+      {OP(cos(x[0])), in({4})},
+      {OP(tanh(x[0])), in({4})},
+      {OP(sigmoid(x[0])), in({4})},
+      {OP(gelu(x[0])), in({4})},
+      {OP(silu(x[0])), in({4})},
+      {OP(softplus(x[0], 1.3)), in({4})},
+      {OP(erf(x[0])), in({4})},
+      {OP(pow(x[0], 3.5)), in({4}, 0.5, 2)},
+      {OP(pow(x[0], 3)), in({4})},
+      {OP(log1p(x[0])), in({4}, -0.5, 2)},
+      {OP(expm1(x[0])), in({4})},
+      {OP(elu(x[0], 1.2)), in({4})},
+  };
+  for (size_t i = 0; i < std::size(functions); ++i) {
+    INFO("function ", i);
+    const auto& [f, input] = functions[i];
+    const Tensor x = to_tensor(numbers(input, 3)).set_requires_grad(true);
+    const Tensor g = to_tensor(numbers(in({4}, 0.5, 1.5), 4)).set_requires_grad(true);
+    const GradcheckResult third = gradgradcheck(derivative_of(f), {x, g});
+    CHECK_MESSAGE(third.passed, third.message);
+    const GradcheckResult fourth = gradgradcheck(derivative_of(derivative_of(f)), {x, g});
+    CHECK_MESSAGE(fourth.passed, fourth.message);
+  }
+  const Function of_mish = derivative_of(OP(mish(x[0])));
+  const Tensor at = to_tensor(numbers(in({4}), 3)).set_requires_grad(true);
+  CHECK_ERROR(gradgradcheck(of_mish, {at, ones({4}, float64)}),
+              "mish: its third derivative is not available");
 }
 
 TEST_CASE("values at the edges") {

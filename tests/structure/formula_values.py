@@ -14,14 +14,14 @@ sys.path.insert(0, str(ROOT / "autograd/trace"))
 import formulas  # noqa: E402
 
 # What is not written in that language: matrices, indices, views, words.
-WORDS = set("""additive_scores clone concat curvature detach diagonal dropout embed embedding erf expand
+WORDS = set("""additive_scores binary_cross_entropy checkpoint clone concat cumsum curvature detach diagonal dropout embed embedding erf expand
 flip gather gru_sequence gru_step index_add index_select linear lstm_sequence lstm_step masked_softmax
-matmul max min nll_loss pad permute reshape scaled_dot_product_attention scatter_add slice slope
+matmul max min nll_loss pad permute prod reshape scaled_dot_product_attention scatter_add slice slope
 squared_distance squeeze sum to transpose unsqueeze""".split())
 # Numbers and masks that are arguments of the op, not of its derivative.
 OTHERS = {"n": 3, "correction": 1, "eps": 0.01, "beta": 0.7, "threshold": 0.9, "min": -0.5, "max": 0.8,
           "value": 2.5, "condition": [1, 0, 1], "mask": [0, 1, 0], "ε": 0.1, "classes": 3, "ignored": 0,
-          "e": math.e}
+          "e": math.e, "slope": 0.1, "alpha": 1.3, "delta": 0.8, "p": 3}
 POINTS = [[0.6, 1.7, 0.9], [2.1, 0.4, 1.2], [1.1, 0.3, 0.7]], [[-0.6, 1.2, 0.1], [0.4, -0.2, 0.3], [1, -1, 2]]
 TOKEN = re.compile(r"\s*(\d+|[A-Za-zΑ-ω]\w*?(?=[²³]|\b)|\S)")
 
@@ -45,7 +45,7 @@ def normal(x):
 FUNCTIONS = {name: lambda x, f=f: each(f, x) for name, f in {
     "ln": math.log, "√": math.sqrt, "sin": math.sin, "cos": math.cos, "Φ": normal,
     "φ": lambda x: math.exp(-x * x / 2) / math.sqrt(2 * math.pi), "σ": lambda x: 1 / (1 + math.exp(-x)),
-    "sign": lambda x: (x > 0) - (x < 0)}.items()}
+    "sign": lambda x: (x > 0) - (x < 0), "floor": math.floor, "round": round}.items()}
 FUNCTIONS |= {"mean": mean, "var": lambda x: mean([(one - mean(x))**2 for one in x]),
               "softmax": lambda x: [math.exp(one) / sum(map(math.exp, x)) for one in x],
               "one_hot": lambda x: [0, 1, 0], "min": lambda *x: each(min, *x), "max": lambda *x: each(max, *x)}
@@ -227,7 +227,7 @@ def main():
                "bad": formulas.Formula("a² b; da = 2 g a b, db = g a"),
                "worse": formulas.Formula("a where a < b, else b; da = g, db = g where b < a, else 0")}
     assert [one.split(":")[0] for one in check(planted)[0]] == ["bad"] * 2 + ["worse"] * 2, check(planted)
-    wrong, count = check(formulas.read((ROOT / "ops/ops.h").read_text(encoding="utf-8")))
+    wrong, count = check(formulas.read(formulas.catalogue(ROOT / "ops/ops.h")))
     print("\n".join(wrong))
     print(f"formula_values: {len(wrong)} derivatives of {count} formulas are not theirs")
     return 1 if wrong or count < 35 else 0
