@@ -46,9 +46,9 @@ struct Audit {
 // origin.h), exactly for models of up to 128 parameters. A value that leaves the graph by item() or
 // to_vector(), or that only a comparison or argmax() reads, is not followed.
 //
-// How what rounding leaves of 0 is told from a small gradient: it must be a sum behind a softmax
-// that ignores what is summed (note_shift in notes.h), and smaller than 256 units in the last place
-// of the sum of its addends' absolute values.
+// How what rounding leaves of 0 is told from a small gradient: the parameter must be added to what
+// a softmax takes along a dimension in which it does not vary (note_shift in notes.h), and its
+// gradient below 1e-5 (float64: 1e-13) of the largest one.
 Audit audit(const std::vector<std::pair<std::string, Tensor>>& parameters, const Tensor& loss);
 
 }  // namespace regrad

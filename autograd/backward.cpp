@@ -79,7 +79,6 @@ class Pass {
   struct Leaf {
     Ref<Node> node;
     Tensor gradient;
-    Tensor addends = {};  // the size of what the gradient is the sum of, where that is kept
   };
   // After run(), with complete gradients; also nodes whose tensors retain theirs.
   std::vector<Leaf>& leaves() { return leaves_; }
@@ -163,8 +162,6 @@ class Pass {
     } else {
       propagate_by_edge(node, gradient, output);
     }
-    if (node.sums_to_zero.load(std::memory_order_relaxed)) [[unlikely]]
-      keep_addends(node, gradient);
     if (observed) [[unlikely]]
       Observer::notify([&](Observer& one) { one.finished(node); });
     if (!options_.retain_graph && !options_.create_graph) node.release_saved();
@@ -188,14 +185,6 @@ class Pass {
     if (sum == nullptr || !sum->sole_owner()) return false;
     derivative.add_into(*sum, gradient);
     return true;
-  }
-
-  void keep_addends(Node& node, const Tensor& gradient) {
-    const Ref<Node>& input = node.edge(node.edge_count - 1).input;  // linear's bias, or the one
-    if (restricted_ || options_.create_graph || !input || sum_so_far(*input) == nullptr) return;
-    for (Leaf& leaf : leaves_) {
-      if (leaf.node.get() == input.get()) leaf.addends = add_addends(leaf.addends, gradient);
-    }
   }
 
   void propagate_to_all(Node& node, const Tensor& gradient, const Tensor& output) {
@@ -310,13 +299,6 @@ void notify_ended() {
   Observer::notify([](Observer& one) { one.ended(); });
 }
 
-// The addends of a leaf's gradient after this pass: with those of the gradient that it has already.
-Tensor all_addends(Node& leaf, const Tensor& addends) {
-  const Node::Extras* const extras = addends.defined() ? &leaf.extras() : leaf.existing_extras();
-  return extras != nullptr && leaf.gradient.defined() ? add_addends(extras->addends, addends)
-                                                      : addends;
-}
-
 }  // namespace
 
 void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
@@ -327,16 +309,13 @@ void Tensor::backward(const Tensor& gradient, BackwardOptions options) const {
   // .grad += what this pass brings: two backward() calls before zero_grad() add up. All leaves are
   // summed before the first is written, so that an Error leaves every .grad as it was.
   const LeafLock lock;
-  for (auto& [leaf, complete, addends] : pass.leaves()) {
+  for (auto& [leaf, complete] : pass.leaves()) {
     if (leaf->abandoned) continue;
-    addends = all_addends(*leaf, addends);
     complete = leaf->gradient.defined() ? add_gradients(leaf->gradient, std::move(complete))
                                         : for_user(complete);
   }
-  for (auto& [leaf, complete, addends] : pass.leaves()) {
-    if (leaf->abandoned) continue;
-    std::swap(leaf->gradient, complete);
-    if (Node::Extras* const extras = leaf->existing_extras()) std::swap(extras->addends, addends);
+  for (auto& [leaf, complete] : pass.leaves()) {
+    if (!leaf->abandoned) std::swap(leaf->gradient, complete);
   }
   note_backward(*node(), pass.number(), Node::newest_number());
   notify_ended();
@@ -365,7 +344,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
     pass.run([&](Node& node, Tensor complete) {
       if (targets.contains(&node)) found[&node] = std::move(complete);
     });
-    for (auto& [leaf, complete, addends] : pass.leaves()) found[leaf.get()] = std::move(complete);
+    for (auto& [leaf, complete] : pass.leaves()) found[leaf.get()] = std::move(complete);
   }
   notify_ended();
   std::vector<Tensor> gradients;

@@ -198,16 +198,15 @@ class Node : public Counted {
   const Storage* const storage;  // that tensor's, for comparing addresses only: it may be gone
   bool released =
       false;  // backward() has been here without retain_graph, and called release_saved()
-  // Its one gradient that is a plain sum is that of something that a softmax ignores (note_shift):
-  // backward() keeps the size of the addends, so that audit() can tell what rounding left of 0.
-  std::atomic<bool> sums_to_zero{false};
+  // Of a leaf: a softmax ignores what it is added to (note_shift), so that its gradient is what
+  // rounding leaves of 0, unless it is used elsewhere too.
+  std::atomic<bool> is_shift{false};
   std::atomic<bool> by_rows{false};  // of a leaf: an op took rows of it, as embedding() does
   const size_t edge_count;
   // What few nodes have; made when it is first asked for.
   struct Extras {
     std::vector<std::shared_ptr<GradientHook>> hooks;  // empty functions: removed
     bool retains_grad = false;  // not of a leaf: backward() adds to `gradient`, as to a leaf's
-    Tensor addends;  // of a leaf: the size of what its gradient is the sum of (sums_to_zero)
   };
   Extras& extras();                                    // makes them where there are none
   Extras* existing_extras() const { return extras_; }  // or null

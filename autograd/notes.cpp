@@ -14,13 +14,6 @@ LeafSet LeafSet::of_new_leaf() {
   return set;
 }
 
-Tensor add_addends(const Tensor& size, const Tensor& more) {
-  constexpr int64_t small = 1024;
-  if (!more.defined()) return size;
-  if (!size.defined()) return more.numel() <= small ? more : absolute_sum(more);
-  return add_gradients(absolute_sum(size), absolute_sum(more));
-}
-
 LastBackward& last_backward() {
   static constinit thread_local LastBackward last{};
   return last;
@@ -40,16 +33,16 @@ bool is_one_of(std::string_view name, std::initializer_list<std::string_view> na
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-// Marks the node if one of its inputs is a leaf that is added to every element along dimension d of
-// x: linear's bias, or what expand() repeats. Returns whether it is such an op.
+// Marks an input of the node that is a leaf and is added to every element along dimension d of x:
+// linear's bias, or what expand() repeats. Returns whether it is such an op.
 bool mark_sum(Node& node, const Tensor& x, int64_t d) {
   const std::string_view op = node.name;
   const size_t edge = op == "linear" ? 2 : 0;
   if ((op != "linear" && op != "expand") || node.edge_count <= edge) return false;
-  const Node* const leaf = node.edge(edge).input.get();
+  Node* const leaf = node.edge(edge).input.get();
   if (leaf == nullptr || !leaf->is_leaf()) return op == "linear";
   const bool varies = leaf->shape.numel() > 1 && d == x.rank() - 1 && leaf->shape.back() > 1;
-  if (!varies) node.sums_to_zero.store(true, std::memory_order_relaxed);
+  if (!varies) leaf->is_shift.store(true, std::memory_order_relaxed);
   return true;
 }
 
@@ -62,7 +55,7 @@ void note_shift(const Tensor& x, int64_t d) {
   for (int i = 0; i < farthest && node != nullptr && !node->is_leaf(); ++i) {
     if (mark_sum(*node, x, d)) return;
     if (!is_one_of(node->name, {"add", "sub", "reshape", "squeeze", "unsqueeze", "transpose",
-                                "permute", "where", "mul", "div", "neg", "clone"})) {
+                                "permute", "where", "neg", "clone"})) {
       return;
     }
     Node* further = nullptr;

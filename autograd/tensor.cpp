@@ -180,9 +180,7 @@ void Tensor::set_grad(const Tensor& gradient) {
 }
 
 void Tensor::zero_grad() {
-  if (!requires_grad()) return;
-  node()->gradient = Tensor();
-  if (Node::Extras* const extras = node()->existing_extras()) extras->addends = Tensor();
+  if (requires_grad()) node()->gradient = Tensor();
 }
 
 HookHandle Tensor::register_hook(GradientHook hook) const {

@@ -180,17 +180,6 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
                   }}});
 }
 
-// By kernels alone: no op that an observer would see.
-Tensor absolute_sum(const Tensor& gradient) {
-  Tensor sizes = empty(gradient.shape(), gradient.dtype(), gradient.device());
-  const Loop loop = make_loop({&sizes, &gradient});
-  for_floats("sum", gradient, [&]<class T>() {
-    kernels<T>(sizes).unary.value[static_cast<size_t>(Unary::abs)](loop, raw<T>(sizes),
-                                                                   raw<T>(gradient), 0, 0);
-  });
-  return compute("sum", Reduction::sum, plan("sum", sizes, {}, false));
-}
-
 Tensor mean(const Tensor& x, const Dims& dims, bool keepdim) {
   if (!is_float(x.dtype())) return mean(x.to(float64), dims, keepdim).to(float32);
   const Tensor total = sum(x, dims, keepdim);

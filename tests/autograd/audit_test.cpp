@@ -242,7 +242,7 @@ TEST_CASE_TEMPLATE("audit: a bias before a softmax is ZERO, graph or not", T, fl
       const Tensor scores = linear(h, w, bias);
       if (form == 0) weights = softmax(scores, 1);
       if (form == 1) weights = masked_softmax(scores, unsqueeze(mask, 2), 1);
-      if (form == 2) weights = unsqueeze(softmax(squeeze(scores, 2) / 0.7, -1), 2);
+      if (form == 2) weights = unsqueeze(softmax(squeeze(scores, 2), -1), 2);
       if (form == 3) weights = softmax(linear(h, w) + bias, 1);
       if (form == 4) weights = softmax(where(unsqueeze(mask, 2), scores, -1e9), 1);
       if (form == 5) weights = transpose(softmax(transpose(scores, 1, 2), 2), 1, 2);
@@ -253,9 +253,6 @@ TEST_CASE_TEMPLATE("audit: a bias before a softmax is ZERO, graph or not", T, fl
       CHECK(row.verdict == "ZERO");
       CHECK(says(row, "ignores a shift"));
       CHECK_FALSE(row.wrong);
-      sum(w * 2).backward();
-      w.zero_grad(), bias.zero_grad();
-      CHECK_FALSE(bias.node()->existing_extras()->addends.defined());
     }
   }
 }
