@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "autograd/graph.h"
+#include "autograd/names.h"
 #include "autograd/trace/call_stack.h"
 #include "autograd/trace/document.h"
 #include "nn/files.h"
@@ -71,7 +72,7 @@ int Recorder::add_tensor(const Key& key, const Tensor& x, int op) {
   recording_.tensors.push_back({.name = x.name(),
                                 .shape = x.shape(),
                                 .dtype = x.dtype(),
-                                .dims = {},
+                                .dims = dim_names(x),
                                 .op = op,
                                 .requires_grad = x.requires_grad(),
                                 .value = RecordedValue(x),

@@ -43,7 +43,7 @@ int train(int steps) {
   Model model(generator);
   nn::named_parameters(model);
   for (int step = 1; step <= steps; ++step) {
-    const Tensor x = randn({2, 3}, generator);
+    const Tensor x = named(randn({2, 3}, generator), {"batch", "feature"});
     Tensor loss = scalar(0);
     for (int t = 0; t < 3; ++t) loss = loss + sum(model(x));  // ops: sum add
     loss.backward();

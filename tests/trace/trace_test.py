@@ -70,6 +70,7 @@ def check_numbers(trace, output, step):
     weight = by_name["first.linear.weight"]
     assert [as_float32(one) for one in weight["value"]["v"]] == said["weight"]
     assert [as_float32(one) for one in weight["gradient"]["v"]] == said["gradient"]
+    assert any(one["dims"] == ["batch", "feature"] for one in trace["tensors"])
     last = trace["tensors"][trace["ops"][trace["backward"][0]["op"]]["output"]]
     assert [as_float32(one) for one in last["value"]["v"]] == said["loss"]
 
