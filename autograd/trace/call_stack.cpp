@@ -165,7 +165,7 @@ std::vector<Frame> shown_frames(uintptr_t counter) {
 }
 
 bool is_before_main(const Frame& frame) {
-  return !frame.in_library && frame.file.empty() &&
+  return !frame.in_library &&
          (frame.function.empty() || frame.function.starts_with("__libc_") ||
           frame.function.starts_with("_start") || frame.function.starts_with("clone") ||
           frame.function.starts_with("start_thread"));

@@ -74,7 +74,7 @@ struct Detail {
   size_t max_whole;  // elements, above which only statistics are given
   bool maps;
 };
-constexpr Detail levels[] = {{256, true}, {64, false}, {8, false}, {0, false}};
+constexpr Detail levels[] = {{256, true}, {256, false}, {64, false}, {8, false}, {0, false}};
 constexpr size_t max_bytes = size_t{4} << 20;
 
 void add_value(Text& text, const RecordedValue& value, Detail detail) {
@@ -224,10 +224,11 @@ std::vector<std::string> notes_of(const Recording& recording, const Places& plac
   if (!recording.ops.empty() && !places.has_lines()) {
     notes.emplace_back("The program has no debug information: compile with -g to see its lines.");
   }
-  if (level > 0) {
-    notes.push_back(fmt::format(
-        "To keep this page small, tensors of more than {} elements are shown by statistics only.",
-        std::max<size_t>(1, levels[level].max_whole)));
+  if (level > 0) notes.emplace_back("To keep this page small, large tensors have no maps.");
+  if (level > 1) {
+    notes.push_back(
+        fmt::format("To keep it small, tensors of more than {} elements have statistics only.",
+                    std::max<size_t>(1, levels[level].max_whole)));
   }
   if (recording.ops_left_out > 0) {
     notes.push_back(fmt::format("{} more ops were computed; only the first {} are shown.",
