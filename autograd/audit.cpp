@@ -214,14 +214,17 @@ std::string Audit::str() const {
   for (const AuditRow& row : rows) width = std::max(width, printable(row.name).size());
   std::string text;
   for (const AuditRow& row : rows) {
-    text += fmt::format("{:<6}  {:<{}}  |g| {:<7.1e}", row.verdict, printable(row.name), width,
-                        row.gradient_norm);
-    if (row.verdict == "ok") {
-      text += fmt::format("  |g|/|w| {:.2g}", row.gradient_norm / row.parameter_norm);
-    } else {
-      text += "  " + row.why;
-    }
-    text += "\n";
+    const bool is_zero = row.verdict == "ZERO" && row.gradient_norm != 0;  // up to rounding
+    const std::string size = is_zero                  ? "~0"
+                             : row.gradient_norm == 0 ? "0"
+                                                      : fmt::format("{:.1e}", row.gradient_norm);
+    const std::string rest =
+        row.verdict != "ok" ? row.why
+        : row.parameter_norm == 0
+            ? "|w| 0"
+            : fmt::format("|g|/|w| {:.2g}", row.gradient_norm / row.parameter_norm);
+    text += fmt::format("{:<6}  {:<{}}  |g| {:<7}  {}\n", row.verdict, printable(row.name), width,
+                        size, rest);
   }
   return text;
 }

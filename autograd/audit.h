@@ -1,9 +1,9 @@
 // audit: what a backward pass brought to each parameter, and where it brought nothing, why.
 //   loss.backward();
 //   std::cout << audit(model, loss).str();
-//     ok    encoder.weight  |g| 3.1e+00  |g|/|w| 6.3
-//     CUT   encoder.h0      its value reaches the loss, but its gradient stops at detach()
-//     NONE  head.bias       not used in this forward
+//     ok      encoder.weight  |g| 3.1e+00  |g|/|w| 6.3
+//     CUT     encoder.h0      |g| 0        its value reaches the loss, but its gradient stops at ..
+//     NONE    head.bias       |g| 0        not used in this forward, ..
 #pragma once
 
 #include <string>

@@ -22,7 +22,6 @@ namespace {
 
 // The gradient after the hooks of its tensor.
 Tensor hooked(Node& node, Tensor gradient) {
-  if (node.existing_extras() == nullptr) return gradient;
   const auto hooks = node.extras().hooks;  // a hook may register another
   for (const auto& hook : hooks) {
     if (*hook == nullptr) continue;
@@ -36,10 +35,6 @@ Tensor hooked(Node& node, Tensor gradient) {
     gradient = std::move(changed);
   }
   return gradient;
-}
-
-bool retains_grad(const Node& node) {
-  return node.existing_extras() != nullptr && node.existing_extras()->retains_grad;
 }
 
 // One walk over the graph. Contributions to a node's gradient are summed as they arrive: by the
@@ -92,13 +87,16 @@ class Pass {
       std::pop_heap(waiting_.begin(), waiting_.end(), older);
       const Ref<Node> node = std::move(waiting_.back());
       waiting_.pop_back();
-      Tensor gradient = hooked(*node, std::move(node->pending));
-      if (!restricted_ && retains_grad(*node)) leaves_.push_back({node, gradient});
+      Tensor gradient = std::move(node->pending);
+      if (node->existing_extras() != nullptr) [[unlikely]]
+        call_hooks(node, gradient);
       if (!ends_.contains(node.get())) propagate(*node, gradient, node);
       on_complete(*node, std::move(gradient));
     }
     for (Leaf& leaf : leaves_) {
-      if (leaf.node->is_leaf()) leaf.gradient = hooked(*leaf.node, std::move(leaf.gradient));
+      if (leaf.node->is_leaf() && leaf.node->existing_extras() != nullptr) {
+        leaf.gradient = hooked(*leaf.node, std::move(leaf.gradient));
+      }
     }
   }
 
@@ -212,6 +210,11 @@ class Pass {
     const Tensor* const sum = sum_so_far(*input);
     if (sum == nullptr) return;  // not a part of a restricted pass
     Observer::notify([&](Observer& one) { one.gave(node, i, addend, *sum); });
+  }
+
+  [[gnu::cold]] void call_hooks(const Ref<Node>& node, Tensor& gradient) {
+    gradient = hooked(*node, std::move(gradient));
+    if (!restricted_ && node->existing_extras()->retains_grad) leaves_.push_back({node, gradient});
   }
 
   struct Suspended {

@@ -154,13 +154,13 @@ Node::Node(const char* op, const Tensor& tensor, size_t edges) noexcept
 
 Node::~Node() {
   for (Edge& edge : *this) edge.~Edge();
-  delete extras_;
+  delete existing_extras();
   count_node(-1);
 }
 
 Node::Extras& Node::extras() {
-  if (extras_ == nullptr) extras_ = new Extras();
-  return *extras_;
+  if (existing_extras() == nullptr) extras_.store(new Extras(), std::memory_order_release);
+  return *existing_extras();
 }
 
 void Node::connect(Edge& edge, const Tensor& input) {

@@ -208,8 +208,8 @@ class Node : public Counted {
     std::vector<std::shared_ptr<GradientHook>> hooks;  // empty functions: removed
     bool retains_grad = false;  // not of a leaf: backward() adds to `gradient`, as to a leaf's
   };
-  Extras& extras();                                    // makes them where there are none
-  Extras* existing_extras() const { return extras_; }  // or null
+  Extras& extras();  // makes them where there are none
+  Extras* existing_extras() const { return extras_.load(std::memory_order_acquire); }  // or null
   Tensor output;  // outside the graph; kept only if a derivative wants_output()
   std::vector<Saved> saved;
   DerivativeOfAll derivative_of_all;
@@ -235,7 +235,7 @@ class Node : public Counted {
   void destroy();
 
   Node* next_dead_ = nullptr;
-  Extras* extras_ = nullptr;
+  std::atomic<Extras*> extras_{nullptr};
 };
 
 // Held by one thread at a time while the gradients of leaves change. The same thread may nest them.

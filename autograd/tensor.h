@@ -10,7 +10,7 @@
 //   - writes a tensor's numbers in place (an optimiser's step, copy_, mutable_data), or one handle
 //     itself (assignment, set_requires_grad, set_name);
 //   - asks for, sets or clears the gradient (grad(), set_grad, zero_grad) of a leaf that backward()
-//     reaches in another thread;
+//     reaches in another thread, or registers or removes a hook of it;
 //   - runs backward() through a part of a graph, other than leaves, that another thread's does too.
 // After fork(), a child may use tensors as its parent could, with threads of its own, but not a
 // GPU.

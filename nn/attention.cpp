@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "autograd/check.h"
+#include "autograd/names.h"
 #include "ops/ops.h"
 
 namespace regrad::nn {
@@ -12,14 +13,14 @@ Attention::Attention(int64_t hidden_size, Generator& generator)
 
 AttentionOutput Attention::operator()(const Tensor& hidden, const Tensor& mask) const {
   check(hidden.rank() == 3, "Attention: hidden must be [batch, time, hidden], not {}",
-        hidden.shape().str());
+        shape_text(hidden));
   if (!mask.defined()) {
     const Tensor scores = linear(hidden);
     return {softmax(scores, 1), scores};
   }
   check(mask.dtype() == bool_ && mask.shape() == Shape{hidden.size(0), hidden.size(1)},
         "Attention: the mask must be bool [{}, {}] (true = may attend), not {} {}", hidden.size(0),
-        hidden.size(1), name(mask.dtype()), mask.shape().str());
+        hidden.size(1), name(mask.dtype()), shape_text(mask));
   const Tensor allowed = unsqueeze(mask, 2), scores = linear(where(allowed, hidden, 0.0));
   return {masked_softmax(scores, allowed, 1), scores};
 }
@@ -29,7 +30,7 @@ namespace detail {
 Tensor masked_rows(const Tensor& hidden, const Tensor& mask) {
   check(hidden.rank() == 2 || hidden.rank() == 3,
         "self_attention: h must be [batch, time, hidden] or [time, hidden], not {}",
-        hidden.shape().str());
+        shape_text(hidden));
   const Tensor h = hidden.rank() == 2 ? unsqueeze(hidden, 0) : hidden;
   if (!mask.defined()) return h;
   const int64_t batch = h.size(0), steps = h.size(1);
@@ -38,7 +39,7 @@ Tensor masked_rows(const Tensor& hidden, const Tensor& mask) {
                                      allowed.shape() == Shape{batch, steps, steps}),
         "self_attention: for h {} the mask must be bool (true = may attend), time or time by "
         "time for each sequence, not {} {}",
-        hidden.shape().str(), name(mask.dtype()), mask.shape().str());
+        shape_text(hidden), name(mask.dtype()), shape_text(mask));
   if (allowed.rank() == 2) return where(unsqueeze(allowed, 2), h, 0.0);
   const Tensor pairs = allowed.to(int64);
   return where(unsqueeze(sum(pairs, 1) + sum(pairs, 2) > 0.0, 2), h, 0.0);
@@ -72,7 +73,7 @@ Tensor attention_variance_loss(const Tensor& weights, const Tensor& h, const Ten
             weights.size(-1) == h.size(-2) && weights.size(-2) == outputs.size(-2),
         "attention_variance_loss: takes weights [.., m, n], h [.., n, hidden] and outputs "
         "[.., m, hidden], not {}, {} and {}",
-        weights.shape().str(), h.shape().str(), outputs.shape().str());
+        shape_text(weights), shape_text(h), shape_text(outputs));
   const Tensor distances = squared_distance(outputs, h);
   const Tensor masked = (weights == 0.0) & (distances - distances != 0.0);  // 0 times NaN
   return sum(where(masked, 0.0, weights * distances));
@@ -97,7 +98,7 @@ Tensor combined_mask(const MultiheadAttentionInput& options) {
   if (!options.key_mask.defined()) return allowed;
   check(options.key_mask.dtype() == bool_ && options.key_mask.rank() == 2,
         "MultiheadAttention: key_mask must be bool [batch, keys], not {} {}",
-        name(options.key_mask.dtype()), options.key_mask.shape().str());
+        name(options.key_mask.dtype()), shape_text(options.key_mask));
   const Tensor keys = unsqueeze(unsqueeze(options.key_mask, 1), 1);
   return allowed.defined() ? allowed & keys : keys;
 }
@@ -105,7 +106,7 @@ Tensor combined_mask(const MultiheadAttentionInput& options) {
 void check_sequence(const MultiheadAttention& attention, const Tensor& x) {
   const int64_t dim = attention.in_proj_weight.size(1);
   check(x.rank() == 3 && x.size(2) == dim, "MultiheadAttention: takes [batch, time, {}], not {}",
-        dim, x.shape().str());
+        dim, shape_text(x));
 }
 
 // The projections to queries (0), keys (1) and values (2): `count` of them, from `first` on, side

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "autograd/check.h"
+#include "autograd/names.h"
 #include "ops/ops.h"
 
 namespace regrad::nn {
@@ -32,7 +33,7 @@ struct Fans {
 
 Fans fans_of(const char* function, const Tensor& x) {
   check(x.rank() >= 2, "{}: a weight has 2 or more dimensions, [out, in, ..], not {}", function,
-        x.shape().str());
+        shape_text(x));
   double rest = 1;
   for (int64_t d = 2; d < x.rank(); ++d) rest *= static_cast<double>(x.shape()[d]);
   return {static_cast<double>(x.shape()[1]) * rest, static_cast<double>(x.shape()[0]) * rest};

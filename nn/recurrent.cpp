@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "autograd/check.h"
+#include "autograd/names.h"
 #include "ops/ops.h"
 
 namespace regrad::nn {
@@ -100,12 +101,12 @@ LSTMState one_step(const char* op, Cell cell, const RecurrentWeights& w, const T
                    LSTMState state) {
   const int64_t size = w.weight_hh.size(1);
   check(input.rank() == 2 && input.size(1) == w.weight_ih.size(1),
-        "{}: the input must be [batch, {}], not {}", op, w.weight_ih.size(1), input.shape().str());
+        "{}: the input must be [batch, {}], not {}", op, w.weight_ih.size(1), shape_text(input));
   const Shape wanted = {input.size(0), size};
   const auto complete = [&](Tensor& part) {
     if (!part.defined()) part = zeros(wanted, {.dtype = input.dtype(), .device = input.device()});
     check(part.shape() == wanted, "{}: the state must be {} for an input of {}, not {}", op,
-          wanted.str(), input.shape().str(), part.shape().str());
+          wanted.str(), shape_text(input), shape_text(part));
   };
   complete(state.hidden);
   if (cell == Cell::lstm) complete(state.cell);
@@ -117,7 +118,7 @@ LSTMState one_step(const char* op, Cell cell, const RecurrentWeights& w, const T
 void check_lengths(const char* op, const Tensor& lengths, int64_t batch, int64_t steps) {
   check(lengths.dtype() == int64 && lengths.shape() == Shape{batch},
         "{}: lengths must be int64 [{}], not {} {}", op, batch, name(lengths.dtype()),
-        lengths.shape().str());
+        shape_text(lengths));
   for (const int64_t length : lengths.to_vector<int64_t>()) {
     check(length >= 0 && length <= steps, "{}: a length of {} is not within 0 and {} steps", op,
           length, steps);
@@ -153,7 +154,7 @@ std::string Recurrent::suffix(size_t i) const {
 void Recurrent::check_arguments(const char* op, const Tensor& input, const LSTMState& start,
                                 const Tensor& lengths) const {
   check(input.rank() == 3 && input.size(2) == input_size_, "{}: the input must be [{}, {}], not {}",
-        op, options_.batch_first ? "batch, time" : "time, batch", input_size_, input.shape().str());
+        op, options_.batch_first ? "batch, time" : "time, batch", input_size_, shape_text(input));
   const int64_t batch = input.size(options_.batch_first ? 0 : 1);
   const int64_t steps = input.size(options_.batch_first ? 1 : 0);
   const Shape wanted = {static_cast<int64_t>(weights_.size()), batch, hidden_size_};

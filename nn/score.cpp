@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "autograd/check.h"
+#include "autograd/names.h"
 #include "ops/ops.h"
 
 namespace regrad::nn {
@@ -12,7 +13,7 @@ namespace {
 void check_pair(const char* score, const Tensor& query, const Tensor& key) {
   check(query.rank() == key.rank() && query.rank() >= 2,
         "{}: takes queries [.., m, size] and keys [.., n, size], not {} and {}", score,
-        query.shape().str(), key.shape().str());
+        shape_text(query), shape_text(key));
 }
 
 Tensor products(const char* score, const Tensor& query, const Tensor& key) {
@@ -20,7 +21,7 @@ Tensor products(const char* score, const Tensor& query, const Tensor& key) {
   check(query.size(-1) == key.size(-1),
         "{}: queries {} and keys {} must have the same last size; GeneralScore and AdditiveScore "
         "take different ones",
-        score, query.shape().str(), key.shape().str());
+        score, shape_text(query), shape_text(key));
   return matmul(query, transpose(key));
 }
 

@@ -1,6 +1,7 @@
 #include "nn/seq2seq.h"
 
 #include "autograd/check.h"
+#include "autograd/names.h"
 #include "ops/ops.h"
 
 namespace regrad::nn {
@@ -21,8 +22,7 @@ Tensor Seq2SeqModel::operator()(const Tensor& x, const Tensor& mask) const {
 
 Seq2SeqModelOutput Seq2SeqModel::steps(const Tensor& x, const Tensor& mask) const {
   check(x.rank() == 3 && x.size(1) > 0,
-        "Seq2SeqModel: x must be [batch, time, input] with a step or more, not {}",
-        x.shape().str());
+        "Seq2SeqModel: x must be [batch, time, input] with a step or more, not {}", shape_text(x));
   Tensor allowed = mask;
   // Zeros where masked, which the weights' gradients multiply by 0: a NaN there would stay.
   const Tensor visible = mask.defined() && mask.rank() == 2 ? where(unsqueeze(mask, 2), x, 0.0) : x;
@@ -132,7 +132,7 @@ Seq2Seq::Seq2Seq(int64_t source_count, int64_t target_count, const Seq2SeqOption
 DecoderState Seq2Seq::encode(const Tensor& source, const Tensor& lengths) const {
   check(source.dtype() == int64 && source.rank() == 2,
         "Seq2Seq: the source must be int64 [batch, time], not {} {}", name(source.dtype()),
-        source.shape().str());
+        shape_text(source));
   if (lengths.defined()) check_lengths("Seq2Seq", lengths, source.size(0), source.size(1));
   const LSTMOutput encoded = run_encoder(encoder, dropout(source_embedding(source)), lengths);
   DecoderState state;
@@ -188,7 +188,7 @@ Seq2SeqOutput Seq2Seq::operator()(const Tensor& source, const Tensor& lengths,
   check(target.dtype() == int64 && target.rank() == 2 && target.size(1) > 0 &&
             target.size(0) == source.size(0),
         "Seq2Seq: the target must be int64 [{}, time] with a step or more, not {} {}",
-        source.size(0), name(target.dtype()), target.shape().str());
+        source.size(0), name(target.dtype()), shape_text(target));
   DecoderState state = encode(source, lengths);
   std::vector<Tensor> features, weights;
   for (const Tensor& embedded : unbind(dropout(target_embedding(transpose(target, 0, 1))))) {
@@ -202,7 +202,7 @@ Seq2SeqOutput Seq2Seq::operator()(const Tensor& source, const Tensor& lengths,
 DecoderStep Seq2Seq::step(const DecoderState& state, const Tensor& ids) const {
   check(ids.dtype() == int64 && ids.shape() == Shape{state.hidden.size(0)},
         "Seq2Seq: the ids of a step must be int64 [{}], not {} {}", state.hidden.size(0),
-        name(ids.dtype()), ids.shape().str());
+        name(ids.dtype()), shape_text(ids));
   DecoderState after = state;
   const Features next = advance(after, dropout(target_embedding(ids)));
   return {logits(next.features), squeeze(next.weights, 1), std::move(after)};

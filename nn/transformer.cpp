@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "autograd/check.h"
+#include "autograd/names.h"
 #include "ops/ops.h"
 
 namespace regrad::nn {
@@ -119,7 +120,7 @@ PositionalEncoding::PositionalEncoding(double chance, Generator& generator)
     : dropout(chance, generator) {}
 
 Tensor PositionalEncoding::operator()(const Tensor& x, int64_t first) const {
-  check(x.rank() >= 2, "PositionalEncoding: takes [.., time, dim], not {}", x.shape().str());
+  check(x.rank() >= 2, "PositionalEncoding: takes [.., time, dim], not {}", shape_text(x));
   return dropout(x + sinusoidal_positions(x.size(-2), x.size(-1),
                                           {.dtype = x.dtype(), .device = x.device()}, first));
 }
@@ -135,7 +136,7 @@ LearnedPositionalEncoding::LearnedPositionalEncoding(int64_t max_length, int64_t
 
 Tensor LearnedPositionalEncoding::operator()(const Tensor& x, int64_t first) const {
   check(x.rank() >= 2 && x.size(-1) == weight.size(1),
-        "LearnedPositionalEncoding: takes [.., time, {}], not {}", weight.size(1), x.shape().str());
+        "LearnedPositionalEncoding: takes [.., time, {}], not {}", weight.size(1), shape_text(x));
   check(first >= 0 && first <= weight.size(0) - x.size(-2),
         "LearnedPositionalEncoding: positions {} to {} were asked for; there are {}", first,
         static_cast<double>(first) + static_cast<double>(x.size(-2) - 1), weight.size(0));

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "autograd/check.h"
+#include "autograd/names.h"
 #include "ops/ops.h"
 
 namespace regrad::nn {
@@ -140,7 +141,7 @@ TransformerSeq2Seq::TransformerSeq2Seq(int64_t source_count, int64_t target_coun
 TransformerState TransformerSeq2Seq::encode(const Tensor& source, const Tensor& lengths) const {
   check(source.dtype() == int64 && source.rank() == 2,
         "TransformerSeq2Seq: the source must be int64 [batch, time], not {} {}",
-        name(source.dtype()), source.shape().str());
+        name(source.dtype()), shape_text(source));
   TransformerState state;
   if (lengths.defined()) {
     check_lengths("TransformerSeq2Seq", lengths, source.size(0), source.size(1));
@@ -166,7 +167,7 @@ Seq2SeqOutput TransformerSeq2Seq::operator()(const Tensor& source, const Tensor&
   check(target.dtype() == int64 && target.rank() == 2 && target.size(1) > 0 &&
             target.size(0) == source.size(0),
         "TransformerSeq2Seq: the target must be int64 [{}, time] with a step or more, not {} {}",
-        source.size(0), name(target.dtype()), target.shape().str());
+        source.size(0), name(target.dtype()), shape_text(target));
   TransformerState state = encode(source, lengths);
   return advance(state, target);
 }
@@ -175,7 +176,7 @@ TransformerStep TransformerSeq2Seq::step(const TransformerState& state, const Te
   const int64_t batch = state.memory.empty() ? -1 : state.memory.front().keys.size(0);
   check(ids.dtype() == int64 && ids.shape() == Shape{batch},
         "TransformerSeq2Seq: the ids of a step must be int64 [{}], not {} {}", batch,
-        name(ids.dtype()), ids.shape().str());
+        name(ids.dtype()), shape_text(ids));
   TransformerState after = state;
   const Seq2SeqOutput out = advance(after, unsqueeze(ids, 1));
   return {squeeze(out.logits, 1), squeeze(out.weights, 1), std::move(after)};

@@ -135,7 +135,10 @@ Options options_of(TrainOptions& o) {
   return joined({run_options(o),
                  {path("resume", &o.resume, "DIR",
                        "go on with the run in DIR, with its own options; only --threads and "
-                       "--device may differ")}});
+                       "--device may differ"),
+                  flag("audit", &o.audit,
+                       "show what the first step of a new run brings to each parameter; unless "
+                       "given only what is wrong")}});
 }
 
 Options options_of(TranslateOptions& o) {

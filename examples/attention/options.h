@@ -61,6 +61,7 @@ struct TrainOptions : ModelOptions {
   uint64_t seed = 1;
   int64_t pairs = 0;       // use only the first so many; of generated dates: how many; 0: all
   int64_t max_length = 0;  // leave out pairs with a side of more tokens; 0: such a pair is an Error
+  bool audit = false;      // show what the first step brings to each parameter
   Machine machine;
 
   static constexpr int64_t default_dates = 20000;

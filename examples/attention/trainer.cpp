@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <sstream>
 #include <utility>
 
 #include "autograd/check.h"
@@ -11,6 +12,8 @@
 #include "examples/report/snapshots.h"
 #include "examples/runs/events.h"
 #include "examples/runs/progress.h"
+#include "examples/runs/terminal.h"
+#include "nn/audit.h"
 #include "ops/ops.h"
 
 namespace regrad::example {
@@ -76,7 +79,9 @@ double Trainer::step() {
     const Tensor loss = translator_.loss(batches.back(), options_.label_smoothing);
     value += loss.item<double>() / count;
     if (!std::isfinite(value)) fail_not_finite("loss", value, batches, generators);
-    (options_.accumulate == 1 ? loss : loss / count).backward();
+    const Tensor part = options_.accumulate == 1 ? loss : loss / count;
+    part.backward();
+    if (state_.step == 0 && i + 1 == options_.accumulate) say_audit(part);
   }
   const double max_norm = options_.clip > 0 ? options_.clip : std::numeric_limits<double>::max();
   const double norm = optim::clip_grad_norm(optimiser_.parameters(), max_norm);
@@ -84,6 +89,14 @@ double Trainer::step() {
   schedule_.set_steps(state_.step);
   optimiser_.step();
   return value;
+}
+
+// What the first step brought to each parameter: of a run without --audit only what is wrong. (That
+// a softmax ignores a parameter, such as the bias of the scores, is not.)
+void Trainer::say_audit(const Tensor& loss) const {
+  const Audit all = audit(translator_.model(), loss);
+  std::istringstream rows((options_.audit ? all : all.wrong()).str());
+  for (std::string row; std::getline(rows, row);) say("first step: " + row);
 }
 
 void Trainer::fail_not_finite(const char* what, double value, const std::vector<Batch>& batches,

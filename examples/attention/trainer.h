@@ -38,6 +38,7 @@ class Trainer {
 
  private:
   double step();
+  void say_audit(const Tensor& loss) const;
   void advance();
   bool measure(Metrics& row);
   double mean_loss() const;  // since the last line of metrics
