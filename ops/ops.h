@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "autograd/graph.h"
+#include "ops/conv.h"
 #include "ops/random.h"
 
 namespace regrad {

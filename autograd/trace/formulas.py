@@ -22,6 +22,8 @@ diagonal(x)          y = x where two of its indices are equal; dx = g on the dia
 embed(x)             y = x in a slice or a diagonal, else 0; dx = g where x stands
 index_add(x)         y = 0, row i of x added to its row index[i]; dx = g[index]
 scatter_add(source)  y = 0, source[i][j] added at [index[i][j]][j]; dsource = g[index[i][j]][j]
+conv2d_weight(x, u)  y = Σ u x over the images and places, each x that a tap multiplies for u; \
+dx = u ∗ᵀ g, du = x ∗ g
 slope(u, s)          y = u f', f'(x) of an elementwise f from s = x or f(x); du = g f', ds = g u df'/ds
 curvature(u, s)      y = u df'/ds; du = g df'/ds, ds = none
 logistic_slope(u, logits, targets)  y = u (s - targets), s = σ(logits); du = g (s - targets), \
@@ -52,8 +54,15 @@ class Formula:
         return Formula(found.group(1)) if found else None
 
 
+def catalogue(path):
+    """The text of ops.h, and of its parts: the headers of its folder that it includes."""
+    text = path.read_text(encoding="utf-8")
+    parts = re.findall(rf'^#include "{path.parent.name}/(\w+\.h)"', text, re.M)
+    return text + "".join((path.parent / part).read_text(encoding="utf-8") for part in parts)
+
+
 def read(header):
-    """The formulas of ops.h by name, with those of RECORDED."""
+    """The formulas of the catalogue by name, with those of RECORDED."""
     formulas = {}
     for above, name, _, own in DECLARATION.findall(header):
         formula = Formula.of(own) or Formula.of(above)
@@ -89,7 +98,7 @@ def table(formulas):
 
 
 def main(source, target):
-    formulas = read(pathlib.Path(source).read_text(encoding="utf-8"))
+    formulas = read(catalogue(pathlib.Path(source)))
     pathlib.Path(target).write_text("\n".join(table(formulas)) + "\n", encoding="utf-8")
 
 

@@ -8,7 +8,17 @@
 namespace regrad {
 
 // One name per use, so that a kernel that calls another keeps its own buffer.
-enum class Scratch { gemm_a, gemm_b, gemm_shared_b, attention, attention_shared, reduce, count };
+enum class Scratch {
+  gemm_a,
+  gemm_b,
+  gemm_shared_b,
+  attention,
+  attention_shared,
+  conv,
+  conv_shared,
+  reduce,
+  count
+};
 
 // At least `bytes` bytes, aligned to 64. Throws std::bad_alloc.
 void* scratch(Scratch slot, std::size_t bytes);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "ops/kernels/attention.h"
+#include "ops/kernels/conv.h"
 #include "ops/kernels/gemm.h"
 #include "ops/kernels/optimiser.h"
 #include "ops/kernels/recurrent.h"
@@ -185,6 +186,19 @@ struct VectorKernels {
   void (*scale)(int64_t n, T* y, T a);             // y *= a
 };
 
+// A convolution, and what is given back to x and weight by y (ops/kernels/conv.h): each is linear
+// in both, so that their derivatives are again convolutions.
+template <class T>
+struct ConvKernels {
+  // y = bias + x * weight; bias [groups out] may be null.
+  void (*forward)(const Conv&, T* y, const T* x, const T* weight, const T* bias);
+  // x[n, i, ..] = bias[i] + the sum of y[n, o, ..] weight[o, i, ..] over all outputs and taps that
+  // x[n, i, ..] meets in forward; bias [groups in] may be null.
+  void (*transposed)(const Conv&, T* x, const T* y, const T* weight, const T* bias);
+  // weight[o, i, ..] = the sum of y[n, o, ..] x[n, i, ..] over all pairs that it multiplies.
+  void (*weight)(const Conv&, T* weight, const T* x, const T* y);
+};
+
 // A backend's table for one dtype; float32 and float64 have all kernels.
 template <class T>
 struct Kernels {
@@ -202,6 +216,7 @@ struct Kernels {
   OptimiserKernels<T> optimiser;
   RandomKernels<T> random;
   VectorKernels<T> vector;
+  ConvKernels<T> conv;
   void (*gemm)(const Gemm<T>&);
 };
 

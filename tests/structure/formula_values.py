@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "autograd/trace"))
 import formulas  # noqa: E402
 
 # What is not written in that language: matrices, indices, views, words.
-WORDS = set("""additive_scores clone concat curvature detach diagonal dropout embed embedding erf expand
+WORDS = set("""additive_scores clone concat conv2d conv2d_weight conv_transpose2d curvature detach diagonal dropout embed embedding erf expand
 flip gather gru_sequence gru_step index_add index_select linear lstm_sequence lstm_step masked_softmax
 matmul max min nll_loss pad permute reshape scaled_dot_product_attention scatter_add slice slope
 squared_distance squeeze sum to transpose unsqueeze""".split())
@@ -227,7 +227,7 @@ def main():
                "bad": formulas.Formula("a² b; da = 2 g a b, db = g a"),
                "worse": formulas.Formula("a where a < b, else b; da = g, db = g where b < a, else 0")}
     assert [one.split(":")[0] for one in check(planted)[0]] == ["bad"] * 2 + ["worse"] * 2, check(planted)
-    wrong, count = check(formulas.read((ROOT / "ops/ops.h").read_text(encoding="utf-8")))
+    wrong, count = check(formulas.read(formulas.catalogue(ROOT / "ops/ops.h")))
     print("\n".join(wrong))
     print(f"formula_values: {len(wrong)} derivatives of {count} formulas are not theirs")
     return 1 if wrong or count < 35 else 0

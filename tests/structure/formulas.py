@@ -95,7 +95,7 @@ SOURCE = """
 def main():
     planted = list(breaches(HEADER, [("a.cpp", SOURCE)]))
     assert len(planted) == 2 and "above" in planted[0] and "none" in planted[1], planted
-    header = (ROOT / "ops/ops.h").read_text(encoding="utf-8")
+    header = formulas.catalogue(ROOT / "ops/ops.h")
     paths = [path for folder in ("ops", "nn", "optim") for path in sorted((ROOT / folder).glob("*"))
              if path.suffix in {".cpp", ".h"}]
     sources = [(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")) for path in paths]
