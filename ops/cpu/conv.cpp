@@ -16,6 +16,8 @@ ConvKernels<T> conv_kernels() {
 
 extern template void gemm<float, REGRAD_ARCH>(const Gemm<float>&);
 extern template void gemm<double, REGRAD_ARCH>(const Gemm<double>&);
+template void correlate_plane<float, REGRAD_ARCH>(const Correlation<float>&, const Region&);
+template void correlate_plane<double, REGRAD_ARCH>(const Correlation<double>&, const Region&);
 template ConvKernels<float> conv_kernels<float, REGRAD_ARCH>();
 template ConvKernels<double> conv_kernels<double, REGRAD_ARCH>();
 

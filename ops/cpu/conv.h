@@ -12,6 +12,13 @@
 
 namespace regrad::simd {
 
+#if XSIMD_WITH_AVX512BW  // instantiated with the other kernels for AVX2
+extern template void correlate_plane<float, xsimd::fma3<xsimd::avx2>>(const Correlation<float>&,
+                                                                      const Region&);
+extern template void correlate_plane<double, xsimd::fma3<xsimd::avx2>>(const Correlation<double>&,
+                                                                       const Region&);
+#endif
+
 // The arrays of an axis, in `memory`, which has axis_memory() elements.
 REGRAD_INLINE int64_t axis_memory(const Conv& s) { return 4 * (s.kernel[0] + s.kernel[1]); }
 
@@ -81,7 +88,7 @@ struct Groups {
 
 template <class T, class Arch>
 void correlate(const Correlation<T>& all, const Groups<T>& groups) {
-  const CorrelationPlan<T, Arch> plan(all);
+  const CorrelationPlan<T, Arch> plan(all, groups.count);
   const Regions regions(all.batch, all.h, all.w, plan.max_outputs);
   const int64_t separate = groups.count * regions.count();
   const int64_t row_parts = separate >= 8 || plan.max_outputs * all.m < (1 << 12)
@@ -97,7 +104,9 @@ void correlate(const Correlation<T>& all, const Groups<T>& groups) {
     if (c.bias) c.bias += group * c.m;
     const Region region = regions[chunk / row_parts % regions.count()];
     if (c.channels == 1 && c.m == 1) {
-      correlate_plane<T, Arch>(c, region);
+      is_narrow<T, Arch>(region.columns.size())
+          ? correlate_plane<T, typename TileSize<Arch>::NarrowArch>(c, region)
+          : correlate_plane<T, Arch>(c, region);
     } else {
       correlate_region<T, Arch>(c, plan, region, rows[part]);
     }
@@ -155,10 +164,32 @@ void multiply_images(const Conv& s, int64_t m, int64_t k, T* out, const T* x, co
   gemm<T, Arch>(g);
 }
 
+// Whether the kernel covers all of x, so that there is one output: y = x weightᵀ, as of a layer
+// without images.
+REGRAD_INLINE bool is_linear(const Conv& s) {
+  const int64_t taps = s.kernel[0] * s.kernel[1];
+  return s.groups == 1 && taps == s.size[0] * s.size[1] && s.out_size[0] * s.out_size[1] == 1 &&
+         s.padding[0] == 0 && s.padding[1] == 0;
+}
+
+// C [m, n] = A [m, k] B [k, n] + bias, or with Aᵀ or Bᵀ in memory, all contiguous.
+template <class T, class Arch>
+void multiply_contiguous(int64_t m, int64_t k, int64_t n, T* c, const T* a, bool is_a_transposed,
+                         const T* b, bool is_b_transposed, const T* bias) {
+  Gemm<T> g{};
+  g.m = m, g.k = k, g.n = n, g.bias = bias;
+  g.a = a, g.a_row = is_a_transposed ? 1 : k, g.a_col = is_a_transposed ? m : 1;
+  g.b = b, g.b_row = is_b_transposed ? 1 : n, g.b_col = is_b_transposed ? k : 1;
+  g.c = c, g.c_row = n;
+  gemm<T, Arch>(g);
+}
+
 template <class T, class Arch>
 void conv_forward(const Conv& s, T* y, const T* x, const T* weight, const T* bias) {
   const int64_t area = s.size[0] * s.size[1], outputs = s.out_size[0] * s.out_size[1];
   const int64_t depth = s.in * s.kernel[0] * s.kernel[1];
+  if (is_linear(s))
+    return multiply_contiguous<T, Arch>(s.batch, depth, s.out, y, x, false, weight, true, bias);
   if (is_product<T, Arch>(s))
     return multiply_images<T, Arch>(s, s.out, s.in, y, x, weight, s.in, 1, bias);
   const int64_t a_row = padded_row<T, Arch>(depth);
@@ -231,6 +262,9 @@ void transposed_phase(const Conv& s, const int64_t (&first)[2], T* x, const T* y
 
 template <class T, class Arch>
 void conv_transposed(const Conv& s, T* x, const T* y, const T* weight, const T* bias) {
+  const int64_t depth = s.in * s.kernel[0] * s.kernel[1];
+  if (is_linear(s) && bias == nullptr)
+    return multiply_contiguous<T, Arch>(s.batch, s.out, depth, x, y, false, weight, false, nullptr);
   if (is_product<T, Arch>(s))
     return multiply_images<T, Arch>(s, s.in, s.out, x, y, weight, 1, s.in, bias);
   for (int64_t row = 0; row < min(s.stride[0], s.size[0]); ++row) {
@@ -242,6 +276,9 @@ void conv_transposed(const Conv& s, T* x, const T* y, const T* weight, const T* 
 // weight = Σ of x and y over the images and outputs.
 template <class T, class Arch>
 void conv_weight(const Conv& s, T* weight, const T* x, const T* y) {
+  if (is_linear(s))
+    return multiply_contiguous<T, Arch>(s.out, s.batch, s.in * s.kernel[0] * s.kernel[1], weight, y,
+                                        true, x, false, nullptr);
   WeightGradient<T> w{};
   w.batch = s.batch, w.groups = s.groups, w.channels = s.in, w.outs = s.out;
   w.x = x, w.g = y, w.dweight = weight;

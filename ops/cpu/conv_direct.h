@@ -43,8 +43,7 @@ void correlate_plane(const Correlation<T>& c, const Region& region) {
   int64_t* const offsets =
       scratch_for<int64_t>(Scratch::conv, taps + ceil_div(window_size * int64_t{sizeof(T)}, 8));
   T* const window = reinterpret_cast<T*>(offsets + taps);
-  for (int64_t tap = 0; tap < taps; ++tap)
-    offsets[tap] = layout.offset(c.h, c.w, tap / c.w.taps, tap % c.w.taps);
+  layout.set_offsets(c.h, c.w, offsets);
   const T start = c.bias ? c.bias[0] : T(0);
   for (int64_t image = region.images.begin; image < region.images.end; ++image) {
     const Region one{{image, image + 1}, region.rows, region.columns};

@@ -34,21 +34,20 @@ struct CorrelationPlan {
   static constexpr int64_t lanes = lanes_of<T, Arch>, panel_width = Tiles::vectors * lanes;
   static constexpr int64_t max_k = Tiles::max_k_bytes / int64_t{sizeof(T)};
   static constexpr int64_t max_window = (int64_t{1} << 18) / int64_t{sizeof(T)};  // elements
-  static constexpr int64_t max_panels = 4;  // in a block: with max_k, half of an L2 cache
+  static constexpr int64_t max_panels = 4;  // in a block: with max_k, a quarter of an L2 cache
+  static constexpr int64_t min_panels = 16, enough_regions = 8;
 
   int64_t k_blocks, tiles, max_outputs;
-  REGRAD_INLINE explicit CorrelationPlan(const Correlation<T>& c) {
+  REGRAD_INLINE CorrelationPlan(const Correlation<T>& c, int64_t groups) {
     k_blocks = max(min(ceil_div(c.channels * c.taps(), max_k), c.channels), 1);
     tiles = ceil_div(c.m, Tiles::rows);
-    // Of the outputs, as many as have a window that fits the L2 cache, but enough that the weights
-    // are not read from memory too often; and less if there are not enough regions for threads.
+    // A window should fit the L2 cache, and there should be several regions for threads; but the
+    // last panel of a region is not full, which should be one of many, and each region reads all
+    // weights.
     const int64_t planes = ceil_div(c.channels, k_blocks) * c.h.phases * c.w.phases;
-    const int64_t total = c.batch * c.outputs();
-    const double work =
-        2.0 * static_cast<double>(c.m * c.channels * c.taps()) * static_cast<double>(total) / 1e6;
-    const int64_t chunks = work < 32 ? max(static_cast<int64_t>(work), 1) : 32;
-    const int64_t block = max_panels * panel_width;
-    max_outputs = max(min(max_window / planes, ceil_div(total, chunks)), block);
+    const int64_t total = c.batch * c.outputs(), per_group = ceil_div(enough_regions, groups);
+    max_outputs =
+        max(min(max_window / planes, ceil_div(total, per_group)), min_panels * panel_width);
   }
 };
 
@@ -171,8 +170,7 @@ void correlate_region(const Correlation<T>& c, const CorrelationPlan<T, Arch>& p
   T* const panels = reinterpret_cast<T*>(offsets + padded_taps);
   T* const window = panels + ceil_div(panel_size, 64) * 64;
   const int64_t outputs = region.outputs();
-  for (int64_t tap = 0; tap < taps; ++tap)
-    offsets[tap] = largest.offset(c.h, c.w, tap / c.w.taps, tap % c.w.taps);
+  largest.set_offsets(c.h, c.w, offsets);
   for (int64_t b = 0; b < k_blocks.parts; ++b) {
     const Range channels = k_blocks[b];
     const Window layout(c.h, c.w, region, channels.size());

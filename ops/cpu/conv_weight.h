@@ -86,8 +86,7 @@ void add_region(const WeightGradient<T>& w, int64_t group, const Region& region,
   fill_window<T, Arch>(w.h, w.w, w.x + group * w.channels * w.area(),
                        w.groups * w.channels * w.area(), region, channels, s.window);
   pack_gradient<T, Arch>(w, group, region, s.panels);
-  for (int64_t tap = 0; tap < taps; ++tap)
-    s.offsets[tap] = layout.offset(w.h, w.w, tap / w.w.taps, tap % w.w.taps);
+  layout.set_offsets(w.h, w.w, s.offsets);
   const int64_t count = make_pieces<T, Arch>(region, layout, 0, outputs, s.pieces);
   const Cut tiles(depth, ceil_div(depth, TileSize<Arch>::rows));
   Tile<T> tile;
@@ -206,8 +205,7 @@ void weight_plane(const WeightGradient<T>& w, int64_t group) {
     Region region = regions[i];
     const Range images = region.images;
     const Window layout(w.h, w.w, region, 1);
-    for (int64_t tap = 0; tap < taps; ++tap)
-      offsets[tap] = layout.offset(w.h, w.w, tap / w.w.taps, tap % w.w.taps);
+    layout.set_offsets(w.h, w.w, offsets);
     for (int64_t image = images.begin; image < images.end; ++image) {
       region.images = {image, image + 1};
       fill_window<T, Arch>(w.h, w.w, w.x + group * w.area(), w.groups * w.area(), region, {0, 1},

@@ -56,41 +56,52 @@ struct Window {
         pitch(region.columns.size() + w.extent),
         plane(h.phases * w.phases * rows * pitch),
         channels(channel_count) {}
-  // Where a tap finds the element that it meets in the region's first output.
-  REGRAD_INLINE int64_t offset(const Axis& h, const Axis& w, int64_t tap_h, int64_t tap_w) const {
-    const int64_t phase = h.tap_phase[tap_h] * w.phases + w.tap_phase[tap_w];
-    return (phase * rows + h.tap_shift[tap_h]) * pitch + w.tap_shift[tap_w];
+  // Where each tap finds the element that it meets in the region's first output.
+  REGRAD_INLINE void set_offsets(const Axis& h, const Axis& w, int64_t* offsets) const {
+    for (int64_t a = 0; a < h.taps; ++a) {
+      const int64_t line = h.tap_phase[a] * w.phases * rows + h.tap_shift[a];
+      for (int64_t b = 0; b < w.taps; ++b)
+        *offsets++ = (line + w.tap_phase[b] * rows) * pitch + w.tap_shift[b];
+    }
   }
   REGRAD_INLINE int64_t elements(const Region& region) const {
     return region.images.size() * channels * plane;
   }
 };
 
-template <class T, class Arch>
-REGRAD_INLINE void fill_zeros(T* out, int64_t count) {
-  constexpr int64_t lanes = lanes_of<T, Arch>;
-  for (int64_t i = 0; i < count; i += lanes) store<T, Arch>(out + i, count - i, Vec<T, Arch>(T(0)));
-}
+// One row of a window: out[j] = source[first + j step], 0 outside the source.
+struct WindowRow {
+  int64_t count, first, step;
+  int64_t begin, end;  // the j that are in the source
 
-// out[j] = source[first + j step], 0 outside [0, size). Up to `lanes` elements after the row are
-// overwritten, too.
-template <class T, class Arch>
-REGRAD_INLINE void fill_row(T* out, int64_t count, const T* source, int64_t size, int64_t first,
-                            int64_t step) {
-  using Vector = Vec<T, Arch>;
-  constexpr int64_t lanes = lanes_of<T, Arch>;
-  const int64_t begin = min(first < 0 ? ceil_div(-first, step) : 0, count);
-  const int64_t end = max(min(first < size ? (size - 1 - first) / step + 1 : 0, count), begin);
-  for (int64_t j = 0; j < begin; j += lanes) Vector(T(0)).store_unaligned(out + j);
-  source += first;
-  if (step == 1) {
-    for (int64_t j = begin; j < end; j += lanes)
-      load<T, Arch>(source + j, end - j).store_unaligned(out + j);
-  } else {
-    for (int64_t j = begin; j < end; ++j) out[j] = source[j * step];
+  REGRAD_INLINE WindowRow(int64_t size, int64_t pitch, int64_t first_element, int64_t distance)
+      : count(pitch),
+        first(first_element),
+        step(distance),
+        begin(min(first < 0 ? ceil_div(-first, step) : 0, count)),
+        end(max(min(first < size ? (size - 1 - first) / step + 1 : 0, count), begin)) {}
+
+  // Up to a vector after the row is overwritten, too.
+  template <class T, class Arch>
+  REGRAD_INLINE void fill(T* out, const T* source) const {
+    zeros<T, Arch>(out, 0, begin);
+    source += first;
+    if (step == 1) {
+      for (int64_t j = begin; j < end; j += lanes_of<T, Arch>)
+        load<T, Arch>(source + j, end - j).store_unaligned(out + j);
+    } else if (step == 2) {  // vectorised by the compiler
+      for (int64_t j = begin; j < end; ++j) out[j] = source[j * 2];
+    } else {
+      for (int64_t j = begin; j < end; ++j) out[j] = source[j * step];
+    }
+    zeros<T, Arch>(out, end, count);
   }
-  for (int64_t j = end; j < count; j += lanes) Vector(T(0)).store_unaligned(out + j);
-}
+  template <class T, class Arch>
+  REGRAD_INLINE static void zeros(T* out, int64_t from, int64_t to) {
+    for (int64_t j = from; j < to; j += lanes_of<T, Arch>)
+      Vec<T, Arch>(T(0)).store_unaligned(out + j);
+  }
+};
 
 // Copies some channels of x to the window of a region. x is [batch, .., size..], x_image elements
 // from one image to the next. The window has `lanes` elements more than it needs.
@@ -98,18 +109,19 @@ template <class T, class Arch>
 void fill_window(const Axis& h, const Axis& w, const T* x, int64_t x_image, const Region& region,
                  Range channels, T* window) {
   const Window layout(h, w, region, channels.size());
+  const int64_t column = w.origin + region.columns.begin * w.step;
+  // In the order of memory: a row may be written beyond its end.
   for (int64_t image = region.images.begin; image < region.images.end; ++image) {
     for (int64_t channel = channels.begin; channel < channels.end; ++channel) {
       const T* plane = x + image * x_image + channel * h.size * w.size;
       for (int64_t phase = 0; phase < h.phases * w.phases; ++phase) {
-        const int64_t row_phase = h.phase[phase / w.phases], phase_w = w.phase[phase % w.phases];
-        const int64_t column = w.origin + region.columns.begin * w.step + phase_w;
-        for (int64_t i = 0; i < layout.rows; ++i, window += layout.pitch) {
-          const int64_t row = h.origin + (region.rows.begin + i) * h.step + row_phase;
+        const WindowRow line(w.size, layout.pitch, column + w.phase[phase % w.phases], w.step);
+        int64_t row = h.origin + region.rows.begin * h.step + h.phase[phase / w.phases];
+        for (int64_t i = 0; i < layout.rows; ++i, row += h.step, window += layout.pitch) {
           if (row < 0 || row >= h.size) {
-            fill_zeros<T, Arch>(window, layout.pitch);
+            line.zeros<T, Arch>(window, 0, layout.pitch);
           } else {
-            fill_row<T, Arch>(window, layout.pitch, plane + row * w.size, w.size, column, w.step);
+            line.fill<T, Arch>(window, plane + row * w.size);
           }
         }
       }
