@@ -3,6 +3,8 @@
 // too, and gives a single one. float32 or float64.
 #pragma once
 
+#include <string_view>
+
 #include "autograd/tensor.h"
 
 namespace regrad {
@@ -47,5 +49,30 @@ struct ConvTransposeOptions {
 // + output_padding + 1.
 Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                         const ConvTransposeOptions& options = {});
+
+struct PoolOptions {
+  Size2 stride = 0;    // 0: the kernel's size, so that windows lie side by side
+  Size2 padding = 0;   // on each side, at most half of the kernel; never the greatest, 0 in a mean
+  Size2 dilation = 1;  // of max_pool1d and max_pool2d alone
+};
+// y = the greatest of each window; dx = Σ g of the windows whose greatest it is. The first of ties;
+// NaN wins. x [n, c, h, w] -> [n, c, h', w'], h' as of conv2d; or [c, h, w].
+Tensor max_pool2d(const Tensor& x, Size2 kernel, const PoolOptions& options = {});
+// The same along one dimension: x [n, c, t] or [c, t].
+Tensor max_pool1d(const Tensor& x, int64_t kernel, const PoolOptions& options = {});
+// The mean of each window, the zeros of the padding included: conv2d with equal weights. Shapes as
+// of max_pool2d.
+Tensor avg_pool2d(const Tensor& x, Size2 kernel, const PoolOptions& options = {});
+// Means over size.rows x size.columns windows that cover x: output i sees ⌊i h / size⌋ to
+// ⌈(i + 1) h / size⌉ - 1. x [n, c, h, w] or [c, h, w].
+Tensor adaptive_avg_pool2d(const Tensor& x, Size2 size);
+
+struct UpsampleOptions {
+  Size2 scale = 2;                    // 1 or more
+  std::string_view mode = "nearest";  // or "bilinear", corners not aligned
+};
+// x with scale times as many rows and columns: each element repeated, or interpolated between the
+// two nearest of each direction. x [n, c, h, w] or [c, h, w].
+Tensor upsample(const Tensor& x, const UpsampleOptions& options = {});
 
 }  // namespace regrad

@@ -2,6 +2,7 @@
 #include "ops/cpu/conv.h"
 
 #include "ops/cpu/families.h"
+#include "ops/cpu/pool.h"
 
 namespace regrad::simd {
 
@@ -11,6 +12,7 @@ ConvKernels<T> conv_kernels() {
       .forward = conv_forward<T, Arch>,
       .transposed = conv_transposed<T, Arch>,
       .weight = conv_weight<T, Arch>,
+      .max_pool = max_pool<T, Arch>,
   };
 }
 

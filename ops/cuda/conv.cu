@@ -120,6 +120,38 @@ void conv_weight(const Conv& s, T* weight, const T* x, const T* y) {
               weight_kernel<block_threads, T>, s, weight, x, y);
 }
 
+template <class T>
+struct MaxPool {
+  Pool p;
+  T* y;
+  int64_t* index_data;
+  const T* x;
+  __device__ void operator()(int64_t index) const {
+    const int64_t column = index % p.out_size[1], line = index / p.out_size[1];
+    const int64_t row = line % p.out_size[0];
+    const T* plane = x + line / p.out_size[0] * p.size[0] * p.size[1];
+    int64_t best = -1;
+    for (int64_t a = 0; a < p.kernel[0]; ++a) {
+      const int64_t r = row * p.stride[0] - p.padding[0] + a * p.dilation[0];
+      for (int64_t b = 0; b < p.kernel[1]; ++b) {
+        const int64_t c = column * p.stride[1] - p.padding[1] + b * p.dilation[1];
+        if (!is_inside(r, p.size[0]) || !is_inside(c, p.size[1])) continue;
+        const int64_t at = r * p.size[1] + c;
+        const bool is_nan = plane[at] != plane[at];
+        if (best < 0 || plane[at] > plane[best] || (is_nan && plane[best] == plane[best]))
+          best = at;
+      }
+    }
+    y[index] = plane[best];
+    index_data[index] = best;
+  }
+};
+
+template <class T>
+void max_pool(const Pool& p, T* y, int64_t* index, const T* x) {
+  for_each(p.planes * p.out_size[0] * p.out_size[1], MaxPool<T>{p, y, index, x});
+}
+
 }  // namespace
 
 template <class T>
@@ -128,6 +160,7 @@ ConvKernels<T> conv_kernels() {
       .forward = conv_forward<T>,
       .transposed = conv_transposed<T>,
       .weight = conv_weight<T>,
+      .max_pool = max_pool<T>,
   };
 }
 

@@ -16,4 +16,12 @@ struct Conv {
   int64_t stride[2] = {1, 1}, padding[2] = {}, dilation[2] = {1, 1};
 };
 
+// A pooling of planes [planes, size..] into [planes, out_size..]. Output r, c sees the elements of
+// rows r stride - padding + a dilation, a below kernel, and likewise of columns, that are in x.
+struct Pool {
+  int64_t planes = 0;
+  int64_t size[2] = {}, kernel[2] = {}, out_size[2] = {};
+  int64_t stride[2] = {1, 1}, padding[2] = {}, dilation[2] = {1, 1};
+};
+
 }  // namespace regrad

@@ -125,6 +125,10 @@ struct NormKernels {
   // dx, dweight, dbias may each be null; mean and rstd as written by layer_norm.
   void (*layer_norm_backward)(Rows, T* dx, T* dweight, T* dbias, const T* g, const T* x,
                               const T* mean, const T* rstd, const T* weight);
+  // y = x rstd weight, rstd = 1 / sqrt(mean of x² + eps), likewise.
+  void (*rms_norm)(Rows, T* y, T* rstd, const T* x, const T* weight, T eps);
+  // dx = rstd (u - z mean(u z)), z = x rstd, u = g weight.
+  void (*rms_norm_backward)(Rows, T* dx, const T* g, const T* x, const T* rstd, const T* weight);
 };
 
 template <class T>
@@ -197,6 +201,9 @@ struct ConvKernels {
   void (*transposed)(const Conv&, T* x, const T* y, const T* weight, const T* bias);
   // weight[o, i, ..] = the sum of y[n, o, ..] x[n, i, ..] over all pairs that it multiplies.
   void (*weight)(const Conv&, T* weight, const T* x, const T* y);
+  // y = the greatest element that each output sees, and its index in its plane of x: the first of
+  // ties, NaN wins. Every output sees one.
+  void (*max_pool)(const Pool&, T* y, int64_t* index, const T* x);
 };
 
 // A backend's table for one dtype; float32 and float64 have all kernels.
