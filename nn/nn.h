@@ -3,10 +3,12 @@
 
 #include "nn/attention.h"
 #include "nn/checkpoint.h"
+#include "nn/conv.h"
 #include "nn/decode.h"
 #include "nn/init.h"
 #include "nn/layers.h"
 #include "nn/module.h"
+#include "nn/normalise.h"
 #include "nn/recurrent.h"
 #include "nn/score.h"
 #include "nn/seq2seq.h"
