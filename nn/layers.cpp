@@ -50,10 +50,29 @@ Tensor Dropout::operator()(const Tensor& x) const {
   return training && p > 0 ? dropout(x, p, generator) : x;
 }
 
+Dropout2d::Dropout2d(double chance) : Dropout2d(chance, default_generator()) {}
+
+Dropout2d::Dropout2d(double chance, Generator& seed) : p(chance), generator(fork(seed)) {
+  check(p >= 0 && p <= 1, "Dropout2d: the chance must be in [0, 1], not {}", p);
+}
+
+Tensor Dropout2d::operator()(const Tensor& x) const {
+  check(x.rank() >= 2, "Dropout2d: takes [n, c, ..], not {}", x.shape());
+  if (!training || p == 0) return x;
+  Shape channels = x.shape();
+  for (int64_t d = 2; d < x.rank(); ++d) channels[d] = 1;
+  return mul(x, dropout(ones(channels, {.dtype = x.dtype(), .device = x.device()}), p, generator));
+}
+
 Tensor ReLU::operator()(const Tensor& x) const { return relu(x); }
 Tensor GELU::operator()(const Tensor& x) const { return gelu(x); }
 Tensor Tanh::operator()(const Tensor& x) const { return tanh(x); }
 Tensor Sigmoid::operator()(const Tensor& x) const { return sigmoid(x); }
+
+Tensor SiLU::operator()(const Tensor& x) const { return silu(x); }
+Tensor LeakyReLU::operator()(const Tensor& x) const { return where(x > 0, x, mul(x, slope)); }
+Tensor Softmax::operator()(const Tensor& x) const { return softmax(x, dim); }
+Tensor Flatten::operator()(const Tensor& x) const { return flatten(x, start, end); }
 
 Tensor Sequential::operator()(const Tensor& x) const {
   Tensor y = x;

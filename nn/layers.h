@@ -82,7 +82,22 @@ struct Dropout {
   }
 };
 
-// Functions in the shape of layers, for Sequential: relu(x), gelu(x), tanh(x), sigmoid(x).
+// The same for whole channels of [n, c, ..]: each is kept or dropped as one.
+struct Dropout2d {
+  double p;
+  bool training = true;
+  mutable Generator generator;
+
+  explicit Dropout2d(double chance = 0.5);    // an Error unless chance is in [0, 1]
+  Dropout2d(double chance, Generator& seed);  // a stream of its own, forked from seed
+  Tensor operator()(const Tensor& x) const;
+  void visit(auto&& each) {
+    each("training", training);
+    each("generator", generator);
+  }
+};
+
+// Functions in the shape of layers, for Sequential: relu(x), gelu(x), tanh(x), sigmoid(x), silu(x).
 struct ReLU {
   Tensor operator()(const Tensor& x) const;
   void visit(auto&&) {}
@@ -97,6 +112,33 @@ struct Tanh {
 };
 struct Sigmoid {
   Tensor operator()(const Tensor& x) const;
+  void visit(auto&&) {}
+};
+struct SiLU {
+  Tensor operator()(const Tensor& x) const;
+  void visit(auto&&) {}
+};
+// x where x > 0, else slope x.
+struct LeakyReLU {
+  double slope = 0.01;
+  Tensor operator()(const Tensor& x) const;
+  void visit(auto&&) {}
+};
+// softmax(x, dim).
+struct Softmax {
+  int64_t dim;
+  Tensor operator()(const Tensor& x) const;
+  void visit(auto&&) {}
+};
+// flatten(x, start, end): all but the first dimension become one.
+struct Flatten {
+  int64_t start = 1, end = -1;
+  Tensor operator()(const Tensor& x) const;
+  void visit(auto&&) {}
+};
+// x itself.
+struct Identity {
+  Tensor operator()(const Tensor& x) const { return x; }
   void visit(auto&&) {}
 };
 

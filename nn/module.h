@@ -1,7 +1,9 @@
 // A module is a struct whose visit() hands over each of its members by name:
 //   void visit(auto&& each) { each("weight", weight); each("inner", inner); }
 // Parameters, their names, checkpoints, moving, counting and printing all follow from that: a
-// member that visit() leaves out is not trained, saved or moved. A copy of a module shares its
+// member that visit() leaves out is not trained, saved or moved. A buffer, a tensor that is saved
+// and moved but not trained (batch norm's running mean), is handed over by
+//   each.buffer("running_mean", running_mean); A copy of a module shares its
 // parameters, as copied tensors share numbers; clone() makes a separate one.
 #pragma once
 
@@ -54,6 +56,7 @@ class Visitor {
     std::function<void(const std::string& path, Tensor& parameter)> tensor = nullptr;
     std::function<void(bool& training)> training = nullptr;
     std::function<void(const std::string& path, Generator& generator)> generator = nullptr;
+    std::function<void(const std::string& path, Tensor& buffer)> buffer = nullptr;
   };
   // Calls the actions that are given; a member without one is passed over.
   explicit Visitor(Actions actions) : actions_(std::move(actions)) {}
@@ -61,14 +64,25 @@ class Visitor {
   template <class Member>
   void operator()(std::string_view name, Member& member) {
     static_assert(!std::is_const_v<Member>, "visit() must not be a const member function");
-    const size_t length = path_.size();
-    if (!path_.empty() && !name.empty()) path_ += '.';
-    path_ += name;
-    visit_member(member);
-    path_.resize(length);
+    at(name, [&] { visit_member(member); });
+  }
+  // Hands over a buffer: saved and moved with the model, never trained or counted.
+  void buffer(std::string_view name, Tensor& tensor) {
+    at(name, [&] {
+      if (tensor.defined() && actions_.buffer) actions_.buffer(path_, tensor);
+    });
   }
 
  private:
+  // Calls body with the name added to the path.
+  template <class Body>
+  void at(std::string_view name, const Body& body) {
+    const size_t length = path_.size();
+    if (!path_.empty() && !name.empty()) path_ += '.';
+    path_ += name;
+    body();
+    path_.resize(length);
+  }
   void visit_member(Tensor& tensor) {
     if (tensor.defined() && actions_.tensor) actions_.tensor(path_, tensor);
   }
@@ -154,6 +168,24 @@ std::vector<Tensor> parameters(const M& module) {
   return found;
 }
 
+// Every buffer under its dotted name, in the order of visit(); one in two places comes once.
+template <Module M>
+NamedTensors named_buffers(const M& module) {
+  NamedTensors found;
+  walk(module, {.buffer = [&](const std::string& path, Tensor& buffer) {
+         detail::add_distinct(found, path, buffer);
+       }});
+  return found;
+}
+
+// The same without the names.
+template <Module M>
+std::vector<Tensor> buffers(const M& module) {
+  std::vector<Tensor> found;
+  for (auto& [name, buffer] : named_buffers(module)) found.push_back(buffer);
+  return found;
+}
+
 template <Module M>
 int64_t num_parameters(const M& module) {  // numbers, not tensors
   int64_t count = 0;
@@ -161,58 +193,70 @@ int64_t num_parameters(const M& module) {  // numbers, not tensors
   return count;
 }
 
-// The parameters' numbers by name, outside the graph. They share memory with the model: what an
-// optimiser writes later shows in them. A parameter used in two places comes under both names.
+namespace detail {
+
+// Calls action for every parameter and buffer, in the order of visit().
+template <Module M, class Action>
+void walk_tensors(const M& module, const Action& action) {
+  walk(module, {.tensor = action, .buffer = action});
+}
+
+}  // namespace detail
+
+// The parameters' and buffers' numbers by name, outside the graph. They share memory with the
+// model: what an optimiser writes later shows in them. A parameter used in two places comes under
+// both names.
 template <Module M>
 NamedTensors state_dict(const M& module) {
   NamedTensors state;
-  walk(module, {.tensor = [&](const std::string& path, Tensor& parameter) {
-         detail::name_parameter(path, parameter);
-         state.emplace_back(path, detached(parameter));
-       }});
+  detail::walk_tensors(module, [&](const std::string& path, Tensor& tensor) {
+    detail::name_parameter(path, tensor);
+    state.emplace_back(path, detached(tensor));
+  });
   return state;
 }
 
-// Copies numbers into the parameters, in place. All names, shapes and dtypes must match: otherwise
-// one Error lists everything missing, left over or different, and the model is as it was.
+// Copies numbers into the parameters and buffers, in place. All names, shapes and dtypes must
+// match: otherwise one Error lists everything missing, left over or different, and the model is as
+// it was.
 template <Module M>
 void load_state_dict(M& module, const NamedTensors& state) {
   NamedTensors all;
-  walk(module, {.tensor = [&](const std::string& path, Tensor& parameter) {
-         detail::name_parameter(path, parameter);
-         all.emplace_back(path, parameter);
-       }});
+  detail::walk_tensors(module, [&](const std::string& path, Tensor& tensor) {
+    detail::name_parameter(path, tensor);
+    all.emplace_back(path, tensor);
+  });
   detail::load(all, state);
 }
 
-// The parameters become new tensors on the device. Call it before making an optimiser, which keeps
-// the parameters that it was given.
+// The parameters and buffers become new tensors on the device. Call it before making an optimiser,
+// which keeps the parameters that it was given.
 template <Module M>
 void to(M& module, Device device) {
-  detail::Replacement replace([=](const Tensor& parameter) { return parameter.to(device); });
-  walk(module, {.tensor = [&](const std::string&, Tensor& parameter) { replace(parameter); }});
+  detail::Replacement replace([=](const Tensor& tensor) { return tensor.to(device); });
+  detail::walk_tensors(module, [&](const std::string&, Tensor& tensor) { replace(tensor); });
 }
 
 // The same for a dtype, float32 or float64; parameters of other dtypes stay as they are.
 template <Module M>
 void to(M& module, DType dtype) {
-  detail::Replacement replace([=](const Tensor& parameter) {
-    return is_float(parameter.dtype()) ? parameter.to(dtype) : parameter;
-  });
-  walk(module, {.tensor = [&](const std::string&, Tensor& parameter) { replace(parameter); }});
+  detail::Replacement replace(
+      [=](const Tensor& tensor) { return is_float(tensor.dtype()) ? tensor.to(dtype) : tensor; });
+  detail::walk_tensors(module, [&](const std::string&, Tensor& tensor) { replace(tensor); });
 }
 
-// A copy with parameters of its own, of the same values and names, and without gradients.
+// A copy with parameters and buffers of its own, of the same values and names, and without
+// gradients.
 template <Module M>
 M clone(const M& module) {
   M copy = module;
-  detail::Replacement replace([](const Tensor& parameter) { return parameter.clone(); });
-  walk(copy, {.tensor = [&](const std::string&, Tensor& parameter) { replace(parameter); }});
+  detail::Replacement replace([](const Tensor& tensor) { return tensor.clone(); });
+  detail::walk_tensors(copy, [&](const std::string&, Tensor& tensor) { replace(tensor); });
   return copy;
 }
 
 template <Module M>
-void train(M& module, bool on = true) {  // dropout drops
+void train(M& module, bool on = true) {  // dropout drops, batch norm goes by the batch
   walk(module, {.training = [on](bool& training) { training = on; }});
 }
 

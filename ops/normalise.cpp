@@ -15,6 +15,12 @@ Tensor composed_layer_norm(const std::vector<Tensor>& in, double eps) {
   return in[2].defined() ? add(y, in[2]) : y;
 }
 
+// in is {x, weight}, the last possibly undefined.
+Tensor composed_rms_norm(const std::vector<Tensor>& in, double eps) {
+  const Tensor z = mul(in[0], rsqrt(add(mean(square(in[0]), -1, true), eps)));
+  return in[1].defined() ? mul(z, in[1]) : z;
+}
+
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
@@ -51,6 +57,48 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
               raw<T>(gradient), raw<T>(input), raw<T>(mean), raw<T>(rstd), raw_or_null<T>(factor));
         });
         return {dx, dweight, dbias};
+      });
+}
+
+// rms_norm: z = x r,  r = 1 / sqrt(mean(x²) + eps),  y = z weight.
+//   with u = g weight:  dx = r (u - z mean(u z)),  dweight = sum g z
+// (Zhang, Sennrich: "Root mean square layer normalization", 2019)
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
+  check(x.rank() >= 1, "rms_norm: needs a dimension to normalise over, the input has none");
+  const int64_t n = x.shape().back();
+  if (weight.defined()) {
+    check(weight.shape() == Shape{n}, "rms_norm: input {} has {} features, {} does not", x.shape(),
+          n, called(weight));
+    check_same_dtype("rms_norm", x, weight);
+  }
+  const Rows rows{n == 0 ? 0 : x.numel() / n, n, 1};
+  Tensor y = empty(x.shape(), x.dtype(), x.device());
+  const Tensor rstd = empty({rows.outer}, x.dtype(), x.device());
+  const Tensor from = kernel_input(x), scale = kernel_input(weight);
+  for_floats("rms_norm", x, [&]<class T>() {
+    kernels<T>(x).norm.rms_norm(rows, raw<T>(y), raw<T>(rstd), raw<T>(from), raw_or_null<T>(scale),
+                                static_cast<T>(eps));
+  });
+  return record_fused(
+      "rms_norm", std::move(y), {x, weight},
+      [eps](const std::vector<Tensor>& in) { return composed_rms_norm(in, eps); },
+      [x, weight, rstd, rows](const Tensor& g, Needed needed) -> std::vector<Tensor> {
+        const Tensor input = kernel_input(x), factor = kernel_input(weight),
+                     gradient = kernel_input(g);
+        Tensor dx, dweight;
+        if (needed[0]) {
+          dx = empty(x.shape(), x.dtype(), x.device());
+          for_floats("rms_norm", x, [&]<class T>() {
+            kernels<T>(x).norm.rms_norm_backward(rows, raw<T>(dx), raw<T>(gradient), raw<T>(input),
+                                                 raw<T>(rstd), raw_or_null<T>(factor));
+          });
+        }
+        if (needed[1]) {
+          const Shape flat{rows.outer, rows.n};
+          const Tensor z = mul(reshape(input, flat), unsqueeze(rstd, 1));
+          dweight = sum(mul(reshape(gradient, flat), z), 0);
+        }
+        return {dx, dweight};
       });
 }
 

@@ -13,7 +13,9 @@
 #include <string_view>
 
 #include "autograd/graph.h"
+#include "ops/conv.h"
 #include "ops/losses.h"
+#include "ops/normalise.h"
 #include "ops/random.h"
 #include "ops/sequences.h"
 #include "ops/transform.h"
@@ -240,15 +242,6 @@ Tensor cumsum(const Tensor& x, int64_t dim);
 Tensor softmax(const Tensor& x, int64_t dim);  // y = e^x / Σ e^x; dx = y (g - Σ g y). 0 if all -inf
 // y = x - ln Σ e^x; dx = g - e^y Σ g. -inf if all are -inf.
 Tensor log_softmax(const Tensor& x, int64_t dim);
-
-// --- normalisation (normalise.cpp)
-
-// y = z weight + bias, z = (x - mean(x)) / s, s = √(var(x) + eps); dx = (u - mean(u) -
-// z mean(u z)) / s with u = g weight, dweight = Σ g z over the rows of x, dbias = Σ g over the rows
-// of x. Over the last dimension, var with correction 0 (Ba et al., 2016). x [.., n]; weight and
-// bias [n], 1 and 0 where left out.
-Tensor layer_norm(const Tensor& x, const Tensor& weight = {}, const Tensor& bias = {},
-                  double eps = 1e-5);
 
 // --- shape and order (layout.cpp): views, which share x's storage, unless said otherwise
 

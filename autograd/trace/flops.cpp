@@ -14,6 +14,7 @@ struct Shapes {
     if (i >= inputs.size() || inputs[i].rank() + d < 0) return 0;
     return inputs[i][inputs[i].rank() + d];
   }
+  Shape input(size_t i) const { return i < inputs.size() ? inputs[i] : Shape(); }
   int64_t elements(size_t i) const { return i < inputs.size() ? inputs[i].numel() : 0; }
 };
 
@@ -62,6 +63,12 @@ int64_t recurrent(const Shapes& op) {
   return product(states, total(product(2 * gates, total(in, size)), cell));
 }
 
+// Two for each place of `places` and tap of one filter of a weight [filters, .., kh, kw].
+int64_t convolution(int64_t places, const Shape& weight) {
+  if (weight.rank() == 0 || weight.numel() == 0) return 0;
+  return product(product(2, places), weight.numel() / weight[0]);
+}
+
 using Rule = int64_t (*)(const Shapes&);
 
 constexpr const char* one_per_result[] = {"add",
@@ -106,8 +113,8 @@ constexpr const char* one_per_result[] = {"add",
                                           "mish",
                                           "cumsum",
                                           "binary_cross_entropy"};
-constexpr const char* one_per_input[] = {"sum", "prod",      "norm",       "max",
-                                         "min", "index_add", "scatter_add"};
+constexpr const char* one_per_input[] = {"sum", "prod",       "norm",      "max",
+                                         "min", "max_pool2d", "index_add", "scatter_add"};
 constexpr const char* free_of_charge[] = {
     "reshape",  "transpose", "permute", "squeeze", "unsqueeze", "expand", "slice",
     "diagonal", "embed",     "concat",  "flip",    "pad",       "gather", "index_select",
@@ -131,6 +138,11 @@ const std::unordered_map<std::string_view, Rule>& rules() {
         {"layer_norm", per_result<7>},
         {"cross_entropy", per_input<4>},
         {"logsumexp", per_input<4>},
+        {"rms_norm", per_result<5>},
+        {"conv2d", [](const Shapes& op) { return convolution(op.output.numel(), op.input(1)); }},
+        {"conv_transpose2d",
+         [](const Shapes& op) { return convolution(op.elements(0), op.input(1)); }},
+        {"conv2d_weight", [](const Shapes& op) { return convolution(op.elements(1), op.output); }},
     };
     for (const char* name : one_per_result) table[name] = per_result<1>;
     for (const char* name : one_per_input) table[name] = per_input<1>;

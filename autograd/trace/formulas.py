@@ -22,6 +22,8 @@ diagonal(x)          y = x where two of its indices are equal; dx = g on the dia
 embed(x)             y = x in a slice or a diagonal, else 0; dx = g where x stands
 index_add(x)         y = 0, row i of x added to its row index[i]; dx = g[index]
 scatter_add(source)  y = 0, source[i][j] added at [index[i][j]][j]; dsource = g[index[i][j]][j]
+conv2d_weight(x, u)  y = Σ u x over the images and places, each x that a tap multiplies for u; \
+dx = u ∗ᵀ g, du = x ∗ g
 slope(u, s)          y = u f', f'(x) of an elementwise f from s = x or f(x); du = g f', ds = g u df'/ds
 curvature(u, s)      y = u df'/ds; du = g df'/ds, ds = g u d²f'/ds²
 logistic_slope(u, logits, targets)  y = u (s - targets), s = σ(logits); du = g (s - targets), \
@@ -53,7 +55,7 @@ class Formula:
 
 
 def read(header):
-    """The formulas of ops.h by name, with those of RECORDED."""
+    """The formulas of the catalogue by name, with those of RECORDED."""
     formulas = {}
     for above, name, _, own in DECLARATION.findall(header):
         formula = Formula.of(own) or Formula.of(above)

@@ -4,12 +4,19 @@
 
 #include "ops/cpu/lanes.h"
 #include "ops/cpu/parallel.h"
+#include "ops/cpu/scratch.h"
 
 namespace regrad::simd {
 
 REGRAD_INLINE int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 REGRAD_INLINE int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
 REGRAD_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Scratch memory for so many elements.
+template <class T>
+REGRAD_INLINE T* scratch_for(Scratch slot, int64_t elements) {
+  return static_cast<T*>(scratch(slot, static_cast<std::size_t>(elements) * sizeof(T)));
+}
 
 struct Range {
   int64_t begin, end;

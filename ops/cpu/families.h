@@ -25,5 +25,7 @@ template <class T, class Arch>
 NormKernels<T> norm_kernels();  // rows.cpp
 template <class T, class Arch>
 LossKernels<T> loss_kernels();  // rows.cpp
+template <class T, class Arch>
+ConvKernels<T> conv_kernels();  // conv.cpp
 
 }  // namespace regrad::simd

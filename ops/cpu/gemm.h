@@ -10,15 +10,9 @@
 #include "ops/cpu/gemm_tile.h"
 #include "ops/cpu/gemv.h"
 #include "ops/cpu/parallel.h"
-#include "ops/cpu/scratch.h"
 #include "ops/kernels/gemm.h"
 
 namespace regrad::simd {
-
-template <class T>
-REGRAD_INLINE T* scratch_for(Scratch slot, int64_t elements) {
-  return static_cast<T*>(scratch(slot, static_cast<std::size_t>(elements) * sizeof(T)));
-}
 
 // Operands that are packed for all threads: those of a range of tiles (A) and panels (B) of one
 // block of k.

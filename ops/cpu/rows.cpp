@@ -3,6 +3,7 @@
 #include "ops/cpu/loss.h"
 #include "ops/cpu/normalise.h"
 #include "ops/cpu/pointwise.h"
+#include "ops/cpu/rms_norm.h"
 
 namespace regrad::simd {
 
@@ -35,6 +36,8 @@ NormKernels<T> norm_kernels() {
   return {
       .layer_norm = layer_norm<T, Arch>,
       .layer_norm_backward = layer_norm_backward<T, Arch>,
+      .rms_norm = rms_norm<T, Arch>,
+      .rms_norm_backward = rms_norm_backward<T, Arch>,
   };
 }
 

@@ -14,6 +14,8 @@ enum class Scratch {
   gemm_shared_b,
   attention,
   attention_shared,
+  conv,
+  conv_shared,
   reduce,
   sort,
   count

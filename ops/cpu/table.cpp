@@ -73,6 +73,7 @@ Kernels<T> float_kernels() {
                  .normal = draw<true, T, Arch>,
                  .dropout = dropout<T, Arch>},
       .vector = {.axpy = axpy<T, Arch>, .scale = scale_by<T, Arch>},
+      .conv = conv_kernels<T, Arch>(),
       .gemm = gemm<T, Arch>,
   };
 }

@@ -33,6 +33,8 @@ AttentionKernels<T> attention_kernels();  // attention.cu
 template <class T>
 AdditiveKernels<T> additive_kernels();  // additive.cu
 template <class T>
+ConvKernels<T> conv_kernels();  // conv.cu
+template <class T>
 OptimiserKernels<T> optimiser_kernels();  // update.cu
 template <class T>
 RandomKernels<T> random_kernels();  // random.cu

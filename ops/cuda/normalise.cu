@@ -85,6 +85,50 @@ struct LayerNormBackward {
   }
 };
 
+template <class T>
+struct RmsNorm {
+  T *y, *rstd;
+  const T *x_data, *weight;
+  T eps;
+  template <class Slice>
+  __device__ void operator()(const Slice& slice) const {
+    const SliceValues x(slice, x_data);
+    double squares = 0;
+    slice.for_each([&](int k, int64_t offset) {
+      squares += static_cast<double>(x(k, offset)) * static_cast<double>(x(k, offset));
+    });
+    const double mean = slice.sum(squares) / static_cast<double>(slice.n);
+    const T scale = static_cast<T>(1 / ::sqrt(mean + static_cast<double>(eps)));
+    if (slice.is_leader()) rstd[slice.index] = scale;
+    slice.write(y, [&](int k, int64_t offset) {
+      const T z = x(k, offset) * scale;
+      return weight == nullptr ? z : z * weight[offset];
+    });
+  }
+};
+
+template <class T>
+struct RmsNormBackward {
+  T* dx;
+  const T *g_data, *x_data, *rstd, *weight;
+  template <class Slice>
+  __device__ void operator()(const Slice& slice) const {
+    const SliceValues x(slice, x_data), g(slice, g_data);
+    const T scale = rstd[slice.index];
+    const auto u = [&](int k, int64_t offset) {
+      return weight == nullptr ? g(k, offset) : g(k, offset) * weight[offset];
+    };
+    double sum = 0;
+    slice.for_each([&](int k, int64_t offset) {
+      sum += static_cast<double>(u(k, offset) * (x(k, offset) * scale));
+    });
+    const T mean = static_cast<T>(slice.sum(sum) / static_cast<double>(slice.n));
+    slice.write(dx, [&](int k, int64_t offset) {
+      return scale * (u(k, offset) - x(k, offset) * scale * mean);
+    });
+  }
+};
+
 // Sums of g xhat and of g over a part of the rows. A block sums up to 32 columns; its threads
 // divide the rows of the part among them, with a stride.
 template <class T>
@@ -170,10 +214,22 @@ void layer_norm_backward(Rows rows, T* dx, T* dweight, T* dbias, const T* g, con
 }
 
 template <class T>
+void rms_norm(Rows rows, T* y, T* rstd, const T* x, const T* weight, T eps) {
+  if (rows.n > 0) for_each_row(rows, RmsNorm<T>{y, rstd, x, weight, eps}, y, x);
+}
+
+template <class T>
+void rms_norm_backward(Rows rows, T* dx, const T* g, const T* x, const T* rstd, const T* weight) {
+  if (rows.n > 0) for_each_row(rows, RmsNormBackward<T>{dx, g, x, rstd, weight}, dx, g, x);
+}
+
+template <class T>
 NormKernels<T> norm_kernels() {
   return {
       .layer_norm = layer_norm<T>,
       .layer_norm_backward = layer_norm_backward<T>,
+      .rms_norm = rms_norm<T>,
+      .rms_norm_backward = rms_norm_backward<T>,
   };
 }
 

@@ -27,6 +27,7 @@ Kernels<T> float_kernels() {
       .optimiser = optimiser_kernels<T>(),
       .random = random_kernels<T>(),
       .vector = vector_kernels<T>(),
+      .conv = conv_kernels<T>(),
       .gemm = gemm<T>,
   };
 }

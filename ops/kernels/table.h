@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "ops/kernels/attention.h"
+#include "ops/kernels/conv.h"
 #include "ops/kernels/gemm.h"
 #include "ops/kernels/optimiser.h"
 #include "ops/kernels/recurrent.h"
@@ -143,6 +144,10 @@ struct NormKernels {
   // dx, dweight, dbias may each be null; mean and rstd as written by layer_norm.
   void (*layer_norm_backward)(Rows, T* dx, T* dweight, T* dbias, const T* g, const T* x,
                               const T* mean, const T* rstd, const T* weight);
+  // y = x rstd weight, rstd = 1 / sqrt(mean of x² + eps), likewise.
+  void (*rms_norm)(Rows, T* y, T* rstd, const T* x, const T* weight, T eps);
+  // dx = rstd (u - z mean(u z)), z = x rstd, u = g weight.
+  void (*rms_norm_backward)(Rows, T* dx, const T* g, const T* x, const T* rstd, const T* weight);
 };
 
 template <class T>
@@ -207,6 +212,22 @@ struct VectorKernels {
   void (*scale)(int64_t n, T* y, T a);             // y *= a
 };
 
+// A convolution, and what is given back to x and weight by y (ops/kernels/conv.h): each is linear
+// in both, so that their derivatives are again convolutions.
+template <class T>
+struct ConvKernels {
+  // y = bias + x * weight; bias [groups out] may be null.
+  void (*forward)(const Conv&, T* y, const T* x, const T* weight, const T* bias);
+  // x[n, i, ..] = bias[i] + the sum of y[n, o, ..] weight[o, i, ..] over all outputs and taps that
+  // x[n, i, ..] meets in forward; bias [groups in] may be null.
+  void (*transposed)(const Conv&, T* x, const T* y, const T* weight, const T* bias);
+  // weight[o, i, ..] = the sum of y[n, o, ..] x[n, i, ..] over all pairs that it multiplies.
+  void (*weight)(const Conv&, T* weight, const T* x, const T* y);
+  // y = the greatest element that each output sees, and its index in its plane of x: the first of
+  // ties, NaN wins. Every output sees one.
+  void (*max_pool)(const Pool&, T* y, int64_t* index, const T* x);
+};
+
 // A backend's table for one dtype; float32 and float64 have all kernels.
 template <class T>
 struct Kernels {
@@ -225,6 +246,7 @@ struct Kernels {
   OptimiserKernels<T> optimiser;
   RandomKernels<T> random;
   VectorKernels<T> vector;
+  ConvKernels<T> conv;
   void (*gemm)(const Gemm<T>&);
 };
 

@@ -44,6 +44,14 @@ TEST_CASE("elementwise ops count results, reductions what they reduce, views not
   CHECK(flops("concat", {{2}, {3}}, {5}) == 0);
 }
 
+TEST_CASE("a convolution takes two operations for each place and tap") {
+  const Shape x = {2, 6, 9, 9}, weight = {4, 3, 3, 5}, y = {2, 4, 7, 5};  // two groups
+  CHECK(flops("conv2d", {x, weight, {}}, y) == 2 * (2 * 4 * 7 * 5) * (3 * 3 * 5));
+  CHECK(flops("conv2d_weight", {x, y}, weight) == 2 * (2 * 4 * 7 * 5) * (3 * 3 * 5));
+  CHECK(flops("conv_transpose2d", {y, weight, {}}, x) == 2 * (2 * 4 * 7 * 5) * (3 * 3 * 5));
+  CHECK(flops("conv2d", {}, {}) == 0);
+}
+
 TEST_CASE("an op of a program, odd shapes and huge ones give a number") {
   CHECK(flops("cube", {{2, 3}}, {2, 3}) == 0);
   CHECK(flops("matmul", {}, {}) == 0);

@@ -14,9 +14,10 @@ sys.path.insert(0, str(ROOT / "autograd/trace"))
 import formulas  # noqa: E402
 
 # What is not written in that language: matrices, indices, views, words.
-WORDS = set("""additive_scores binary_cross_entropy checkpoint clone concat cumsum curvature detach diagonal dropout embed embedding erf expand
+WORDS = set("""additive_scores binary_cross_entropy checkpoint clone concat conv2d conv2d_weight
+conv_transpose2d cumsum curvature detach diagonal dropout embed embedding erf expand
 flip gather gru_sequence gru_step index_add index_select linear lstm_sequence lstm_step masked_softmax
-matmul max min nll_loss pad permute prod reshape scaled_dot_product_attention scatter_add slice slope
+matmul max max_pool2d min nll_loss pad permute prod reshape scaled_dot_product_attention scatter_add slice slope
 squared_distance squeeze sum to transpose unsqueeze""".split())
 # Numbers and masks that are arguments of the op, not of its derivative.
 OTHERS = {"n": 3, "correction": 1, "eps": 0.01, "beta": 0.7, "threshold": 0.9, "min": -0.5, "max": 0.8,

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "autograd/trace"))
 import formulas  # noqa: E402
 
-FORMULAS = formulas.read((ROOT / "ops/ops.h").read_text(encoding="utf-8"))
+FORMULAS = formulas.read(formulas.catalogue(ROOT / "ops/ops.h"))
 
 
 def softmax(x):
