@@ -101,8 +101,8 @@ void judge_small(AuditRow& row, const Tensor& x, const Tensor& loss, double larg
   if (reason.empty() && rounding) reason = "a softmax ignores a shift: its gradients sum to 0";
   if (reason.empty() && row.gradient_norm == 0) {
     reason =
-        "every element is exactly 0; audit() before backward(), or with {.retain_graph = true}, "
-        "can say why";
+        "every element is exactly 0; audit() before backward(), or after backward({}, "
+        "{.retain_graph = true}), can say why";
   }
   if (reason.empty()) return;
   row.verdict = "ZERO";
@@ -186,6 +186,9 @@ Audit audit(const Parameters& parameters, const Tensor& loss) {
     check(x.defined(), "audit: the parameter {} is undefined", printable(name));
   }
   const Time time(loss);
+  check(!time.is_before || loss.numel() == 1,
+        "audit: a loss of shape {} is not one number; call audit() after backward(gradient)",
+        loss.shape());
   const std::vector<Tensor> gradients = gradients_of(parameters, loss, time);
   const NoGrad guard;
   double largest = 0;
@@ -217,7 +220,9 @@ std::string Audit::str() const {
     const bool is_zero = row.verdict == "ZERO" && row.gradient_norm != 0;  // up to rounding
     const std::string size = is_zero                  ? "~0"
                              : row.gradient_norm == 0 ? "0"
-                                                      : fmt::format("{:.1e}", row.gradient_norm);
+                             : std::isnan(row.gradient_norm)
+                                 ? "nan"
+                                 : fmt::format("{:.1e}", row.gradient_norm);
     const std::string rest =
         row.verdict != "ok" ? row.why
         : row.parameter_norm == 0

@@ -16,7 +16,8 @@ namespace {
 [[noreturn]] void fail_freed(const char* caller, const char* op) {
   fail(
       "{}: the graph through {} was used by an earlier backward(), which freed it; compute it "
-      "again, detach() what is carried over, or give that one {{.retain_graph = true}}",
+      "again, detach() what is carried over, or let that be backward({{}}, {{.retain_graph = "
+      "true}})",
       caller, op);
 }
 

@@ -43,8 +43,8 @@ PathCounts count_paths(const Ref<Node>& loss, const Node* target) {
   std::unordered_map<const Node*, bool> seen = {{loss.get(), true}};
   for (size_t i = 0; i < reached.size(); ++i) {
     check(!reached[i]->released,
-          "explain: the graph through {} was freed by backward(); explain before it, or give it "
-          "{{.retain_graph = true}}",
+          "explain: the graph through {} was freed by backward(); explain before it, or let it be "
+          "backward({{}}, {{.retain_graph = true}})",
           reached[i]->called());
     for (const Edge& edge : *reached[i]) {
       if (edge.input && edge.input->number >= target->number &&
@@ -187,7 +187,10 @@ Explanation explain(const Tensor& loss, const Tensor& x, size_t max_paths) {
   check(x.requires_grad(), "explain: x of shape {} does not require a gradient", x.shape());
   const PathCounts counts = count_paths(loss.node(), x.node().get());
   const auto found = counts.find(loss.node().get());
-  check(found != counts.end(), "explain: the loss does not depend on x {} {}", x.name(), x.shape());
+  check(found != counts.end(),
+        "explain: no gradient goes from the loss to {}{}; audit(model, loss) tells whether it was "
+        "cut",
+        x.name().empty() ? "a tensor of shape " : x.name() + " ", x.shape());
   Explanation result;
   result.name = (x.name().empty() ? "" : x.name() + " ") + x.shape().str();
   result.path_count = found->second.str();

@@ -1,7 +1,7 @@
 // explain: why a gradient has its value. It is a sum over the paths from x to the loss, and along
 // each path a product of the ops' local derivatives; explain shows them with their numbers.
 //   std::cout << explain(loss, w).str();
-//   gradient of [] w: 64, the sum over 2 paths
+//   gradient of w []: 64, the sum over 2 paths
 //   path 1: 48
 //     square  16
 //     add     16

@@ -42,22 +42,36 @@ const char* variable(const char* name) {
 class FromEnvironment {
  public:
   FromEnvironment() noexcept {
-    try {
-      if (const char* const path = variable("REGRAD_PROFILE")) {
-        profile_ = needed_library("REGRAD_PROFILE").profile(path);
-      }
-      if (const char* const path = variable("REGRAD_TRACE")) {
-        const char* const step = variable("REGRAD_TRACE_STEP");
-        const int64_t number = step == nullptr ? 1 : std::strtoll(step, nullptr, 10);
-        check(number > 0, "REGRAD_TRACE_STEP={}: counts backward passes from 1", step);
-        recorder_ = needed_library("REGRAD_TRACE").record(path, number, true);
-      }
-    } catch (const std::exception& error) {
-      std::fprintf(stderr, "regrad: %s\n", error.what());
-    }
+    begin("REGRAD_PROFILE", profile_,
+          [](const char* path) { return needed_library("REGRAD_PROFILE").profile(path); });
+    begin("REGRAD_TRACE", recorder_, [](const char* path) {
+      return needed_library("REGRAD_TRACE").record(path, step(), true);
+    });
   }
 
  private:
+  template <class Make>
+  static void begin(const char* name, std::unique_ptr<Observer>& observer, const Make& make) {
+    const char* const path = variable(name);
+    if (path == nullptr) return;
+    try {
+      observer = make(path);
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "regrad: nothing is recorded: %s=%s: %s\n", name, path, error.what());
+    }
+  }
+  static int64_t step() {
+    const char* const text = variable("REGRAD_TRACE_STEP");
+    if (text == nullptr) return 1;
+    char* end = nullptr;
+    const int64_t number = std::strtoll(text, &end, 10);
+    check(number > 0 && *end == '\0',
+          "REGRAD_TRACE_STEP={}: must be the number of a backward pass, "
+          "counted from 1",
+          text);
+    return number;
+  }
+
   std::unique_ptr<Observer> profile_, recorder_;
 };
 
@@ -66,6 +80,7 @@ FromEnvironment from_environment;
 }  // namespace
 
 Trace::Trace(const std::string& path, TraceOptions options) {
+  check(!path.empty(), "Trace: the path is empty");
   check(options.step > 0, "Trace: step {}: backward passes are counted from 1", options.step);
   recorder_ = needed_library("Trace").record(path, options.step, false);
 }

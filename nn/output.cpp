@@ -109,7 +109,7 @@ Output::Output(const std::string& path, bool sums) : path_(end_of_links(path)), 
   const int error = errno;
   if (file_ < 0) temporary_.clear();
   errno = error;
-  check_done(file_ >= 0, "cannot create a file beside it");
+  check_done(file_ >= 0, "cannot create a file in its folder");
   if (!before) return;
   const bool owned = ::fchown(file_, before->st_uid, before->st_gid) == 0;
   static_cast<void>(::fchmod(file_, before->st_mode & (owned ? 07777 : 0777)));

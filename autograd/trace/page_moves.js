@@ -160,17 +160,17 @@ function nextUse() {
   say(`Use ${use.next % all.length + 1} of ${all.length} of ${labelOf(use.tensor)}. ${sentence()}`);
 }
 
-// NaN before infinity, and the direction that one looks at before the other.
+// NaN before infinity, and the forward, where it was computed first, before the backward.
 function firstOdd() {
   const forward = tape.map(entry => oddities(tensors[entry.output]?.value));
   for (const kind of ["nan", "inf"]) {
     const sign = {nan: "NaN", inf: "∞"}[kind];
     const step = stepOddities.indexOf(sign), at = forward.findIndex(one => one[kind]);
-    if (step >= 0 && (view.backwards || at < 0)) return goToStep(step, true);
     if (at >= 0) {
       view.backwards = false;
       return goToEntry(tape[at], true);
     }
+    if (step >= 0) return goToStep(step, true);
   }
   say("No NaN and no infinity in this recording");
   flash("No NaN and no infinity here");

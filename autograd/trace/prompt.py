@@ -220,7 +220,7 @@ class Stepper(cmd.Cmd):
         user = recording.user_frame(stack)
         lines = recording.data["sources"].get(user["file"], {}) if user else {}
         if not user or not user["line"]:
-            return self.say("There are no source lines: compile the program with -g (or -g).")
+            return self.say("There are no source lines: compile the program with -g.")
         around = [n for n in range(user["line"] - 3, user["line"] + 4) if str(n) in lines]
         self.say("")
         for n in around:

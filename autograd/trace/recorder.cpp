@@ -46,7 +46,10 @@ Recorder::Recorder(const std::string& path, int64_t step, bool by_environment)
 
 Recorder::~Recorder() {
   interrupt(recording_.failed ? "Error: " + recording_.failed->text
-                              : "the program ended before a backward pass did");
+            : passes_ == 0
+                ? "the program ended before a backward pass did"
+                : "the program ended after " + std::to_string(passes_) + " backward passes; " +
+                      std::to_string(wanted_step_) + " were asked for");
   forget(*this);
 }
 
@@ -77,6 +80,7 @@ int Recorder::add_tensor(const Key& key, const Tensor& x, int op) {
                                 .requires_grad = x.requires_grad(),
                                 .value = RecordedValue(x),
                                 .gradient = {}});
+  storages_.push_back(x.body().storage.get());
   tensors_[key] = index;
   hold(x, key);
   return index;
@@ -85,7 +89,10 @@ int Recorder::add_tensor(const Key& key, const Tensor& x, int op) {
 int Recorder::tensor_index(const Tensor& x) {
   const Key key = key_of(x);
   const auto found = tensors_.find(key);
-  return found != tensors_.end() ? found->second : add_tensor(key, x, -1);
+  if (found == tensors_.end()) return add_tensor(key, x, -1);
+  RecordedTensor& known = recording_.tensors[static_cast<size_t>(found->second)];
+  if (known.name.empty()) known.name = x.name();  // it was visited since
+  return found->second;
 }
 
 // Of a node whose tensor no op was given while this recorded: only its shape is known.
@@ -93,6 +100,7 @@ int Recorder::tensor_index(const Node& node) {
   const auto [place, is_new] =
       tensors_.emplace(key_of(node), static_cast<int>(recording_.tensors.size()));
   if (is_new) {
+    storages_.push_back(node.storage);
     recording_.tensors.push_back({.name = node.is_leaf() ? node.parameter : node.called(),
                                   .shape = node.shape,
                                   .dtype = node.dtype,
@@ -132,6 +140,18 @@ void Recorder::failed(const std::string& text) {
   recording_.failed = {text, call_site()};
   depth_ = 0;
   in_derivative_ = false;
+}
+
+// Its numbers change: what uses them from now on uses another tensor. The result of an op in a
+// graph stays, for backward() looks for its node.
+void Recorder::written(const char*, const Tensor& x) {
+  const Lock lock(*this);
+  const Storage* const storage = x.body().storage.get();
+  std::erase_if(tensors_, [&](const auto& entry) {
+    const size_t index = static_cast<size_t>(entry.second);
+    const RecordedTensor& known = recording_.tensors[index];
+    return storages_[index] == storage && (known.op < 0 || !known.requires_grad);
+  });
 }
 
 void Recorder::started(const Tensor&) {
@@ -188,7 +208,7 @@ void Recorder::start_over() {
   recording_.tensors.clear(), recording_.ops.clear(), recording_.backward.clear();
   recording_.failed.reset();
   recording_.ops_left_out = 0;
-  tensors_.clear(), held_.clear();
+  tensors_.clear(), storages_.clear(), held_.clear();
   held_bytes_ = 0;
 }
 

@@ -20,6 +20,7 @@ class Recorder : public Observer {
 
   void computed(const Op& op) override;
   void failed(const std::string& text) override;
+  void written(const char* op, const Tensor& x) override;
   void started(const Tensor& output) override;
   void ended() override;
   void took(const Node& node, const Tensor& gradient) override;
@@ -81,6 +82,7 @@ class Recorder : public Observer {
   mutable std::recursive_mutex mutex_;
   Recording recording_;
   std::unordered_map<Key, int, KeyHash> tensors_;
+  std::vector<const Storage*> storages_;  // of the recorded tensors, for comparing only
   struct Held {
     Tensor tensor;
     Key key;

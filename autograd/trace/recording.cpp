@@ -21,9 +21,10 @@ void summarise(RecordedValue& value, const std::vector<double>& all) {
       value.min = std::min(value.min, one), value.max = std::max(value.max, one);
     }
   }
-  if (finite == 0) value.min = value.max = 0;
-  value.mean = finite == 0 ? 0 : sum / static_cast<double>(finite);
-  value.norm = std::sqrt(squares);
+  const double none = all.empty() ? 0 : std::numeric_limits<double>::quiet_NaN();
+  if (finite == 0) value.min = value.max = none;
+  value.mean = finite == 0 ? none : sum / static_cast<double>(finite);
+  value.norm = finite == 0 ? none : std::sqrt(squares);
 }
 
 // The mean of a block of the matrix; NaN where an element is not finite.

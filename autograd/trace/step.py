@@ -82,7 +82,7 @@ def without_lines(data):
     """A note where there is none on missing source lines."""
     known = any(frame["line"] for frame in data["frames"])
     if data["frames"] and not known and not any("-g" in note for note in data["notes"]):
-        data["notes"].append("there are no source lines; compile the program with -g (or -g)")
+        data["notes"].append("there are no source lines; compile the program with -g")
 
 
 def main(arguments):

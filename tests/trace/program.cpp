@@ -77,6 +77,17 @@ int main(int argc, char** argv) {
     std::printf("waits\n");
     std::fflush(stdout);
     ::sleep(60);
+  } else if (std::strcmp(mode, "writes") == 0) {
+    Tensor running = zeros({3, 4});
+    for (int i = 0; i < 2; ++i) {
+      const Tensor more = running * 2 + 1;
+      running.copy_(more);
+    }
+    {
+      const NoGrad guard;
+      w.copy_(w * -10);
+    }
+    sum(w * w * running).backward();
   } else if (std::strcmp(mode, "large") == 0) {
     Tensor sum_of_all = sum(y);
     for (int i = 0; i < 3000; ++i)

@@ -103,7 +103,8 @@ def check_training(folder):
     assert names == ["main", "train", "Model::operator()", "Layer::operator()",
                      "nn::Linear::operator()"], names
     trace, _ = recorded("train", folder=folder, step=4)
-    assert not trace["complete"] and trace["step"] == 0 and "ended before" in trace["ended"]
+    assert not trace["complete"] and trace["step"] == 0
+    assert trace["ended"] == "the program ended after 3 backward passes; 4 were asked for"
 
 
 def check_endings(folder):
@@ -147,6 +148,20 @@ def check_object(folder):
     assert [op["name"] for op in trace["ops"]] == ["square", "sum"]
 
 
+def check_writes(folder):
+    """Tensors that are written in place are shown with the numbers that the ops took."""
+    trace, _ = recorded("writes", folder=folder)
+    numbers = [one["value"]["v"] for one in trace["tensors"]]
+    products = [op for op in trace["ops"] if op["name"] == "mul"]
+    for op in products:
+        a, b = (numbers[one] for one in op["inputs"])
+        assert numbers[op["output"]] == [x * y for x, y in zip(a, b)], op
+    square, loss = products[-2:]
+    assert numbers[square["output"]] == [100] * 12 and numbers[loss["output"]] == [300] * 12
+    w = trace["tensors"][square["inputs"][0]]
+    assert w["name"] == "w" and w["gradient"]["v"] == [-60] * 12, w
+
+
 def check_page(folder):
     path = folder / "out.html"
     done = run("train", path=path)
@@ -162,8 +177,10 @@ def check_refusals(folder):
     for path, why in [(folder, "is a directory"), (folder / "no" / "out.html", "No such file")]:
         done = run("train", path=path)
         assert why in done.stderr and "step 3" in done.stdout, done.stderr
-    done = run("train", path=folder / "out.json", step=-1)
-    assert "counts backward passes from 1" in done.stderr
+        assert f"nothing is recorded: REGRAD_TRACE={path}" in done.stderr, done.stderr
+    for step in ["-1", "0", "2x", "abc"]:
+        done = run("train", path=folder / "out.json", step=step)
+        assert f"REGRAD_TRACE_STEP={step}: must be the number of a backward pass" in done.stderr
     done = run("train", path=folder / "out.json", REGRAD_TRACE_LIBRARY="/nowhere.so")
     assert "there is no /nowhere.so" in done.stderr and "step 3" in done.stdout
 
@@ -189,7 +206,7 @@ def check_profile(folder):
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        for check in [check_training, check_endings, check_limits, check_object, check_page,
+        for check in [check_training, check_endings, check_limits, check_object, check_writes, check_page,
                       check_refusals, check_profile]:
             check(folder)
             print(check.__name__)
