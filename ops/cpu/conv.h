@@ -114,7 +114,7 @@ void correlate(const Correlation<T>& all, const Groups<T>& groups) {
 }
 
 // y = bias, or 0: what is left where no tap meets anything.
-template <class T>
+template <class T, class Arch>
 void fill_outputs(const Correlation<T>& c, const Groups<T>& groups) {
   parallel_for(c.batch, [&](int64_t image) {
     for (int64_t i = 0; i < groups.count * c.m; ++i) {
@@ -212,7 +212,7 @@ void conv_forward(const Conv& s, T* y, const T* x, const T* weight, const T* bia
 }
 
 // a[g, i, o, tap] = weight[g, o, i, used taps]: rows i are a_row apart.
-template <class T>
+template <class T, class Arch>
 void gather_weights(const Conv& s, const Axis& h, const Axis& w, const int64_t* used_h,
                     const int64_t* used_w, const T* weight, int64_t a_row, T* a) {
   constexpr int64_t block = 16;
@@ -255,8 +255,8 @@ void transposed_phase(const Conv& s, const int64_t (&first)[2], T* x, const T* y
   c.y_row = s.stride[0] * s.size[1], c.y_column = s.stride[1];
   const Groups<T> groups{s.groups, s.out * outputs, s.in * c.a_row, s.in * area};
   if (c.outputs() == 0) return;
-  if (c.taps() == 0) return fill_outputs(c, groups);
-  gather_weights(s, c.h, c.w, used_h, used_w, weight, c.a_row, a);
+  if (c.taps() == 0) return fill_outputs<T, Arch>(c, groups);
+  gather_weights<T, Arch>(s, c.h, c.w, used_h, used_w, weight, c.a_row, a);
   correlate<T, Arch>(c, groups);
 }
 
