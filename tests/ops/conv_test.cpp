@@ -189,7 +189,8 @@ TEST_CASE("conv1d") {
   const auto rows = [](const ConvOptions& k) -> Twin {
     return [k](const Arrays& x) {
       Arrays images = x;
-      for (size_t i : {0, 1}) images[i].shape.insert(images[i].shape.begin() + 2, 1);
+      for (const size_t i : {size_t{0}, size_t{1}})
+        images[i].shape.insert(images[i].shape.begin() + 2, 1);
       Array y = conv_of(k)(images);
       y.shape.erase(y.shape.begin() + 2);
       return y;
