@@ -53,9 +53,9 @@ TEST_CASE("repeat, repeat_interleave and roll") {
        OP(repeat_interleave(x[0], 2, -1)),
        interleaved(2, 2),
        {in({2, 4, 3})}},
-      {"roll", OP(roll(x[0], {2}, 1)), rolled(1, 2), {in({2, 5})}},
-      {"roll back", OP(roll(x[0], {-7}, 0)), rolled(0, -7), {in({3, 2})}},
-      {"roll by nothing", OP(roll(x[0], {10}, 1)), rolled(1, 10), {in({2, 5})}},
+      {"roll", OP(roll(x[0], 2, 1)), rolled(1, 2), {in({2, 5})}},
+      {"roll back", OP(roll(x[0], -7, 0)), rolled(0, -7), {in({3, 2})}},
+      {"roll by nothing", OP(roll(x[0], 10, 1)), rolled(1, 10), {in({2, 5})}},
   };
   for (const Case& c : cases) check_case(c);
 }
@@ -66,8 +66,8 @@ TEST_CASE("repeat_interleave by a list, roll of all, chunks") {
   using List = std::vector<int64_t>;
   CHECK(list(repeat_interleave(x, counts, 1)) == List{0, 0, 2, 3, 3, 5});
   CHECK(list(repeat_interleave(x, 2)) == List{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5});
-  CHECK(same_bits(roll(x, 1, 0), roll(x, {1}, {0})));
-  CHECK(list(roll(x, {1})) == List{5, 0, 1, 2, 3, 4});
+  CHECK(same_bits(roll(x, 1, 0), roll(x, std::vector<int64_t>{1}, {0})));
+  CHECK(list(roll(x, 1)) == List{5, 0, 1, 2, 3, 4});
   CHECK(list(roll(x, {1, -1}, {0, 1})) == List{4, 5, 3, 1, 2, 0});
   const Tensors parts = chunk(arange(7), 3);
   CHECK(parts.size() == 3);

@@ -188,7 +188,8 @@ struct AveragedDescent : optim::Optimizer {
     const NoGrad guard;
     std::vector<ParameterUpdate> all = updates();
     for (ParameterUpdate& one : all) one.state[0] = one.state[0] * 0.9 + one.gradient * 0.1;
-    for (ParameterUpdate& one : all) one.parameter.add_(one.state[0], -lr(one.group));
+    for (ParameterUpdate& one : all)
+      one.parameter.add_(one.state[0], -lr(static_cast<int64_t>(one.group)));
     remember(all);
   }
 };

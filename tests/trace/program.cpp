@@ -90,8 +90,10 @@ int main(int argc, char** argv) {
     sum(w * w * running).backward();
   } else if (std::strcmp(mode, "large") == 0) {
     Tensor sum_of_all = sum(y);
-    for (int i = 0; i < 3000; ++i)
-      sum_of_all = sum_of_all + sum(randn({16, 16}, *new Generator(i)) * sum_of_all);
+    Generator generator(1);
+    for (int i = 0; i < 3000; ++i) {
+      sum_of_all = sum_of_all + sum(randn({16, 16}, generator) * sum_of_all);
+    }
     sum_of_all.backward();
   } else if (std::strcmp(mode, "object") == 0) {
     Trace trace(argv[2]);
