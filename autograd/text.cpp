@@ -11,7 +11,8 @@ namespace regrad {
 namespace {
 
 // Code points to escape (Unicode 15): C1 controls, those with the property Bidi_Control, line and
-// paragraph separators, the byte order mark, interlinear annotation marks, and noncharacters.
+// paragraph separators, deprecated format characters, the byte order mark, interlinear annotation
+// marks, U+FFFE and U+FFFF.
 bool is_unsafe(char32_t c) {
   constexpr std::pair<char32_t, char32_t> unsafe[] = {
       {0x80, 0x9F},     {0x61C, 0x61C},   {0x200E, 0x200F}, {0x2028, 0x202E},

@@ -1,6 +1,8 @@
-// Products. C = A B:  dA = G Bᵀ,  dB = Aᵀ G.  The kernel takes any strides: transposed or sliced
-// operands, and batches that are views, are not copied. The derivatives are function objects with a
-// second form, add_into: a product can accumulate into a gradient that exists already.
+// Products. C = A B:  dA = G Bᵀ,  dB = Aᵀ G.  The kernel takes any strides of A and B, so
+// transposed and sliced matrices, and batches of them, are not copied; where rows of a batch are
+// taken together (linear, a batch times one matrix), they must be contiguous. The derivatives are
+// function objects with an add_into(), by which a product accumulates into a gradient that exists
+// already.
 #include "ops/dispatch.h"
 #include "ops/ops.h"
 

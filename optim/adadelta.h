@@ -14,7 +14,7 @@ struct AdadeltaOptions {
   double weight_decay = 0;
 };
 
-// Some of the parameters, and what they have instead of the options of all.
+// A parameter group: what is set here replaces the option that the constructor is given.
 struct AdadeltaGroup {
   std::vector<Tensor> params = {};
   std::optional<double> lr = {}, rho = {}, eps = {}, weight_decay = {};

@@ -15,18 +15,19 @@ struct AdagradOptions {
   double eps = 1e-10;
 };
 
-// Some of the parameters, and what they have instead of the options of all.
+// A parameter group: what is set here replaces the option that the constructor is given.
 struct AdagradGroup {
   std::vector<Tensor> params = {};
   std::optional<double> lr = {}, lr_decay = {}, weight_decay = {}, initial_accumulator_value = {},
                         eps = {};
 };
 
-// s = s + g², which starts from initial_accumulator_value;  g = gradient + weight_decay θ
-// θ = θ - lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps),  where t counts a parameter's steps
+// With g = gradient + weight_decay θ, in step t of a parameter, counted from 1:
+// s = s + g², at first initial_accumulator_value;  θ = θ - lr_t g / (sqrt(s) + eps),
+// where lr_t = lr / (1 + (t - 1) lr_decay)
 class Adagrad : public Optimizer {
  public:
-  // An Error unless all options are 0 or more.
+  // Besides Optimizer's, an Error unless the options of each group are 0 or more, and lr finite.
   explicit Adagrad(std::vector<Tensor> parameters, AdagradOptions options = {});
   explicit Adagrad(std::vector<AdagradGroup> groups, AdagradOptions options = {});
   void step() override;  // the formula above, for every parameter that has a gradient

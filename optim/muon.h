@@ -26,7 +26,7 @@ struct MuonOptions {
   MuonScale adjust_lr = MuonScale::original;
 };
 
-// Some of the parameters, and what they have instead of the options of all.
+// A parameter group: what is set here replaces the option that the constructor is given.
 struct MuonGroup {
   std::vector<Tensor> params = {};
   std::optional<double> lr = {}, weight_decay = {}, momentum = {};

@@ -16,7 +16,7 @@ struct RMSpropOptions {
   bool centered = false;
 };
 
-// Some of the parameters, and what they have instead of the options of all.
+// A parameter group: what is set here replaces the option that the constructor is given.
 struct RMSpropGroup {
   std::vector<Tensor> params = {};
   std::optional<double> lr = {}, alpha = {}, eps = {}, weight_decay = {}, momentum = {};

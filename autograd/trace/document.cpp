@@ -23,7 +23,7 @@ void add(Text& text, fmt::format_string<Args...> format, Args&&... args) {
   fmt::format_to(std::back_inserter(text), format, std::forward<Args>(args)...);
 }
 
-// A JSON string that may also stand in a page: "<" is escaped, so that nothing becomes markup.
+// A JSON string that is safe to embed in HTML: "<" is escaped.
 std::string quoted(const std::string& raw) {
   std::string text = "\"";
   for (const char c : printable(raw)) {
@@ -37,7 +37,7 @@ std::string quoted(const std::string& raw) {
   return text + "\"";
 }
 
-// For source lines: a tab is not a control character to a reader.
+// For source lines: printable() would escape a tab.
 std::string quoted_line(std::string line) {
   for (size_t at; (at = line.find('\t')) != std::string::npos;) line.replace(at, 1, "  ");
   return quoted(line);
@@ -69,10 +69,10 @@ void add_number(Text& text, DType dtype, double number) {
   }
 }
 
-// How much of the numbers is written. Each level is smaller than the one before.
+// How much is written: the first level at which the text fits, or else the last.
 struct Detail {
-  size_t max_whole;  // elements, above which only statistics are given
-  bool maps;
+  size_t max_whole;  // elements; of larger tensors, statistics
+  bool maps;         // and of those of more than RecordedValue::max_whole, a map and the first row
 };
 constexpr Detail levels[] = {{256, true}, {256, false}, {64, false}, {8, false}, {0, false}};
 constexpr size_t max_bytes = size_t{4} << 20;
@@ -103,7 +103,7 @@ void add_value(Text& text, const RecordedValue& value, Detail detail) {
   text.push_back('}');
 }
 
-// Frames and stacks, each once, and the lines around the user's.
+// Frames and stacks, each once, and the source lines around the program's own frames.
 class Places {
  public:
   explicit Places(const Recording& recording) {
@@ -224,7 +224,8 @@ std::vector<std::string> notes_of(const Recording& recording, const Places& plac
   if (!recording.ops.empty() && !places.has_lines()) {
     notes.emplace_back("The program has no debug information: compile with -g to see its lines.");
   }
-  if (level > 0) notes.emplace_back("To keep this page small, large tensors have no maps.");
+  if (level > 0)
+    notes.emplace_back("To keep this trace small, large tensors have no maps and no first rows.");
   if (level > 1) {
     notes.push_back(
         fmt::format("To keep it small, tensors of more than {} elements have statistics only.",

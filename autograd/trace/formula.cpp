@@ -11,10 +11,10 @@ namespace {
 
 std::vector<std::string> split(std::string_view text, char separator) {
   std::vector<std::string> parts;
-  for (size_t end = 0; !text.empty() && end != std::string_view::npos;) {
+  for (size_t end = 0; !text.empty() || !parts.empty(); text.remove_prefix(end + 1)) {
     end = text.find(separator);
     parts.emplace_back(text.substr(0, end));
-    if (end != std::string_view::npos) text.remove_prefix(end + 1);
+    if (end == std::string_view::npos) break;
   }
   return parts;
 }

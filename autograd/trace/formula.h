@@ -1,4 +1,5 @@
-// The formula of an op and of its derivatives, as the catalogue (ops/ops.h) gives them.
+// The formula of an op and of its derivatives. formulas.py reads them from the comments of
+// ops/ops.h and the headers that it includes, when the library is built.
 #pragma once
 
 #include <string>
@@ -7,9 +8,10 @@
 namespace regrad {
 
 struct Formula {
-  std::string text;                      // of the result; empty: not in the catalogue
-  std::vector<std::string> parameters;   // the names in it, in the order of the op's inputs
-  std::vector<std::string> derivatives;  // the gradient of each; g is that of the result
+  std::string text;                     // of the result; empty: the op is not known
+  std::vector<std::string> parameters;  // of the inputs in order; the last for all that are left
+  std::vector<std::string>
+      derivatives;  // for each, given the gradient g of the result; empty: none
 };
 
 Formula formula_of(const std::string& op);

@@ -29,7 +29,7 @@ Pair IndexedPairs::at(int64_t i) {
     if (is_held_out(pair.source, options_.held_out_fraction, options_.seed) != held_out_) continue;
     if (next_++ == i) return pair;
   }
-  fail("{}: the file has changed: it ends before pair {} of {}; start anew", path_, i, size_);
+  fail("{}: ends before pair {} of {}: was it changed? Run the program again", path_, i, size_);
 }
 
 IndexedSplit::IndexedSplit(const std::string& path, const SplitOptions& options)

@@ -46,7 +46,7 @@ struct KeyOrQueryGradient {
   }
 };
 
-// dv_h = Σ_ij g_ij t_ij, for a part of the queries.
+// dv_h = Σ_ij g_ij tanh(q_ih + k_jh), for a part of the rows of all queries.
 template <class T>
 struct PartialDv {
   Additive<T> a;
@@ -89,6 +89,7 @@ constexpr int64_t max_parts = 128;
 template <class T>
 void additive_scores(const Additive<T>& a, T* scores) {
   const int64_t count = a.batch * a.queries * a.keys;
+  // Rows of length 0 stand for short ones: a warp for each score, whatever the width.
   launch_rows(count, 0, scores_kernel<T>, scores_kernel<T>, a, scores);
 }
 

@@ -1,6 +1,7 @@
-// The pointwise part of recurrent cells (formulas and shapes: ops/kernels/recurrent.h), one thread
-// per element of the state. `saved` may overlap the gates it is computed from: a thread reads its
-// elements before it writes them.
+// The pointwise part of recurrent cells, one thread per element of the state. Shapes:
+// ops/kernels/recurrent.h; the formulas of the gates: ops/recurrent.cpp. `saved` may lie over the
+// gates it is computed from (GRU: gates_x), with the same first element and row stride: a thread
+// reads its elements before it writes them.
 #include "ops/cuda/families.h"
 #include "ops/cuda/launch.h"
 #include "ops/cuda/numbers.h"
