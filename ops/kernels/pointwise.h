@@ -260,7 +260,7 @@ struct Function<Unary::log1p, V> : SlopeFromInput {
 
 // e^x - 1 = tanh(x / 2) (e^x + 1): no digits are lost near 0.
 template <class V>
-constexpr V exp_minus_one(V x) {
+[[gnu::always_inline]] constexpr V exp_minus_one(V x) {
   return v_tanh(number<V>(0.5) * x) * (v_exp(x) + number<V>(1));
 }
 
@@ -315,7 +315,7 @@ struct Function<Unary::mish, V> : SlopeFromInput {
     const V e = v_exp(v_min(x, number<V>(20)));
     return e * (e + number<V>(2));
   }
-  static constexpr Parts parts(V unclamped) {
+  [[gnu::always_inline]] static constexpr Parts parts(V unclamped) {
     const V x = v_clamp(unclamped, 1000), n = n_of(x), rest = number<V>(2) / (n + number<V>(2));
     const V t = n / (n + number<V>(2)), s = v_sigmoid(x);
     return {x, t, rest * (number<V>(1) + t) * s, s};
