@@ -204,7 +204,7 @@ struct Function<Unary::pow, V> : SlopeFromInput {
 // Rounded to the nearest integer, of two equally near ones to the even one: adding 2^23 (2^52 in
 // double), where the spacing of floats is 1, does that.
 template <class V>
-constexpr V round_to_even(V x) {
+[[gnu::always_inline]] constexpr V round_to_even(V x) {
   constexpr bool single = [] {
     if constexpr (requires { typename V::value_type; }) return sizeof(typename V::value_type) == 4;
     return sizeof(V) == 4;
