@@ -4,7 +4,8 @@
 const keys = [
   ["← →", "step"], ["↑ ↓", "row"], ["Enter", "fold, unfold"], ["[ ]", "which of the repeats"],
   ["f", "forward, backward"], ["/", "search"], ["n", "first NaN"], ["u", "next use"],
-  ["p", "predict"], ["d", "all digits"], ["?", "these keys"]
+  ["p", "predict"], ["d", "all digits"], ["?", "these keys"], ["–", "backward did not get here"],
+  ["no node", "not recorded: no gradient goes through"]
 ];
 
 const help = html(

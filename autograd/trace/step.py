@@ -56,7 +56,9 @@ def run(program, arguments, target):
 def read(path, what):
     try:
         data = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise Problem(f"The recording {what} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
         raise Problem(f"The recording {what} cannot be read: {printable(str(error))}.") from error
     if not isinstance(data, dict) or data.get("format") != 1:
         raise Problem(f"The recording {what} is not of format 1: take ./run and the library from one version of "
@@ -64,7 +66,15 @@ def read(path, what):
     return data
 
 
+def check_step():
+    """The library would only say on standard error that it records nothing."""
+    step = os.environ.get("REGRAD_TRACE_STEP", "1") or "1"
+    if not (step.isdecimal() and int(step) > 0):
+        raise Problem(f"REGRAD_TRACE_STEP={printable(step)}: must be the number of a backward pass, counted from 1.")
+
+
 def record(program, arguments):
+    check_step()
     with tempfile.TemporaryDirectory() as folder:
         target = os.path.join(folder, "recording.json")
         status = run(program, arguments, target)
@@ -98,7 +108,7 @@ def main(arguments):
     without_lines(data)
     recording = Recording(data)
     if not recording.events:
-        raise Problem("The recording is empty: the program called no op of regrad.")
+        raise Problem(f"The recording is empty: {printable(data['ended']) or 'the program called no op of regrad'}.")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("\n".join(recording.tape()))
         return 0
