@@ -95,7 +95,7 @@ bool is_rounding(const Tensor& x, double gradient_norm, double largest) {
 constexpr std::string_view shift = "ignores a shift";
 
 void judge_small(AuditRow& row, const Tensor& x, const Tensor& loss, double largest) {
-  const bool rounding = row.gradient_norm != 0 && is_rounding(x, row.gradient_norm, largest);
+  const bool rounding = is_rounding(x, row.gradient_norm, largest);
   if (row.gradient_norm > 1e-5 * largest && !rounding) return;
   std::string reason = explained_zero(loss, x);
   if (reason.empty() && rounding) reason = "a softmax ignores a shift: its gradients sum to 0";
