@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <set>
 
 #include "autograd/text.h"
 #include "autograd/trace/call_stack.h"
@@ -145,17 +146,17 @@ class Places {
     const Frame& user = frames[static_cast<size_t>(users_.back())];
     if (user.line == 0) return;
     has_lines_ = true;
-    for (int line = user.line - 1; line <= user.line + 1; ++line) lines_[user.file][line] = true;
+    for (int line = user.line - 1; line <= user.line + 1; ++line) lines_[user.file].insert(line);
   }
 
   static void write_source(Text& text, const char*& separator, const std::string& file,
-                           const std::map<int, bool>& wanted) {
+                           const std::set<int>& wanted) {
     std::ifstream source(file);
     if (!source) return;
     add(text, "{}{}:{{", std::exchange(separator, ","), quoted(shown_file(file)));
     const char* comma = "";
     std::string line;
-    for (int number = 1; std::getline(source, line) && number <= wanted.rbegin()->first; ++number) {
+    for (int number = 1; std::getline(source, line) && number <= *wanted.rbegin(); ++number) {
       if (!wanted.contains(number)) continue;
       add(text, "{}\"{}\":{}", std::exchange(comma, ","), number, quoted_line(line));
     }
@@ -166,7 +167,7 @@ class Places {
   std::vector<Frame> frames_;
   std::vector<std::vector<int>> stacks_;
   std::vector<int> users_;
-  std::map<std::string, std::map<int, bool>> lines_;
+  std::map<std::string, std::set<int>> lines_;
   bool has_lines_ = false;
 };
 

@@ -3,12 +3,10 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <csignal>
 #include <exception>
 #include <thread>
 
-#include "autograd/text.h"
 #include "autograd/trace/recorder.h"
 
 namespace regrad {

@@ -4,7 +4,6 @@
 
 #include <deque>
 #include <mutex>
-#include <set>
 #include <unordered_map>
 
 #include "autograd/observer.h"
